@@ -1,0 +1,1 @@
+"""The inspector: measures quality and faithfulness."""

@@ -1,0 +1,1 @@
+"""The wash bench: arrays to arrays. Knows no files and no network."""

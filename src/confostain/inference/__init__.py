@@ -1,0 +1,1 @@
+"""The stainer: runs models over slides. Never imports training."""

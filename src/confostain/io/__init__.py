@@ -1,0 +1,1 @@
+"""The loading dock: pixels in, pixels out. Knows no normalisation and no network."""

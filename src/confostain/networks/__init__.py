@@ -1,0 +1,1 @@
+"""The instruments: torch networks. Know no files and no slides."""
