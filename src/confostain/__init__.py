@@ -1,6 +1,42 @@
 """confostain: digital staining of confocal microscopy.
 
+Raw two-channel scans (reflectance and fluorescence) in, H&E-like whole slides out.
+
+    >>> import confostain
+    >>> with confostain.open_slide("scan/mosaic") as slide:
+    ...     confostain.stain_slide(slide, "out.ome.tif", model="gareau")
+
 For Research Use Only. Not for use in diagnostic procedures.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from confostain.errors import ConfostainError
+
+if TYPE_CHECKING:
+    from confostain.inference.stainer import stain as stain
+    from confostain.inference.stainer import stain_slide as stain_slide
+    from confostain.slide import Slide as Slide
+    from confostain.slide import open_slide as open_slide
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Slide": "confostain.slide",
+    "open_slide": "confostain.slide",
+    "stain": "confostain.inference.stainer",
+    "stain_slide": "confostain.inference.stainer",
+}
+__all__ = ["ConfostainError", "Slide", "__version__", "open_slide", "stain", "stain_slide"]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name where it is first used, so that importing the package costs next to nothing."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'confostain' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -27,3 +27,7 @@ class OptionError(ConfostainError):
 
 class ConfigError(ConfostainError):
     """A training configuration has an unknown key or a value outside what is allowed."""
+
+
+class ConfostainWarning(UserWarning):
+    """Something about the input looks wrong, and the work goes on."""

@@ -1,0 +1,269 @@
+"""The front desk: the only module that parses flags, prints or exits.
+
+Exit codes: 0 done; 2 bad usage or bad input, with one line on stderr; 130 interrupted; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from confostain import __version__
+from confostain.errors import ConfostainError, ConfostainWarning
+
+if TYPE_CHECKING:
+    from confostain.slide import Slide
+
+RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
+SLIDE_HELP = """\
+SLIDE is a VivaScope folder (the mosaic with DET#1 and DET#2, or the scan around it), a folder with 785.png and
+488.png, a two-channel OME-TIFF, or an OME-Zarr. Or give one file per channel with --reflectance and --fluorescence.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    options = _parser().parse_args(arguments)
+    warnings.showwarning = _one_line_warning
+    try:
+        sys.exit(options.run(options))
+    except ConfostainError as error:
+        print(f"confostain: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("confostain: interrupted; nothing was written under the final name", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        print(f"confostain: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _one_line_warning(message: Warning | str, category: type[Warning], *rest: object) -> None:
+    if issubclass(category, ConfostainWarning):
+        print(f"confostain: warning: {message}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="confostain",
+        description=f"Digital staining of confocal microscopy. {RESEARCH_USE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="confostain COMMAND --help explains a command and gives examples.",
+    )
+    parser.add_argument("--version", action="version", version=f"confostain {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_demo(commands)
+    _add_info(commands)
+    _add_stain(commands)
+    _add_models(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
+
+
+def _command(
+    commands: Commands[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    examples: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_slide_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slide", nargs="?", metavar="SLIDE", help="folder or file of the slide")
+    parser.add_argument("--reflectance", metavar="FILE", help="the reflectance channel, where it is a file of its own")
+    parser.add_argument("--fluorescence", metavar="FILE", help="the fluorescence channel, likewise")
+    parser.add_argument("--swap-channels", action="store_true", help="take reflectance for fluorescence and back")
+    parser.add_argument(
+        "--mpp", type=float, metavar="UM", help="um per pixel, where the files do not say it (VivaScope: often 0.75)"
+    )
+
+
+def _open(options: argparse.Namespace) -> Slide:
+    from confostain.slide import open_slide
+
+    return open_slide(
+        options.slide,
+        reflectance=options.reflectance,
+        fluorescence=options.fluorescence,
+        swap_channels=options.swap_channels,
+        microns_per_pixel=options.mpp,
+    )
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with megapixels per second and the time left, on a terminal only."""
+    from tqdm import tqdm
+
+    with tqdm(desc=label, unit="px", unit_scale=True, disable=None, leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+# demo ---------------------------------------------------------------------------------------------------------
+
+
+def _add_demo(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "demo",
+        _demo,
+        "paint a phantom slide, stain it, and write a before/after picture",
+        "example:\n  confostain demo\n  confostain demo somewhere --overwrite",
+    )
+    parser.add_argument("folder", nargs="?", default="demo", metavar="DIR", help="where to write (default: demo)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier demo wrote")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from confostain.demo import run_demo
+
+    with _progress_bar("demo") as progress:
+        demo = run_demo(Path(options.folder), overwrite=options.overwrite, progress=progress)
+    print(f"raw slide     {demo.scan}\nstained       {demo.stained}\nbefore/after  {demo.picture}\n{RESEARCH_USE}")
+    return 0
+
+
+# info ---------------------------------------------------------------------------------------------------------
+
+
+def _add_info(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "info",
+        _info,
+        "say what a slide is: layout, size, dtype, pixel size, tissue share, intensity range",
+        SLIDE_HELP + "\nexamples:\n  confostain info scan/mosaic\n"
+        "  confostain info --reflectance R.tif --fluorescence F.tif --mpp 0.75 --json",
+    )
+    _add_slide_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _info(options: argparse.Namespace) -> int:
+    with _open(options) as slide:
+        facts = slide.facts()
+    if options.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        width = max(map(len, facts))
+        for key, value in facts.items():
+            print(f"{key:{width}}  {_readable(value)}")
+    return 0
+
+
+def _readable(value: object) -> str:
+    if value is None:
+        return "unknown (give it with --mpp)"
+    if isinstance(value, list):
+        return " x ".join(map(str, value)) if all(isinstance(v, int) for v in value) else ", ".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+# stain --------------------------------------------------------------------------------------------------------
+
+
+def _add_stain(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "stain",
+        _stain,
+        "stain a whole slide into an H&E-like pyramid that viewers open",
+        SLIDE_HELP + "\nexamples:\n  confostain stain scan/mosaic -o stained.ome.tif\n"
+        "  confostain stain --reflectance R.png --fluorescence F.png --mpp 0.75 -o stained.ome.tif --model beer-lambert\n"
+        "  confostain stain scan/mosaic -o corner.png --region 0,0,2000,2000\n\n" + RESEARCH_USE,
+    )
+    _add_slide_arguments(parser)
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="the result: .ome.tif, .ome.zarr, or .png for a small region"
+    )
+    parser.add_argument("--model", default=None, metavar="NAME", help="see `confostain models` (default: gareau)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
+    parser.add_argument(
+        "--tile", type=int, default=None, metavar="N", help="side of the tiles computed at once; never changes a pixel"
+    )
+    parser.add_argument("--region", type=_region, metavar="X,Y,W,H", help="a part of the slide, in level-0 pixels")
+    encoding = parser.add_mutually_exclusive_group()
+    encoding.add_argument("--quality", type=int, default=90, metavar="Q", help="JPEG quality 1-100 (default: 90)")
+    encoding.add_argument("--lossless", action="store_true", help="lossless instead of JPEG")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
+
+
+def _region(text: str) -> tuple[int, int, int, int]:
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,WIDTH,HEIGHT in whole pixels") from None
+    return x, y, width, height
+
+
+def _stain(options: argparse.Namespace) -> int:
+    from confostain.inference.models import DEFAULT_MODEL
+    from confostain.inference.stainer import DEFAULT_TILE, stain_slide
+
+    begin = time.perf_counter()
+    with _open(options) as slide, _progress_bar("staining") as progress:
+        stain_slide(
+            slide,
+            options.output,
+            model=options.model or DEFAULT_MODEL,
+            device=options.device,
+            tile=DEFAULT_TILE if options.tile is None else options.tile,
+            region=options.region,
+            quality=None if options.lossless else options.quality,
+            overwrite=options.overwrite,
+            progress=progress,
+        )
+        width, height = options.region[2:] if options.region else slide.size
+    seconds = time.perf_counter() - begin
+    print(f"{options.output}: {width} x {height} px in {seconds:.1f} s ({width * height / 1e6 / seconds:.1f} Mpx/s)")
+    return 0
+
+
+# models -------------------------------------------------------------------------------------------------------
+
+
+def _add_models(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands, "models", _models, "list the models at hand", "example:\n  confostain models --json"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _models(options: argparse.Namespace) -> int:
+    from confostain.inference.models import models_at_hand
+
+    entries = models_at_hand()
+    if options.json:
+        print(json.dumps(entries, indent=2))
+    else:
+        for entry in entries:
+            print(f"{entry['name']:16} {entry['kind']:12} {entry['description']}")
+    return 0
+
+
+if __name__ == "__main__":
+    main()

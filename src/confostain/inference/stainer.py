@@ -1,0 +1,236 @@
+"""A slide through a model into a file: read, stain, cut and encode overlap; memory does not grow with the slide.
+
+Several threads each take a tile all the way (the arrays' work releases the interpreter lock); one thread
+collects what they made, in Z order, and hands it to the writer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+import confostain
+from confostain.errors import OptionError, OutputError, SlideError
+from confostain.geometry import Region, Size
+from confostain.imaging.tissue import TissueMask
+from confostain.inference.models import DEFAULT_MODEL, Model, load_model
+from confostain.inference.tiling import HaloTile, Reader, TileGrid, read_mirrored
+from confostain.io.ometiff import OmeTiffWriter
+from confostain.io.picture import PngWriter
+from confostain.io.pyramid import CutBlock, PyramidTile, PyramidTop, block_side, cut_block
+from confostain.io.writing import RESEARCH_USE, SlideWriter, StainedImage
+from confostain.slide import Slide
+
+Rgb = npt.NDArray[np.uint8]
+Progress = Callable[[int, int], None]  # pixels done, pixels in all
+
+DEFAULT_TILE = 1024  # px: halo and per-tile cost are small, and two threads' tiles stay near 100 MB
+WRITERS: dict[str, Callable[[Path, StainedImage, bool], SlideWriter]] = {
+    ".tif": OmeTiffWriter,
+    ".tiff": OmeTiffWriter,
+    ".png": PngWriter,
+}
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def stain(pair: npt.NDArray[np.float32], model: str | Model = DEFAULT_MODEL, device: str = "auto") -> Rgb:
+    """Stain an array.
+
+    Args:
+        pair: (2, h, w), R then F, in [0, 1]; any real dtype.
+        model: a model's name, or any object like `confostain.inference.models.Model`.
+        device: "auto", "cpu" or "cuda"; for a model given by name.
+
+    Returns:
+        uint8 (h, w, 3).
+
+    Raises:
+        SlideError: the array has another shape, or values that are not finite or outside [0, 1].
+        ModelError: there is no model of that name.
+    """
+    pair = np.asarray(pair, np.float32)
+    if pair.ndim != 3 or pair.shape[0] != 2 or pair.size == 0:
+        raise SlideError(f"array of shape {pair.shape}: expected (2, height, width), reflectance then fluorescence")
+    if not (pair.min() >= 0 and pair.max() <= 1):
+        raise SlideError(
+            f"array with values from {pair.min():g} to {pair.max():g}: expected finite values in [0, 1]"
+        )
+    size = Size(pair.shape[2], pair.shape[1])
+    painter = _Painter(lambda region: pair[(slice(None), *region.slices_in(size.region))], size, _model(model, device))
+    rgb = np.empty((size.height, size.width, 3), np.uint8)
+    for tile in painter.grid(size.region, DEFAULT_TILE):
+        rgb[tile.level0_core.slices_in(size.region)] = painter.paint(tile)
+    return rgb
+
+
+def stain_slide(
+    slide: Slide,
+    out: str | os.PathLike[str],
+    *,
+    model: str | Model = DEFAULT_MODEL,
+    device: str = "auto",
+    tile: int = DEFAULT_TILE,
+    region: tuple[int, int, int, int] | None = None,
+    quality: int | None = 90,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Stain a slide, or a region of it, into a file.
+
+    Args:
+        slide: what `open_slide` gave.
+        out: the result; its suffix chooses the format: `.ome.tif` (a pyramid) or `.png` (a picture).
+        model: a model's name, or any object like `confostain.inference.models.Model`.
+        device: "auto", "cpu" or "cuda"; for a model given by name.
+        tile: side of the tiles that are computed at once, in pixels; rounded up to 256, 512, 1024, ... It changes
+            memory and speed, never a pixel.
+        region: x, y, width, height in level-0 pixels; None for all.
+        quality: JPEG quality 1..100, None for lossless.
+        overwrite: whether an existing file may be replaced.
+        progress: called now and then with the pixels done and the pixels in all.
+
+    Raises:
+        OptionError: a value outside what is allowed. ModelError: there is no such model.
+        OutputError: the result cannot be written there. SlideError: the slide cannot be read to its end.
+    """
+    painter = _Painter(slide.read, Size(*slide.size), _model(model, device), slide.tissue)
+    area = _area(slide, region)
+    writer = _writer(Path(out), _description(slide, painter.model, area, quality), overwrite)
+    with writer:
+        _run(painter, painter.grid(area, _checked_side(tile)), writer, progress or (lambda done, total: None))
+        writer.complete()
+
+
+@dataclass(frozen=True)
+class _Painter:
+    """Stains tiles of one slide: what each thread does first."""
+
+    read: Reader
+    size: Size
+    model: Model
+    tissue: TissueMask | None = None
+
+    def grid(self, area: Region, side: int) -> TileGrid:
+        return TileGrid(area, side, self.model.receptive_field, self.model.stride)
+
+    def paint(self, tile: HaloTile) -> Rgb | None:
+        """The stained core of a tile; None where there is no tissue, which is white."""
+        coverage = None if self.tissue is None else self.tissue.coverage(tile.level0_core)
+        if coverage is not None and not coverage.any():
+            return None
+        rgb = self.model(read_mirrored(self.read, self.size, tile.level0_input))[tile.core_in_input]
+        return rgb if coverage is None else _on_white(rgb, coverage)
+
+
+def _on_white(rgb: Rgb, coverage: npt.NDArray[np.float32]) -> Rgb:
+    """Fade to white where there is no tissue."""
+    if coverage.min() == 1:
+        return rgb
+    absorbed = (255 - rgb).astype(np.float32)
+    absorbed *= coverage[..., np.newaxis]
+    return np.asarray(255 - np.rint(absorbed).astype(np.uint8))
+
+
+def _run(painter: _Painter, grid: TileGrid, writer: SlideWriter, progress: Progress) -> None:
+    side = grid.tile // 256
+
+    def work(tile: HaloTile) -> tuple[CutBlock, list[tuple[PyramidTile, object]], int]:
+        core = tile.level0_core
+        cut = cut_block(painter.paint(tile), core.size, tile.column * side, tile.row * side)
+        return cut, [(small, writer.encode(small)) for small in cut.tiles], core.size.pixels
+
+    top, done, total = PyramidTop(grid.level0_area.size), 0, grid.level0_area.size.pixels
+    progress(done, total)
+    for cut, encoded, pixels in _in_order(work, grid):
+        for small, data in encoded:
+            writer.append(small, data)
+        for small in top.add(cut):
+            writer.append(small, writer.encode(small))
+        done += pixels
+        progress(done, total)
+
+
+def _in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results of `work` in the order of the items, computed by as many threads as there are processors.
+
+    A few items ahead are under way, no more, so that memory stays flat. When the consumer stops, by an error
+    or by Ctrl-C, what has not begun is dropped.
+    """
+    threads = usable_processors()
+    ahead: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="stain") as pool:
+        try:
+            for item in items:
+                ahead.append(pool.submit(work, item))
+                if len(ahead) > 2 * threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def usable_processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _model(model: str | Model, device: str) -> Model:
+    return load_model(model, device) if isinstance(model, str) else model
+
+
+def _checked_side(tile: int) -> int:
+    if not 1 <= tile <= 16_384:
+        raise OptionError(f"tile of {tile} px: give a side from 1 to 16384")
+    return block_side(tile)
+
+
+def _area(slide: Slide, region: tuple[int, int, int, int] | None) -> Region:
+    whole = Size(*slide.size).region
+    if region is None:
+        return whole
+    area = Region(*region)
+    if area.is_empty or area.intersection(whole) != area:
+        raise OptionError(
+            f"region {','.join(map(str, region))}: must hold pixels and lie inside the slide,"
+            f" which is {whole.width} x {whole.height} px"
+        )
+    return area
+
+
+def _writer(out: Path, image: StainedImage, overwrite: bool) -> SlideWriter:
+    for suffix, writer in WRITERS.items():
+        if out.name.lower().endswith(suffix):
+            return writer(out, image, overwrite)
+    raise OutputError(f"{out}: the suffix says no format that can be written; use .ome.tif or .png")
+
+
+def _description(slide: Slide, model: Model, area: Region, quality: int | None) -> StainedImage:
+    reflectance, fluorescence = slide.ranges
+    provenance = {
+        "label": f"digitally stained: {model.name}",
+        "use": RESEARCH_USE,
+        "software": f"confostain {confostain.__version__}",
+        "model": model.name,
+        "weights SHA-256": model.weights_sha256 or "none (closed form)",
+        "reflectance source": slide.sources[0],
+        "fluorescence source": slide.sources[1],
+        "reflectance range": f"{reflectance.dark:g} to {reflectance.bright:g}",
+        "fluorescence range": f"{fluorescence.dark:g} to {fluorescence.bright:g}",
+        "region": f"{area.x},{area.y},{area.width},{area.height}",
+    }
+    name = f"{slide.name}, digitally stained ({model.name})"
+    return StainedImage(area.size, slide.microns_per_pixel, name, provenance, quality)

@@ -1,0 +1,94 @@
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from confostain.geometry import Size
+from confostain.inference.tiling import TileGrid
+from confostain.io.pyramid import TILE, PyramidTile, PyramidTop, block_side, cut_block, halved, level_sizes
+
+Rgb = npt.NDArray[np.uint8]
+
+
+def built(image: Rgb | None, size: Size, side: int) -> tuple[dict[tuple[int, int, int], Rgb | None], int]:
+    """All tiles of the pyramid, and the most tiles that waited for their neighbours at any time."""
+    tiles: dict[tuple[int, int, int], Rgb | None] = {}
+    top, waited = PyramidTop(size), 0
+
+    def keep(tile: PyramidTile) -> None:
+        assert (tile.level, tile.column, tile.row) not in tiles
+        tiles[tile.level, tile.column, tile.row] = tile.rgb
+
+    for place in TileGrid(size.region, side):
+        block = None if image is None else image[place.level0_core.slices_in(size.region)]
+        per_block = side // TILE
+        cut = cut_block(block, place.level0_core.size, place.column * per_block, place.row * per_block)
+        for tile in [*cut.tiles, *top.add(cut)]:
+            keep(tile)
+        waited = max(waited, len(top._waiting))
+    return tiles, waited
+
+
+def averaged(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The slow obvious twin of `halved`."""
+    height, width = -(-image.shape[0] // 2), -(-image.shape[1] // 2)
+    return np.array(
+        [
+            [image[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean(axis=(0, 1)) for x in range(width)]
+            for y in range(height)
+        ]
+    )
+
+
+@given(st.integers(1, 20), st.integers(1, 20))
+def test_halving_is_the_mean_of_the_pixels_that_are_there(width: int, height: int) -> None:
+    image = np.random.default_rng(width + 20 * height).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(halved(image), averaged(image.astype(np.float64)))
+    np.testing.assert_array_equal(halved(image.astype(np.float32)), averaged(image.astype(np.float64)))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 1600), st.integers(1, 1600), st.sampled_from([256, 512, 1024]))
+def test_every_level_is_complete_and_the_area_mean(width: int, height: int, side: int) -> None:
+    image = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    size = Size(width, height)
+    tiles, _ = built(image, size, side)
+    mean = image.astype(np.float32)
+    for level, level_size in enumerate(level_sizes(size)):
+        assert mean.shape[:2] == (level_size.height, level_size.width)
+        canvas = np.full((level_size.height, level_size.width, 3), 255, np.uint8)
+        for row in range(-(-level_size.height // TILE)):
+            for column in range(-(-level_size.width // TILE)):
+                rgb = tiles.pop((level, column, row))
+                assert rgb is not None
+                canvas[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE] = rgb
+        np.testing.assert_array_equal(canvas, np.floor(mean + 0.5))
+        mean = halved(mean)
+    assert not tiles
+    assert level_size.width <= TILE
+    assert level_size.height <= TILE
+
+
+def test_white_blocks_make_white_tiles_and_mix_with_others() -> None:
+    tiles, _ = built(None, Size(1000, 700), 256)
+    assert set(tiles.values()) == {None}
+    top = PyramidTop(Size(512, 256))
+    black = cut_block(np.zeros((256, 256, 3), np.uint8), Size(256, 256), 0, 0)
+    assert list(top.add(black)) == []
+    (tile,) = top.add(cut_block(None, Size(256, 256), 1, 0))
+    assert tile.rgb is not None
+    assert (tile.rgb[:, :128] == 0).all()
+    assert (tile.rgb[:, 128:] == 255).all()
+
+
+def test_few_tiles_wait_however_large_the_slide() -> None:
+    _, waited = built(None, Size(256 * 64, 256 * 64), 256)
+    assert waited <= 6  # one a level
+
+
+@pytest.mark.parametrize(
+    ("wanted", "side"), [(1, 256), (256, 256), (257, 512), (1024, 1024), (1025, 2048), (2000, 2048)]
+)
+def test_blocks_are_tiles_times_a_power_of_two(wanted: int, side: int) -> None:
+    assert block_side(wanted) == side
