@@ -1,0 +1,232 @@
+"""The three ways to get at the pixels of a plane: as stored, chunk by chunk, or unpacked once to disk."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from confostain.errors import SlideError
+from confostain.geometry import Size
+from confostain.io.planes import Pixels
+
+MAPPED_BYTES = (
+    8 << 20
+)  # mapped at a time: large enough for 3 GB/s, small enough not to show in resident memory
+CACHED_BYTES = 64 << 20  # decoded chunks kept: one row of 512 px chunks over a slide 64,000 px wide
+
+
+class OpenFile:
+    """A file that is read by position, from any thread; closed when told to or when forgotten."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._finalizer = weakref.finalize(self, os.close, descriptor)
+
+    @classmethod
+    def at(cls, path: Path) -> OpenFile:
+        """Open `path` for reading."""
+        return cls(os.open(path, os.O_RDONLY))
+
+    def close(self) -> None:
+        """Close; the number is forgotten, since the next file opened may be given the same one."""
+        self.descriptor = -1
+        self._finalizer()
+
+    def read(self, offset: int, count: int) -> bytes:
+        """`count` bytes from `offset`; EOFError where the file ends before."""
+        data = os.pread(self.descriptor, count, offset)
+        if len(data) != count:
+            raise EOFError(f"the file ends {count - len(data)} bytes too early")
+        return data
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Where uncompressed rows lie in a file."""
+
+    offsets: tuple[int, ...]  # byte position of the first value of each strip
+    height: int  # rows in each strip (fewer in the last)
+    width: int  # pixels in each row
+    stored: np.dtype[Any]  # with its byte order in the file
+    samples: int = 1  # interleaved values per pixel
+
+    @property
+    def row_bytes(self) -> int:
+        """Distance between rows of a strip."""
+        return self.width * self.samples * self.stored.itemsize
+
+    def joined(self, plane_height: int) -> Strips:
+        """The same rows as one strip where the strips follow each other without a gap."""
+        apart = self.height * self.row_bytes
+        if any(b - a != apart for a, b in zip(self.offsets, self.offsets[1:], strict=False)):
+            return self
+        return Strips(self.offsets[:1], plane_height, self.width, self.stored, self.samples)
+
+
+class StoredRows:
+    """Uncompressed rows, copied out of short-lived memory maps.
+
+    A map that lives on counts every page it ever touched as resident memory; these are gone after each copy.
+    """
+
+    def __init__(self, file: OpenFile, strips: Strips) -> None:
+        self._file = file
+        self._strips = strips
+        self.band = max(1, MAPPED_BYTES // strips.row_bytes)
+
+    def fill(self, out: Pixels, x: int, y: int, step: int) -> None:
+        """Fill `out` (n, w), strip by strip and at most MAPPED_BYTES at a time."""
+        strips, done = self._strips, 0
+        limit = max(1, self.band // step)
+        while done < len(out):
+            strip, row = divmod(y + done * step, strips.height)
+            in_strip = -(-(strips.height - row) // step)
+            rows = out[done : done + min(limit, in_strip)]
+            start = strips.offsets[strip] + (row * strips.width + x) * strips.samples * strips.stored.itemsize
+            self._copy(rows, start, step * strips.row_bytes)
+            done += len(rows)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _copy(self, out: Pixels, start: int, stride: int) -> None:
+        stored = self._strips.stored
+        pixel = self._strips.samples * stored.itemsize
+        count = (out.shape[0] - 1) * stride + (out.shape[1] - 1) * pixel + stored.itemsize
+        base = start - start % mmap.ALLOCATIONGRANULARITY
+        with mmap.mmap(
+            self._file.descriptor, start - base + count, access=mmap.ACCESS_READ, offset=base
+        ) as mapped:
+            view: Pixels = np.ndarray(out.shape, stored, mapped, start - base, (stride, pixel))
+            out[...] = view
+            del view  # a map with views cannot be closed
+
+
+class Remembered:
+    """Calls `load(row, column)` for a decoded chunk and keeps the latest ones, up to CACHED_BYTES."""
+
+    def __init__(self, load: Callable[[int, int], Pixels]) -> None:
+        self._load = load
+        self._chunks: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, row: int, column: int) -> Pixels:
+        """The chunk at (row, column) of the grid, from memory where it is still there."""
+        key = (row, column)
+        with self._lock:
+            if key in self._chunks:
+                self._chunks.move_to_end(key)
+                return self._chunks[key]
+        chunk = self._load(row, column)  # unlocked: threads decode side by side
+        with self._lock:
+            if key not in self._chunks:
+                self._chunks[key] = chunk
+                self._bytes += chunk.nbytes
+            while self._bytes > CACHED_BYTES and len(self._chunks) > 1:
+                self._bytes -= self._chunks.popitem(last=False)[1].nbytes
+        return chunk
+
+
+class Chunks:
+    """Tiles or chunks on a regular grid, each decoded whole by `load(row, column)` to (h, w)."""
+
+    def __init__(self, chunk: Size, load: Callable[[int, int], Pixels], file: OpenFile | None = None) -> None:
+        self._chunk = chunk
+        self._load = load
+        self._file = file
+        self.band = chunk.height
+
+    def fill(self, out: Pixels, x: int, y: int, step: int) -> None:
+        """Fill `out` (n, w) from each chunk it meets."""
+        height, width = self._chunk.height, self._chunk.width
+        bottom, right = y + (len(out) - 1) * step, x + out.shape[1] - 1
+        for row in range(y // height, bottom // height + 1):
+            first = max(
+                0, -((y - row * height) // step)
+            )  # first of the rows asked for that lies in this chunk
+            last = min(len(out), -((y - (row + 1) * height) // step))
+            if first >= last:
+                continue
+            inner_y = y + first * step - row * height
+            for column in range(x // width, right // width + 1):
+                left = max(x, column * width)
+                until = min(x + out.shape[1], (column + 1) * width)
+                chunk = self._load(row, column)
+                out[first:last, left - x : until - x] = chunk[
+                    inner_y : inner_y + (last - first - 1) * step + 1 : step,
+                    left - column * width : until - column * width,
+                ]
+
+    def close(self) -> None:
+        """Close the file the chunks come from."""
+        if self._file is not None:
+            self._file.close()
+
+
+class Unpacked:
+    """Pixels of a file that cannot be read in pieces: unpacked on first use to a nameless temporary file.
+
+    The file has no name from the start, so nothing remains of it however the program ends. It lies where the
+    TMPDIR variable says and takes as many bytes as the plane has uncompressed.
+    """
+
+    def __init__(self, size: Size, dtype: np.dtype[Any], unpack: Callable[[int], None]) -> None:
+        self._size = size
+        self._dtype = dtype
+        self._unpack = unpack  # writes rows in this machine's byte order to a file descriptor
+        self._rows: StoredRows | None = None
+        self._lock = threading.Lock()
+        self.band = max(1, MAPPED_BYTES // (size.width * dtype.itemsize))
+
+    def fill(self, out: Pixels, x: int, y: int, step: int) -> None:
+        """Fill `out` (n, w), unpacking the file first if that has not happened."""
+        self._unpacked().fill(out, x, y, step)
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        with self._lock:
+            if self._rows is not None:
+                self._rows.close()
+
+    def _unpacked(self) -> StoredRows:
+        with self._lock:
+            if self._rows is None:
+                self._rows = self._unpack_now()
+            return self._rows
+
+    def _unpack_now(self) -> StoredRows:
+        expected = self._size.pixels * self._dtype.itemsize
+        with tempfile.TemporaryFile(buffering=0) as spool:
+            free = os.fstatvfs(spool.fileno())
+            if free.f_bavail * free.f_frsize < expected:
+                raise SlideError(
+                    f"{tempfile.gettempdir()}: too little room to unpack a compressed channel; expected "
+                    f"{expected / 1e9:.1f} GB; set TMPDIR to a larger disk or save the slide uncompressed"
+                )
+            self._unpack(spool.fileno())
+            file = OpenFile(os.dup(spool.fileno()))
+        if os.fstat(file.descriptor).st_size != expected:
+            file.close()
+            raise EOFError("fewer pixels than its header announces")
+        return StoredRows(file, Strips((0,), self._size.height, self._size.width, self._dtype))
+
+
+def segments_inside(name: str, ends: Sequence[int], file_bytes: int) -> None:
+    """SlideError unless every stored segment ends within the file."""
+    end = max(ends, default=0)
+    if end > file_bytes:
+        raise SlideError(
+            f"{name}: truncated, {file_bytes} bytes; expected at least {end}; copy or export the file again"
+        )

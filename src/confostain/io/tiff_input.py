@@ -1,0 +1,232 @@
+"""Opens TIFF, BigTIFF and OME-TIFF: each grey plane of the main image, with channel names and pixel size."""
+
+from __future__ import annotations
+
+import logging
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from confostain.errors import SlideError
+from confostain.geometry import Size
+from confostain.io.picture_input import unpack_with_vips
+from confostain.io.planes import (
+    Pixels,
+    Plane,
+    Source,
+    checked_dtype,
+    microns,
+    plausible_microns,
+    refuse_colour,
+    refusing,
+)
+from confostain.io.sources import (
+    Chunks,
+    OpenFile,
+    Remembered,
+    StoredRows,
+    Strips,
+    Unpacked,
+    segments_inside,
+)
+
+# What tifffile has to say about a file becomes an error here or does not matter; without a handler of its own
+# its remarks would go to stderr in programs that have not set up logging.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+_CHANNEL_AXES = frozenset("CSIQ")  # channel, sample, page sequence, unknown
+_TIFF_UNITS = {2: "inch", 3: "cm"}
+
+
+@dataclass(frozen=True)
+class TiffPlanes:
+    """The grey planes of a TIFF's main image, in file order."""
+
+    planes: tuple[Plane, ...]
+    channel_names: tuple[str, ...]  # from OME-XML; empty where there are none
+    is_ome: bool
+
+
+def open_tiff(path: Path) -> TiffPlanes:
+    """Open `path`; SlideError where it is damaged, in colour, or no plain set of grey planes."""
+    import tifffile
+
+    with refusing(path.name), tifffile.TiffFile(path) as tiff:
+        series = tiff.series[0].levels[0]
+        _check_axes(path.name, dict(zip(series.axes, series.shape, strict=True)))
+        pages = [_whole_page(path.name, page) for page in series.pages]
+        names, size = _ome_channels(tiff.ome_metadata)
+        size = size or _imagej_pixel_size(tiff, pages[0]) or _tag_pixel_size(pages[0])
+        planes = tuple(plane for page in pages for plane in _planes_of_page(path, page, size))
+    if len(planes) != math.prod(series.shape) // (planes[0].size.pixels):
+        raise SlideError(f"{path.name}: holds fewer planes than announced; expected all; export it again")
+    return TiffPlanes(planes, names if len(names) == len(planes) else (), tiff.is_ome)
+
+
+def _check_axes(name: str, shape: dict[str, int]) -> None:
+    """Refuse stacks in depth or time: only channels may come more than once."""
+    deep = {axis: n for axis, n in shape.items() if n > 1 and axis not in _CHANNEL_AXES | {"X", "Y"}}
+    if deep:
+        found = ", ".join(f"{axis}={n}" for axis, n in deep.items())
+        raise SlideError(
+            f"{name}: a stack ({found}); expected one plane per channel; export one plane or projection"
+        )
+
+
+def _whole_page(name: str, page: Any) -> Any:
+    if page is None:
+        raise SlideError(
+            f"{name}: a plane that its metadata announces is missing; expected all; export it again"
+        )
+    page = page.aspage()
+    _check_tags(name, page)
+    return page
+
+
+def _check_tags(name: str, page: Any) -> None:
+    """Refuse a page with unreadable tags: what they said (names, pixel size) would be lost in silence."""
+    handle, big = page.parent.filehandle, page.parent.tiff.tagnosize
+    handle.seek(page.offset)
+    announced = int.from_bytes(handle.read(big), "big" if page.parent.byteorder == ">" else "little")
+    readable = len(list(page.tags.values()))
+    if readable != announced:
+        raise SlideError(
+            f"{name}: truncated or damaged, {readable} tags can be read; expected {announced}; "
+            "copy or export the file again"
+        )
+
+
+def _planes_of_page(path: Path, page: Any, microns_per_pixel: float | None) -> Iterator[Plane]:
+    """The grey planes of one page: one, or two where a page holds both channels as samples."""
+    name = Path(page.parent.filehandle.path).name
+    _check_grey(name, page)
+    dtype = checked_dtype(name, page.dtype, int(np.max(page.bitspersample)))
+    size = Size(page.imagewidth, page.imagelength)
+    segments = _segments(name, page)
+    for sample in range(page.samplesperpixel):
+        several = page.samplesperpixel > 1 or len(page.parent.pages) > 1
+        plane_name = f"{name} (page {page.index + 1}, sample {sample + 1})" if several else name
+        source = _source(page, size, dtype, sample, segments)
+        yield Plane(plane_name, size, dtype, microns_per_pixel, source)
+
+
+def _check_grey(name: str, page: Any) -> None:
+    if page.photometric in (2, 5, 6, 8) or page.samplesperpixel > 2 or set(page.extrasamples) & {1, 2}:
+        raise refuse_colour(name, page.samplesperpixel)
+    if page.photometric != 1:
+        kind = getattr(page.photometric, "name", page.photometric)
+        raise SlideError(
+            f"{name}: photometric interpretation {kind}; expected grey with black as zero (MINISBLACK); "
+            "convert the image to plain grey"
+        )
+
+
+def _segments(name: str, page: Any) -> tuple[Sequence[int], Sequence[int]]:
+    """Offsets and byte counts of strips or tiles, all of them there and inside the file."""
+    across = math.ceil(page.imagewidth / page.tilewidth) if page.is_tiled else 1
+    down = math.ceil(page.imagelength / (page.tilelength if page.is_tiled else page.rowsperstrip))
+    expected = across * down * (page.samplesperpixel if page.planarconfig == 2 else 1)
+    offsets, counts = page.dataoffsets, page.databytecounts
+    if not expected == len(offsets) == len(counts) or page.imagedepth != 1:
+        raise SlideError(
+            f"{name}: damaged, {len(offsets)} data segments; expected {expected}; export the file again"
+        )
+    ends = [offset + count for offset, count in zip(offsets, counts, strict=True)]
+    segments_inside(name, ends, page.parent.filehandle.size)
+    return offsets, counts
+
+
+def _source(
+    page: Any, size: Size, dtype: np.dtype[Any], sample: int, segments: tuple[Sequence[int], Sequence[int]]
+) -> Source:
+    """The cheapest way to get at one sample of one page."""
+    path = Path(page.parent.filehandle.path)
+    if page.is_tiled:
+        return _tiles(page, path, sample, segments)
+    if page.compression == 1 and page.predictor == 1 and page.fillorder == 1:
+        return _rows(page, path, sample)
+    band = sample if page.samplesperpixel > 1 else None
+    return Unpacked(size, dtype, lambda target: unpack_with_vips(path, target, dtype, page.index, band))
+
+
+def _rows(page: Any, path: Path, sample: int) -> StoredRows:
+    stored = page.dtype.newbyteorder(page.parent.byteorder)
+    offsets = page.dataoffsets
+    samples = page.samplesperpixel
+    if page.planarconfig == 2:
+        each = len(offsets) // samples
+        offsets, samples, sample = offsets[sample * each : (sample + 1) * each], 1, 0
+    first = tuple(offset + sample * stored.itemsize for offset in offsets)
+    strips = Strips(first, page.rowsperstrip, page.imagewidth, stored, samples)
+    _check_rows(path, page, strips)
+    return StoredRows(OpenFile.at(path), strips.joined(page.imagelength))
+
+
+def _check_rows(path: Path, page: Any, strips: Strips) -> None:
+    """Uncompressed rows must all lie in the file, whatever byte counts the writer put down."""
+    last = page.imagelength - (len(strips.offsets) - 1) * strips.height
+    heights = [strips.height] * (len(strips.offsets) - 1) + [last]
+    ends = [at + rows * strips.row_bytes for at, rows in zip(strips.offsets, heights, strict=True)]
+    segments_inside(path.name, ends, page.parent.filehandle.size)
+
+
+def _tiles(page: Any, path: Path, sample: int, segments: tuple[Sequence[int], Sequence[int]]) -> Chunks:
+    file = OpenFile.at(path)
+    offsets, counts = segments
+    across = math.ceil(page.imagewidth / page.tilewidth)
+    planar = page.planarconfig == 2
+    first = sample * (len(offsets) // page.samplesperpixel) if planar else 0
+    decode, tables, header = page.decode, page.jpegtables, page.jpegheader
+
+    def load(row: int, column: int) -> Pixels:
+        index = first + row * across + column
+        data = file.read(offsets[index], counts[index]) if counts[index] else None
+        decoded = decode(data, index, jpegtables=tables, jpegheader=header, _fullsize=True)[0]
+        if decoded is None:  # a sparse tile: never written, all zero
+            return np.zeros((page.tilelength, page.tilewidth), page.dtype)
+        tile: Pixels = decoded[0, :, :, 0 if planar else sample]
+        return tile
+
+    return Chunks(Size(page.tilewidth, page.tilelength), Remembered(load), file)
+
+
+def _ome_channels(xml: str | None) -> tuple[tuple[str, ...], float | None]:
+    """Channel names and um/px of the first image in OME-XML."""
+    if not xml:
+        return (), None
+    pixels = next((e for e in ET.fromstring(xml).iter() if e.tag.endswith("}Pixels")), None)
+    if pixels is None:
+        return (), None
+    names = tuple(e.get("Name", "") for e in pixels if e.tag.endswith("}Channel"))
+    x, y = (_ome_length(pixels, f"PhysicalSize{axis}") for axis in "XY")
+    return names, plausible_microns(x, y)
+
+
+def _ome_length(pixels: ET.Element, key: str) -> float | None:
+    value = pixels.get(key)
+    return None if value is None else microns(float(value), pixels.get(f"{key}Unit", "um"))
+
+
+def _imagej_pixel_size(tiff: Any, page: Any) -> float | None:
+    if not tiff.imagej_metadata:
+        return None
+    unit = str(tiff.imagej_metadata.get("unit", "")).replace("\\u00B5", "u")
+    return _from_resolution(page, unit)
+
+
+def _tag_pixel_size(page: Any) -> float | None:
+    return _from_resolution(page, _TIFF_UNITS.get(int(page.resolutionunit)))
+
+
+def _from_resolution(page: Any, unit: str | None) -> float | None:
+    """um/px from the XResolution and YResolution tags, which count pixels per unit."""
+    x, y = (
+        microns(denominator / numerator, unit) if numerator else None
+        for numerator, denominator in (page.tags.valueof(tag, (0, 1)) for tag in (282, 283))
+    )
+    return plausible_microns(x, y)
