@@ -1,0 +1,172 @@
+"""Where the tissue is: a coarse mask found once per slide, and the coverage that each pixel reads off it.
+
+The slide is seen as a grid of cells of 16 x 16 level-0 pixels, one mean per cell and channel. What either
+channel shows as tissue is tissue. Everything errs on the side of keeping: glass must be flat, dark and found
+for certain, or there is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from confostain.geometry import Region, Size
+
+Grid = npt.NDArray[np.float32]  # (rows, columns), one mean per cell
+Mask = npt.NDArray[np.bool_]
+
+CELL = 16  # px; about 12 um at 0.75 um/px, the size of one cell of the tissue
+
+MIN_CONTRAST = 0.1  # of the typical level: a channel that varies less over the whole slide shows nothing
+FLAT = 0.02  # of the channel's contrast, over 9 x 9 cells: measured 0.00-0.01 on glass, 0.04-0.2 in tissue
+NOISE = 0.3  # energy of the medians over that of the grain: 0.15 for noise alone, 0.6-7 in tissue
+MIN_GLASS = 0.01  # of the slide: less flat area than this is a lumen
+APART = 0.8  # of the variance explained by a threshold: 0.64 for one bell-shaped mode, 0.75 for a ramp
+GLASS_SPREADS = 6.0  # how many standard deviations above the glass tissue begins
+
+MIN_TISSUE_CELLS = 12  # smaller pieces are dust: 12 cells are a speck of 40 um
+MAX_HOLE_CELLS = 4096  # larger holes in the tissue are glass: 4096 cells are 0.6 mm2
+MARGIN_CELLS = 3  # tissue is kept with this much glass around it, about 36 um
+
+
+@dataclass(frozen=True, eq=False)
+class TissueMask:
+    """Cells with tissue, each `cell` level-0 pixels wide and high, of a slide of this size."""
+
+    cells: Mask  # (ceil(height / cell), ceil(width / cell))
+    cell: int
+    size: Size
+
+    @property
+    def share(self) -> float:
+        """Tissue, margin included, as a fraction of the slide's area."""
+        return float(self.cells.mean()) if self.cells.size else 0.0
+
+    def touches(self, region: Region) -> bool:
+        """Whether any pixel of this region (level 0) has a coverage above 0."""
+        return bool(self._corners(region).any())
+
+    def fills(self, region: Region) -> bool:
+        """Whether every pixel of this region (level 0) has a coverage of 1."""
+        return bool(self._corners(region).all())
+
+    def coverage(self, region: Region) -> npt.NDArray[np.float32]:
+        """How far each pixel of a region (level 0) counts as tissue: float32 (height, width) in [0, 1].
+
+        1 on every cell with tissue, falling to 0 across the cell beside it. A pixel's value comes from its
+        place in the slide alone, so that any cut of the slide gives the same bits.
+        """
+        corners = self._corners(region).astype(np.float32)
+        if corners.all() or not corners.any():
+            return np.full((region.height, region.width), corners[0, 0], np.float32)
+        row, down = self._place(region.y, region.bottom)
+        column, right = self._place(region.x, region.right)
+        left, step = corners[:, column], corners[:, column + 1] - corners[:, column]
+        across = left + right * step  # (corner rows, width)
+        result = across[row + 1] - across[row]
+        result *= down[:, np.newaxis]
+        result += across[row]
+        return result
+
+    def _corners(self, region: Region) -> Mask:
+        """Of each corner of the cells that meet the region: whether a cell that it belongs to is tissue."""
+        top, left = region.y // self.cell, region.x // self.cell
+        bottom, right = (region.bottom - 1) // self.cell + 1, (region.right - 1) // self.cell + 1
+        rows, columns = np.arange(top - 1, bottom + 1), np.arange(left - 1, right + 1)
+        around = self.cells[
+            np.ix_(rows.clip(0, len(self.cells) - 1), columns.clip(0, self.cells.shape[1] - 1))
+        ]
+        pairs = around[1:] | around[:-1]
+        return np.asarray(pairs[:, 1:] | pairs[:, :-1])
+
+    def _place(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """For each pixel in a line: its cell, counted from the first one's, and its place in it in (0, 1)."""
+        pixels = np.arange(start, stop)
+        within = (pixels % self.cell + 0.5) / self.cell
+        return pixels // self.cell - start // self.cell, within.astype(np.float32)
+
+
+def find_tissue(reflectance: Grid, fluorescence: Grid, size: Size, cell: int = CELL) -> TissueMask:
+    """The tissue of a slide of this size, from the means of its cells in both channels, in stored units."""
+    scanned = (reflectance > 0) | (fluorescence > 0)  # scanners pad with zeros what they did not scan
+    seen = _tissue_in(reflectance, scanned) | _tissue_in(fluorescence, scanned)
+    kept = _without_holes(_without_specks(seen))
+    if kept.any() and not kept.all():
+        kept = ndimage.binary_dilation(kept, np.ones((3, 3), bool), iterations=MARGIN_CELLS)
+    return TissueMask(kept, cell, size)
+
+
+def _tissue_in(means: Grid, scanned: Mask) -> Mask:
+    """Cells that are tissue as far as one channel tells: all of them where it shows no glass."""
+    smooth = ndimage.median_filter(means, 3)  # a hot pixel is not tissue
+    levels = smooth[scanned]
+    if not levels.size:
+        return scanned
+    contrast = float(np.subtract(*np.percentile(levels, [99.5, 0.5])))
+    if contrast <= MIN_CONTRAST * float(np.median(levels)):
+        return np.zeros_like(scanned)
+    flat = _flat(means, smooth, contrast, scanned)
+    if np.count_nonzero(flat) < MIN_GLASS * levels.size:
+        return scanned
+    glass = _darkest_mode(smooth[flat], levels.size)
+    level = np.median(glass)
+    # The spread is read off the side away from the tissue: flat but dim tissue may hide on the other one.
+    spread = np.sqrt(np.mean((level - glass[glass <= level]) ** 2))
+    threshold = level + max(GLASS_SPREADS * spread, FLAT * contrast)
+    return np.asarray((smooth > threshold) & scanned)
+
+
+def _flat(means: Grid, smooth: Grid, contrast: float, scanned: Mask) -> Mask:
+    """Cells whose surroundings vary no more than glass does."""
+    structure = ndimage.uniform_filter((smooth - ndimage.uniform_filter(smooth, 9)) ** 2, 9)
+    grain = ndimage.uniform_filter((means - smooth) ** 2, 9)
+    noisy: Mask = (structure <= NOISE * grain) & scanned
+    # Where noise alone is seen nearly everywhere there may be no tissue, and so no contrast to compare with.
+    if np.count_nonzero(noisy) > 0.5 * np.count_nonzero(scanned):
+        return noisy
+    return np.asarray((structure <= (FLAT * contrast) ** 2) & scanned)
+
+
+def _darkest_mode(levels: Grid, of: int) -> Grid:
+    """Levels below every Otsu threshold that sets two modes apart: glass without flat tissue."""
+    while True:
+        threshold, apart = _otsu(levels)
+        darker = levels[levels < threshold]
+        if apart < APART or darker.size < MIN_GLASS * of:
+            return levels
+        levels = darker
+
+
+def _otsu(levels: Grid) -> tuple[float, float]:
+    """The threshold with the largest variance between its two classes, and its share of the whole variance.
+
+    Source: Otsu 1979, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9(1), 62-66.
+    """
+    counts, edges = np.histogram(levels, 512)
+    centres = (edges[1:] + edges[:-1]) / 2
+    below, sums = np.cumsum(counts)[:-1], np.cumsum(counts * centres)[:-1]
+    mean, share = float(levels.mean()), below / levels.size
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = np.nan_to_num((mean * share - sums / levels.size) ** 2 / (share * (1 - share)))
+    best, variance = int(between.argmax()), float(levels.var())
+    return float(edges[best + 1]), float(between[best]) / variance if variance > 0 else 0.0
+
+
+def _without_specks(tissue: Mask) -> Mask:
+    labels, count = ndimage.label(tissue, np.ones((3, 3), int))
+    keep = np.bincount(labels.ravel(), minlength=count + 1) >= MIN_TISSUE_CELLS
+    keep[0] = False
+    return np.asarray(keep[labels])
+
+
+def _without_holes(tissue: Mask) -> Mask:
+    """Fill what tissue encloses, such as lumina and fat, up to the size that only glass has."""
+    labels, count = ndimage.label(~tissue)
+    fill = np.bincount(labels.ravel(), minlength=count + 1) <= MAX_HOLE_CELLS
+    for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        fill[border] = False
+    fill[0] = True
+    return np.asarray(fill[labels])

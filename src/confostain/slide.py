@@ -1,0 +1,220 @@
+"""A slide: the two raw channels of one scan, its intensity range and its tissue, measured once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from confostain.errors import OptionError
+from confostain.geometry import Region, Size
+from confostain.imaging.intensity import IntensityRange, measured_range, normalise
+from confostain.imaging.tissue import CELL, Grid, TissueMask, find_tissue
+from confostain.io.layouts import Channels, open_channels
+from confostain.io.planes import Plane
+
+StrPath = str | PathLike[str]
+
+READ_PIXELS = (
+    1 << 22
+)  # rows are left out until one plane's survey reads about as many: every 16th of a large slide
+KEPT_PIXELS = 1 << 19  # values kept of each channel for its percentiles, whatever the size of the slide
+SAME_PIXEL_SIZE = 0.02  # relative; the stated size may be rounded
+
+
+class Slide:
+    """One scan. Reads any region, normalised to [0, 1] by ranges that hold for the whole slide.
+
+    Open one with `open_slide`; close it, or use it in a `with` statement. Several threads may read at once.
+    """
+
+    def __init__(self, channels: Channels, name: str, microns_per_pixel: float | None = None) -> None:
+        """Take two planes, reflectance and fluorescence; `microns_per_pixel` where the planes know none."""
+        self.name = name
+        self._planes = (channels.reflectance, channels.fluorescence)
+        self._channels = channels
+        self.layout = channels.layout
+        self.microns_per_pixel = channels.microns_per_pixel or microns_per_pixel
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of level 0 in pixels."""
+        size = self._planes[0].size
+        return size.width, size.height
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """How pixels are stored: uint8, uint16 or float32."""
+        return self._planes[0].dtype
+
+    @property
+    def sources(self) -> tuple[str, str]:
+        """The names of the files that hold R and F."""
+        return self._planes[0].name, self._planes[1].name
+
+    @property
+    def ranges(self) -> tuple[IntensityRange, IntensityRange]:
+        """What stands for 0 and 1 in R and in F, in stored units. Measured on first use."""
+        return self._survey.ranges
+
+    @property
+    def tissue(self) -> TissueMask:
+        """Where the tissue is. Measured on first use."""
+        return self._survey.tissue
+
+    def read_region(self, level0_xy: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+        """Normalised pixels, float32 (2, height, width) in [0, 1], R then F; 0 outside the slide.
+
+        `level0_xy` is the left and upper pixel, `size` width and height. Raises SlideError where a file is
+        damaged, OptionError for a negative size.
+        """
+        return self.read(Region(*level0_xy, *size))
+
+    def read(self, region: Region) -> npt.NDArray[np.float32]:
+        """As `read_region`, for a rectangle in level-0 pixels."""
+        pair = np.zeros((2, region.height, region.width), np.float32)
+        inside = region.intersection(Size(*self.size).region)
+        if inside.is_empty:
+            return pair
+        for plane, intensity, channel in zip(self._planes, self.ranges, pair, strict=True):
+            normalise(plane.read(inside), intensity, out=channel[inside.slices_in(region)])
+        return pair
+
+    def facts(self) -> dict[str, object]:
+        """What one wants to know of a slide, ready for JSON."""
+        reflectance, fluorescence = self.ranges
+        return {
+            "layout": self.layout,
+            "reflectance": self.sources[0],
+            "fluorescence": self.sources[1],
+            "size": list(self.size),
+            "dtype": self.dtype.name,
+            "microns_per_pixel": self.microns_per_pixel,
+            "tissue_share": self.tissue.share,
+            "reflectance_range": [reflectance.dark, reflectance.bright],
+            "fluorescence_range": [fluorescence.dark, fluorescence.bright],
+        }
+
+    def close(self) -> None:
+        """Give back file handles."""
+        self._channels.close()
+
+    def __enter__(self) -> Slide:
+        """Close at the end of a `with` statement."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close, whatever happened."""
+        self.close()
+
+    @cached_property
+    def _survey(self) -> _Survey:
+        return _surveyed(*self._planes)
+
+
+def open_slide(
+    path: StrPath | None = None,
+    *,
+    reflectance: StrPath | None = None,
+    fluorescence: StrPath | None = None,
+    swap_channels: bool = False,
+    microns_per_pixel: float | None = None,
+) -> Slide:
+    """Open a slide: a VivaScope folder, a two-channel OME-TIFF or OME-Zarr, or one file per channel.
+
+    Args:
+        path: the slide, where one path holds both channels.
+        reflectance: the file of the reflectance channel, instead of `path`.
+        fluorescence: the file of the fluorescence channel, instead of `path`.
+        swap_channels: take what would be reflectance for fluorescence, and back.
+        microns_per_pixel: where the files do not say it; it must not contradict them.
+
+    Raises:
+        SlideError: no known layout there, or a file that is damaged or not grey.
+        OptionError: a pixel size that is not positive or contradicts the file's by more than 2 %.
+    """
+    if microns_per_pixel is not None and not 0 < microns_per_pixel < float("inf"):
+        raise OptionError(
+            f"pixel size {microns_per_pixel:g} um: expected a positive length; give um per pixel"
+        )
+    path, reflectance, fluorescence = (p if p is None else Path(p) for p in (path, reflectance, fluorescence))
+    channels = open_channels(path, reflectance=reflectance, fluorescence=fluorescence)
+    stated = channels.microns_per_pixel
+    if stated and microns_per_pixel and abs(microns_per_pixel / stated - 1) > SAME_PIXEL_SIZE:
+        channels.close()
+        raise OptionError(
+            f"pixel size {microns_per_pixel:g} um given, but {channels.reflectance.name} states {stated:g};"
+            " expected the same; leave the given one out, or correct the file"
+        )
+    if swap_channels:
+        channels = Channels(channels.fluorescence, channels.reflectance, channels.layout)
+    name = (path or reflectance or Path()).resolve().stem
+    return Slide(channels, name, microns_per_pixel)
+
+
+@dataclass(frozen=True, eq=False)
+class _Survey:
+    """What one walk over a slide tells about it."""
+
+    ranges: tuple[IntensityRange, IntensityRange]
+    tissue: TissueMask
+
+
+def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
+    size = reflectance.size
+    step = 1
+    while step < CELL and size.pixels > step * READ_PIXELS:
+        step *= 2  # a divisor of the cell, so that each row stands for one row of cells
+    samples = [_sampled(plane, step) for plane in (reflectance, fluorescence)]
+    tissue = find_tissue(samples[0].means, samples[1].means, size)
+    scanned = (samples[0].values > 0) | (
+        samples[1].values > 0
+    )  # scanners pad with zeros what they did not scan
+    in_tissue = samples[0].of_cells(tissue.cells)[scanned]
+    dark_and_bright = [measured_range(sample.values[scanned], in_tissue) for sample in samples]
+    return _Survey((dark_and_bright[0], dark_and_bright[1]), tissue)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """What is kept of one plane: the mean of each cell, and single pixels on a lattice of bounded size."""
+
+    means: Grid
+    values: npt.NDArray[Any]  # every `row_step`-th row and `column_step`-th column, in stored units
+    row_step: int
+    column_step: int
+
+    def of_cells(self, cells: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """For each pixel kept, what `cells` says of the cell it lies in."""
+        rows = np.arange(self.values.shape[0]) * self.row_step // CELL
+        columns = np.arange(self.values.shape[1]) * self.column_step // CELL
+        return np.asarray(cells[np.ix_(rows, columns)])
+
+
+def _sampled(plane: Plane, row_step: int) -> _Sample:
+    width, height = plane.size.width, plane.size.height
+    block_rows = -(-height // row_step)
+    column_step = -(-block_rows * width // KEPT_PIXELS)
+    values = np.empty((block_rows, -(-width // column_step)), plane.dtype)
+    per_cell = CELL // row_step
+    sums = np.zeros((-(-block_rows // per_cell), -(-width // CELL)), np.float32)
+    for first, rows in plane.scan(row_step):
+        values[first : first + len(rows)] = rows[:, ::column_step]
+        np.add.at(sums, np.arange(first, first + len(rows)) // per_cell, _sums_along(rows))
+    rows_in_cell = np.bincount(np.arange(block_rows) // per_cell)
+    columns_in_cell = np.bincount(np.arange(width) // CELL)
+    sums /= rows_in_cell[:, np.newaxis] * columns_in_cell
+    return _Sample(sums, values, row_step, column_step)
+
+
+def _sums_along(rows: npt.NDArray[Any]) -> Grid:
+    """The sums of each CELL neighbours in each row; the last may hold fewer."""
+    return np.add.reduceat(rows, np.arange(0, rows.shape[1], CELL), axis=1, dtype=np.float32)
