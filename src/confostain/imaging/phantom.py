@@ -1,0 +1,141 @@
+"""Skin-like tissue painted at any size and seed, region by region, from one truth.
+
+>>> phantom = Phantom(Size(4000, 3000), seed=7)
+>>> pair = phantom.pair(Region(512, 0, 1024, 512))        # float32 (2, 512, 1024): R with speckle, F
+>>> truth = phantom.nuclei(Region(512, 0, 1024, 512))     # centres and outlines of every nucleus in it
+
+Everything is painted in blocks on a fixed grid, and a block follows from (size, seed, place) alone: any two ways of
+cutting a region into pieces give the same bits. Structures that cross blocks agree because all randomness hangs on
+absolute position (`lattice.py`) and because each block is painted with a halo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from confostain.errors import OptionError
+from confostain.geometry import Region, Size
+from confostain.imaging import phantom_render as render
+from confostain.imaging.lattice import Canvas, Floats
+from confostain.imaging.phantom_nuclei import Cell, Nuclei, joined
+
+__all__ = ["BLOCK", "Cell", "Nuclei", "Phantom"]
+
+BLOCK = 512  # px: side of the squares in which the slide is painted; regions aligned to it waste nothing
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A slide of skin that nobody ever cut, with known truth.
+
+    Regions are in level-0 pixels. Pixels of a region outside the slide are 0 in every channel, white in the histology,
+    and hold neither tissue nor nuclei.
+    """
+
+    size: Size  # level-0 pixels
+    seed: int = 0  # another seed is another patient
+    microns_per_pixel: float = 0.75  # what files should say; structures are drawn for the VivaScope's 0.75 um
+
+    def __post_init__(self) -> None:
+        if self.size.width < 1 or self.size.height < 1:
+            raise OptionError(
+                f"phantom of {self.size.width} x {self.size.height} px: both must be at least 1; give a larger size"
+            )
+
+    def reflectance(self, region: Region) -> Floats:
+        """Return R (h, w) in [0, 1] as the microscope records it: dark pedestal, speckle, read noise."""
+        return self._painted(
+            region, lambda view: render.speckled(render.clean_reflectance(view), view.canvas)
+        )
+
+    def clean_reflectance(self, region: Region) -> Floats:
+        """Return R (h, w) in [0, 1] without speckle and read noise; the pedestal is still in it."""
+        return self._painted(region, render.clean_reflectance)
+
+    def fluorescence(self, region: Region) -> Floats:
+        """Return F (h, w) in [0, 1]: acridine orange with haze, uneven dye, slight blur and white noise."""
+        return self._painted(region, render.fluorescence)
+
+    def pair(self, region: Region) -> Floats:
+        """Return (2, h, w): `reflectance` and `fluorescence`, painted together in little more than half the time."""
+
+        def both(view: render.Section) -> Floats:
+            return np.stack(
+                [render.speckled(render.clean_reflectance(view), view.canvas), render.fluorescence(view)], -1
+            )
+
+        return np.moveaxis(self._painted(region, both, (2,)), -1, 0)
+
+    def histology(self, region: Region) -> npt.NDArray[np.uint8]:
+        """Return the H&E (h, w, 3) that would have been cut from the same tissue."""
+        picture = np.full((region.height, region.width, 3), 255, np.uint8)
+        self._paint(region, picture, render.histology)
+        return picture
+
+    def tissue(self, region: Region) -> npt.NDArray[np.bool_]:
+        """Return (h, w): true on tissue, its clefts and lumina included; false on empty glass."""
+        return self._painted(region, lambda view: view.tissue) > 0.5
+
+    def nuclei(self, region: Region) -> Nuclei:
+        """Return the nuclei whose centres lie in `region`, in an order that depends on the region."""
+        region = region.intersection(self.size.region)
+        found = [_section(self.size, self.seed, *corner)[1] for corner in _corners(region)]
+        if not found:
+            return _section(self.size, self.seed, 0, 0)[1].subset(np.zeros(0, np.int64))
+        return joined(
+            [
+                cells.subset(_inside(cells, block.intersection(region)))
+                for cells, block in zip(found, map(_block, _corners(region)), strict=True)
+            ]
+        )
+
+    def _painted(
+        self, region: Region, painter: Callable[[render.Section], Floats], channels: tuple[int, ...] = ()
+    ) -> Floats:
+        picture = np.zeros((region.height, region.width, *channels), np.float32)
+        self._paint(region, picture, painter)
+        return picture
+
+    def _paint(
+        self,
+        region: Region,
+        picture: npt.NDArray[np.generic],
+        painter: Callable[[render.Section], npt.NDArray[np.generic]],
+    ) -> None:
+        """Fill `picture`, which covers `region`, block by block."""
+        visible = region.intersection(self.size.region)
+        for corner in _corners(visible):
+            block = _block(corner)
+            part = block.intersection(visible)
+            painted = painter(_section(self.size, self.seed, *corner)[0])
+            picture[part.slices_in(region)] = painted[part.slices_in(block.grown(render.HALO))]
+
+
+@lru_cache(maxsize=4)  # about 15 MB each: the channels of one block are usually asked for one after another
+def _section(size: Size, seed: int, x: int, y: int) -> tuple[render.Section, Nuclei]:
+    return render.section(Canvas(x, y, BLOCK, seed), size)
+
+
+def _corners(region: Region) -> list[tuple[int, int]]:
+    """Return the corners of the blocks that meet `region`, row by row."""
+    if region.is_empty:
+        return []
+    rows = range(region.y // BLOCK * BLOCK, region.bottom, BLOCK)
+    return [(x, y) for y in rows for x in range(region.x // BLOCK * BLOCK, region.right, BLOCK)]
+
+
+def _block(corner: tuple[int, int]) -> Region:
+    return Region(*corner, BLOCK, BLOCK)
+
+
+def _inside(cells: Nuclei, region: Region) -> npt.NDArray[np.bool_]:
+    x, y = cells.level0_xy.T
+    inside: npt.NDArray[np.bool_] = (
+        (x >= region.x) & (x < region.right) & (y >= region.y) & (y < region.bottom)
+    )
+    return inside
