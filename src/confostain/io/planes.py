@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -96,6 +97,11 @@ class Plane:
                 f"{self.name}: NaN or infinite values between rows {y} and {y + (len(out) - 1) * step}; "
                 "expected finite grey values; replace them and save the file again"
             )
+
+
+def file_label(path: Path) -> str:
+    """The name of a file in messages and provenance; with its detector, since those files share one name."""
+    return f"{path.parent.name}/{path.name}" if path.parent.name.startswith("DET#") else path.name
 
 
 @contextmanager

@@ -8,10 +8,10 @@ import tempfile
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -182,10 +182,10 @@ class Unpacked:
     TMPDIR variable says and takes as many bytes as the plane has uncompressed.
     """
 
-    def __init__(self, size: Size, dtype: np.dtype[Any], unpack: Callable[[int], None]) -> None:
+    def __init__(self, size: Size, dtype: np.dtype[Any], unpack: Callable[[BinaryIO], None]) -> None:
         self._size = size
         self._dtype = dtype
-        self._unpack = unpack  # writes rows in this machine's byte order to a file descriptor
+        self._unpack = unpack  # writes all rows in this machine's byte order to a file
         self._rows: StoredRows | None = None
         self._lock = threading.Lock()
         self.band = max(1, MAPPED_BYTES // (size.width * dtype.itemsize))
@@ -208,25 +208,17 @@ class Unpacked:
 
     def _unpack_now(self) -> StoredRows:
         expected = self._size.pixels * self._dtype.itemsize
-        with tempfile.TemporaryFile(buffering=0) as spool:
+        with tempfile.TemporaryFile() as spool:
             free = os.fstatvfs(spool.fileno())
             if free.f_bavail * free.f_frsize < expected:
                 raise SlideError(
                     f"{tempfile.gettempdir()}: too little room to unpack a compressed channel; expected "
                     f"{expected / 1e9:.1f} GB; set TMPDIR to a larger disk or save the slide uncompressed"
                 )
-            self._unpack(spool.fileno())
+            self._unpack(spool)
+            spool.flush()
             file = OpenFile(os.dup(spool.fileno()))
         if os.fstat(file.descriptor).st_size != expected:
             file.close()
             raise EOFError("fewer pixels than its header announces")
         return StoredRows(file, Strips((0,), self._size.height, self._size.width, self._dtype))
-
-
-def segments_inside(name: str, ends: Sequence[int], file_bytes: int) -> None:
-    """SlideError unless every stored segment ends within the file."""
-    end = max(ends, default=0)
-    if end > file_bytes:
-        raise SlideError(
-            f"{name}: truncated, {file_bytes} bytes; expected at least {end}; copy or export the file again"
-        )

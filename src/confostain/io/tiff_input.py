@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,16 @@ import numpy as np
 
 from confostain.errors import SlideError
 from confostain.geometry import Size
-from confostain.io.picture_input import unpack_with_vips
 from confostain.io.planes import (
-    Pixels,
     Plane,
-    Source,
     checked_dtype,
+    file_label,
     microns,
     plausible_microns,
     refuse_colour,
     refusing,
 )
-from confostain.io.sources import (
-    Chunks,
-    OpenFile,
-    Remembered,
-    StoredRows,
-    Strips,
-    Unpacked,
-    segments_inside,
-)
+from confostain.io.tiff_pixels import page_source
 
 # What tifffile has to say about a file becomes an error here or does not matter; without a handler of its own
 # its remarks would go to stderr in programs that have not set up logging.
@@ -56,16 +46,18 @@ def open_tiff(path: Path) -> TiffPlanes:
     """Open `path`; SlideError where it is damaged, in colour, or no plain set of grey planes."""
     import tifffile
 
-    with refusing(path.name), tifffile.TiffFile(path) as tiff:
+    name = file_label(path)
+    with refusing(name), tifffile.TiffFile(path) as tiff:
         series = tiff.series[0].levels[0]
-        _check_axes(path.name, dict(zip(series.axes, series.shape, strict=True)))
-        pages = [_whole_page(path.name, page) for page in series.pages]
+        _check_axes(name, dict(zip(series.axes, series.shape, strict=True)))
+        pages = [_whole_page(name, page) for page in series.pages]
         names, size = _ome_channels(tiff.ome_metadata)
         size = size or _imagej_pixel_size(tiff, pages[0]) or _tag_pixel_size(pages[0])
-        planes = tuple(plane for page in pages for plane in _planes_of_page(path, page, size))
-    if len(planes) != math.prod(series.shape) // (planes[0].size.pixels):
-        raise SlideError(f"{path.name}: holds fewer planes than announced; expected all; export it again")
-    return TiffPlanes(planes, names if len(names) == len(planes) else (), tiff.is_ome)
+        planes = tuple(plane for page in pages for plane in _planes_of_page(page, size))
+        if len(planes) * planes[0].size.pixels != math.prod(series.shape):
+            raise SlideError(f"{name}: holds fewer planes than announced; expected all; export it again")
+        is_ome = tiff.is_ome
+    return TiffPlanes(planes, names if len(names) == len(planes) else (), is_ome)
 
 
 def _check_axes(name: str, shape: dict[str, int]) -> None:
@@ -101,18 +93,16 @@ def _check_tags(name: str, page: Any) -> None:
         )
 
 
-def _planes_of_page(path: Path, page: Any, microns_per_pixel: float | None) -> Iterator[Plane]:
+def _planes_of_page(page: Any, microns_per_pixel: float | None) -> Iterator[Plane]:
     """The grey planes of one page: one, or two where a page holds both channels as samples."""
-    name = Path(page.parent.filehandle.path).name
+    name = file_label(Path(page.parent.filehandle.path))
     _check_grey(name, page)
     dtype = checked_dtype(name, page.dtype, int(np.max(page.bitspersample)))
     size = Size(page.imagewidth, page.imagelength)
-    segments = _segments(name, page)
     for sample in range(page.samplesperpixel):
         several = page.samplesperpixel > 1 or len(page.parent.pages) > 1
         plane_name = f"{name} (page {page.index + 1}, sample {sample + 1})" if several else name
-        source = _source(page, size, dtype, sample, segments)
-        yield Plane(plane_name, size, dtype, microns_per_pixel, source)
+        yield Plane(plane_name, size, dtype, microns_per_pixel, page_source(plane_name, page, sample))
 
 
 def _check_grey(name: str, page: Any) -> None:
@@ -124,75 +114,6 @@ def _check_grey(name: str, page: Any) -> None:
             f"{name}: photometric interpretation {kind}; expected grey with black as zero (MINISBLACK); "
             "convert the image to plain grey"
         )
-
-
-def _segments(name: str, page: Any) -> tuple[Sequence[int], Sequence[int]]:
-    """Offsets and byte counts of strips or tiles, all of them there and inside the file."""
-    across = math.ceil(page.imagewidth / page.tilewidth) if page.is_tiled else 1
-    down = math.ceil(page.imagelength / (page.tilelength if page.is_tiled else page.rowsperstrip))
-    expected = across * down * (page.samplesperpixel if page.planarconfig == 2 else 1)
-    offsets, counts = page.dataoffsets, page.databytecounts
-    if not expected == len(offsets) == len(counts) or page.imagedepth != 1:
-        raise SlideError(
-            f"{name}: damaged, {len(offsets)} data segments; expected {expected}; export the file again"
-        )
-    ends = [offset + count for offset, count in zip(offsets, counts, strict=True)]
-    segments_inside(name, ends, page.parent.filehandle.size)
-    return offsets, counts
-
-
-def _source(
-    page: Any, size: Size, dtype: np.dtype[Any], sample: int, segments: tuple[Sequence[int], Sequence[int]]
-) -> Source:
-    """The cheapest way to get at one sample of one page."""
-    path = Path(page.parent.filehandle.path)
-    if page.is_tiled:
-        return _tiles(page, path, sample, segments)
-    if page.compression == 1 and page.predictor == 1 and page.fillorder == 1:
-        return _rows(page, path, sample)
-    band = sample if page.samplesperpixel > 1 else None
-    return Unpacked(size, dtype, lambda target: unpack_with_vips(path, target, dtype, page.index, band))
-
-
-def _rows(page: Any, path: Path, sample: int) -> StoredRows:
-    stored = page.dtype.newbyteorder(page.parent.byteorder)
-    offsets = page.dataoffsets
-    samples = page.samplesperpixel
-    if page.planarconfig == 2:
-        each = len(offsets) // samples
-        offsets, samples, sample = offsets[sample * each : (sample + 1) * each], 1, 0
-    first = tuple(offset + sample * stored.itemsize for offset in offsets)
-    strips = Strips(first, page.rowsperstrip, page.imagewidth, stored, samples)
-    _check_rows(path, page, strips)
-    return StoredRows(OpenFile.at(path), strips.joined(page.imagelength))
-
-
-def _check_rows(path: Path, page: Any, strips: Strips) -> None:
-    """Uncompressed rows must all lie in the file, whatever byte counts the writer put down."""
-    last = page.imagelength - (len(strips.offsets) - 1) * strips.height
-    heights = [strips.height] * (len(strips.offsets) - 1) + [last]
-    ends = [at + rows * strips.row_bytes for at, rows in zip(strips.offsets, heights, strict=True)]
-    segments_inside(path.name, ends, page.parent.filehandle.size)
-
-
-def _tiles(page: Any, path: Path, sample: int, segments: tuple[Sequence[int], Sequence[int]]) -> Chunks:
-    file = OpenFile.at(path)
-    offsets, counts = segments
-    across = math.ceil(page.imagewidth / page.tilewidth)
-    planar = page.planarconfig == 2
-    first = sample * (len(offsets) // page.samplesperpixel) if planar else 0
-    decode, tables, header = page.decode, page.jpegtables, page.jpegheader
-
-    def load(row: int, column: int) -> Pixels:
-        index = first + row * across + column
-        data = file.read(offsets[index], counts[index]) if counts[index] else None
-        decoded = decode(data, index, jpegtables=tables, jpegheader=header, _fullsize=True)[0]
-        if decoded is None:  # a sparse tile: never written, all zero
-            return np.zeros((page.tilelength, page.tilewidth), page.dtype)
-        tile: Pixels = decoded[0, :, :, 0 if planar else sample]
-        return tile
-
-    return Chunks(Size(page.tilewidth, page.tilelength), Remembered(load), file)
 
 
 def _ome_channels(xml: str | None) -> tuple[tuple[str, ...], float | None]:
