@@ -147,6 +147,14 @@ def test_memory_is_that_of_the_region_not_of_the_slide():
     assert huge.pair(Region(100_000, 80_000, 64, 48)).shape == (2, 48, 64)
 
 
+def test_recorded_bands_are_the_pair_in_sixteen_bits(phantom):
+    bands = list(phantom.recorded_bands())
+    counts = np.concatenate(bands, axis=1)
+    assert counts.dtype == np.uint16
+    np.testing.assert_array_equal(counts, np.rint(phantom.pair(phantom.size.region) * np.float32(65535)))
+    assert np.percentile(counts[0], 1) > 3000  # the detector's dark pedestal
+
+
 def test_a_slide_without_pixels_is_refused():
     with pytest.raises(OptionError, match="0 x 5"):
         Phantom(Size(0, 5))

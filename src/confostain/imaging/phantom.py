@@ -11,7 +11,7 @@ absolute position (`lattice.py`) and because each block is painted with a halo.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -70,6 +70,16 @@ class Phantom:
             )
 
         return np.moveaxis(self._painted(region, both, (2,)), -1, 0)
+
+    def recorded_bands(self) -> Iterator[npt.NDArray[np.uint16]]:
+        """Yield the whole slide from top to bottom as the instrument's files hold it: (2, rows, width) in 16 bits."""
+        for y in range(0, self.size.height, BLOCK):
+            rows = min(BLOCK, self.size.height - y)
+            band = np.empty((2, rows, self.size.width), np.uint16)
+            for x in range(0, self.size.width, BLOCK):  # block by block: floats take twice the room of counts
+                part = Region(x, y, min(BLOCK, self.size.width - x), rows)
+                np.rint(self.pair(part) * np.float32(65535), out=band[:, :, x : x + part.width], casting="unsafe")
+            yield band
 
     def histology(self, region: Region) -> npt.NDArray[np.uint8]:
         """Return the H&E (h, w, 3) that would have been cut from the same tissue."""

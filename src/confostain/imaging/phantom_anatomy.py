@@ -166,7 +166,7 @@ class _Organ:
         window = (slice(max(low_y, 0), min(high_y, side)), slice(max(low_x, 0), min(high_x, side)))
         xs, ys = canvas.coordinates(STEP)
         dx, dy = xs[:, window[1]] - np.float32(self.x), ys[window[0]] - np.float32(self.y)
-        if dx.size == 0 or dy.size == 0:
+        if min(dx.size, dy.size) < 2:  # a slope needs two samples
             return
         _PAINTERS[self.kind(size)](self, parts, window, dx, dy)
 

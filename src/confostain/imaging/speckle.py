@@ -1,6 +1,6 @@
 """Speckle: the noise that coherent light writes into the reflectance channel, and the measures of it.
 
-A recorded pixel is  I = pedestal + gain * X * n + e  (FIELD notes on real ex vivo scans): X is what the tissue
+A recorded pixel is  I = pedestal + gain * X * n + e  (measured on real ex vivo scans): X is what the tissue
 reflects, n the speckle factor with mean 1 and variance 1 / looks, correlated over about a pixel, and e the
 white read noise. All brightness is a share of the range [0, 1].
 """
@@ -48,13 +48,13 @@ class Speckle:
         fewest = _FEWEST_LOOKS[self.law] * self.looks / self.white_looks
         if not self.looks > 0.999 * fewest:
             raise OptionError(
-                f"{self.looks:g} looks of {self.law} speckle with grain {self.grain:g}: more than {fewest:.2f} "
-                "are needed, fewer would make negative brightness; use gamma speckle there"
+                f"{self.looks:g} looks of {self.law} speckle with grain {self.grain:g}: more than "
+                f"{fewest:.2f} are needed, fewer would make negative brightness; use gamma speckle there"
             )
 
     @property
     def white_looks(self) -> float:
-        """Looks before the grain filter, which shrinks the variance by sum(k^2); this makes up for it exactly."""
+        """Looks to draw before the grain filter, which shrinks the variance by sum(k^2)."""
         return self.looks * float(np.square(gaussian_kernel(self.grain)).sum()) ** 2
 
     def expected(self, reflected: Image) -> Image:

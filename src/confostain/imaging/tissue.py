@@ -93,10 +93,9 @@ def find_tissue(reflectance: Grid, fluorescence: Grid, size: Size, cell: int = C
     """The tissue of a slide of this size, from the means of its cells in both channels, in stored units."""
     scanned = (reflectance > 0) | (fluorescence > 0)  # scanners pad with zeros what they did not scan
     seen = _tissue_in(reflectance, scanned) | _tissue_in(fluorescence, scanned)
-    kept = _without_holes(_without_specks(seen))
-    if kept.any() and not kept.all():
-        kept = ndimage.binary_dilation(kept, np.ones((3, 3), bool), iterations=MARGIN_CELLS)
-    return TissueMask(kept, cell, size)
+    side = 2 * MARGIN_CELLS + 1
+    grown = ndimage.maximum_filter(_without_specks(seen), side)
+    return TissueMask(_without_holes(grown), cell, size)
 
 
 def _tissue_in(means: Grid, scanned: Mask) -> Mask:
@@ -105,29 +104,27 @@ def _tissue_in(means: Grid, scanned: Mask) -> Mask:
     levels = smooth[scanned]
     if not levels.size:
         return scanned
-    contrast = float(np.subtract(*np.percentile(levels, [99.5, 0.5])))
-    if contrast <= MIN_CONTRAST * float(np.median(levels)):
+    low, high = np.percentile(levels, [0.5, 99.5])
+    flat, noisy = _flat(means, smooth, FLAT * (high - low))
+    if levels.max() - low <= MIN_CONTRAST * np.median(levels) or (flat | noisy)[scanned].all():
         return np.zeros_like(scanned)
-    flat = _flat(means, smooth, contrast, scanned)
-    if np.count_nonzero(flat) < MIN_GLASS * levels.size:
+    # Where there is next to no tissue the contrast is that of the noise, and noise alone tells the glass.
+    glass = smooth[(noisy if noisy[scanned].mean() > 0.5 else flat) & scanned]
+    if glass.size < MIN_GLASS * levels.size:
         return scanned
-    glass = _darkest_mode(smooth[flat], levels.size)
+    glass = _darkest_mode(glass, levels.size)
     level = np.median(glass)
     # The spread is read off the side away from the tissue: flat but dim tissue may hide on the other one.
     spread = np.sqrt(np.mean((level - glass[glass <= level]) ** 2))
-    threshold = level + max(GLASS_SPREADS * spread, FLAT * contrast)
+    threshold = level + max(GLASS_SPREADS * spread, FLAT * (high - low))
     return np.asarray((smooth > threshold) & scanned)
 
 
-def _flat(means: Grid, smooth: Grid, contrast: float, scanned: Mask) -> Mask:
-    """Cells whose surroundings vary no more than glass does."""
+def _flat(means: Grid, smooth: Grid, limit: float) -> tuple[Mask, Mask]:
+    """Cells whose surroundings vary less than `limit`, and those where they vary no more than noise would."""
     structure = ndimage.uniform_filter((smooth - ndimage.uniform_filter(smooth, 9)) ** 2, 9)
     grain = ndimage.uniform_filter((means - smooth) ** 2, 9)
-    noisy: Mask = (structure <= NOISE * grain) & scanned
-    # Where noise alone is seen nearly everywhere there may be no tissue, and so no contrast to compare with.
-    if np.count_nonzero(noisy) > 0.5 * np.count_nonzero(scanned):
-        return noisy
-    return np.asarray((structure <= (FLAT * contrast) ** 2) & scanned)
+    return structure <= limit**2, structure <= NOISE * grain
 
 
 def _darkest_mode(levels: Grid, of: int) -> Grid:
