@@ -1,0 +1,130 @@
+"""Networks that take speckle out of the reflectance channel: the published one, and a smaller and better one.
+
+Both see a bounded neighbourhood only and keep no statistics of the image, so that a slide comes out the same at
+any tile size. Input and output are (batch, 1, h, w), a share of the detector's range, not limited to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from confostain.errors import OptionError
+
+Head = Literal["paper", "exponential"]
+
+
+@dataclass(frozen=True)
+class DespecklerDesign:
+    """What a despeckling network looks like."""
+
+    body: Literal["paper", "unet"] = "unet"
+    head: Head = "paper"  # of the paper's body: "paper" can only darken, "exponential" can brighten too
+    channels: tuple[int, ...] = (48, 96)  # of the unet, per level; level k sees pixels of 2^(k+1) px
+    blocks: tuple[int, ...] = (1, 2)  # residual blocks per level, on the way down and again on the way up
+
+
+def build_despeckler(design: DespecklerDesign) -> PaperDespeckler | UNetDespeckler:
+    """A network of that design with fresh weights."""
+    if design.body == "paper":
+        return PaperDespeckler(design.head)
+    return UNetDespeckler(design.channels, design.blocks)
+
+
+class PaperDespeckler(nn.Module):
+    """The despeckling network of Combalia et al. (MIDL 2019).
+
+    7 convolutions with 64 filters and PReLU, batch normalisation on the intermediate ones, 1 convolution with a
+    single filter and tanh; the outcome multiplies the input. With the "paper" head it can only darken; with the
+    "exponential" head it can change a pixel by a factor of up to exp(1.5) = 4.5 either way.
+    """
+
+    stride = 1
+    receptive_field = 17  # eight convolutions 3 x 3
+
+    def __init__(self, head: Head = "paper", width: int = 64, depth: int = 7) -> None:
+        super().__init__()
+        self.head = head
+        layers: list[nn.Module] = [nn.Conv2d(1, width, 3, padding=1), nn.PReLU(width)]
+        for _ in range(depth - 1):
+            layers += [nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.PReLU(width)]
+        self.body = nn.Sequential(*layers, nn.Conv2d(width, 1, 3, padding=1), nn.Tanh())
+
+    def forward(self, noisy: Tensor) -> Tensor:  # (b, 1, h, w)
+        """Despeckle a batch."""
+        factor: Tensor = self.body(noisy).float()  # (b, 1, h, w) in (-1, 1)
+        if self.head == "paper":
+            return noisy * factor
+        dark = 0.02  # lets the factor move a pixel that speckle has made black
+        return (noisy + dark) * torch.exp(1.5 * factor) - dark
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(relu(conv(x))); the second convolution starts at zero, so that a fresh block changes nothing."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape out as in."""
+        out: Tensor = x + self.second(functional.relu(self.first(x)))
+        return out
+
+
+class UNetDespeckler(nn.Module):
+    """A U-Net of residual blocks that starts at half resolution and adds its outcome to the input.
+
+    Four neighbouring pixels become four channels (pixel-unshuffle), which makes every convolution four times
+    cheaper than at full resolution; there is no normalisation, so that brightness is kept.
+    """
+
+    def __init__(self, channels: tuple[int, ...] = (48, 96), blocks: tuple[int, ...] = (1, 2)) -> None:
+        super().__init__()
+        if len(channels) != len(blocks) or not channels:
+            raise OptionError(f"channels {channels} and blocks {blocks}: expected one number each per level")
+        self.stride = 2 ** len(channels)
+        self.receptive_field = 2 * _radius(blocks) + 1
+        self.first = nn.Conv2d(4, channels[0], 3, padding=1)
+        self.down = nn.ModuleList(_blocks(c, n) for c, n in zip(channels[:-1], blocks[:-1], strict=True))
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(channels)
+        )
+        self.bottom = _blocks(channels[-1], blocks[-1])
+        self.grow = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(channels))
+        self.up = nn.ModuleList(_blocks(c, n) for c, n in zip(channels[:-1], blocks[:-1], strict=True))
+        self.last = nn.Conv2d(channels[0], 4, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, noisy: Tensor) -> Tensor:  # (b, 1, h, w), h and w multiples of the stride
+        """Despeckle a batch."""
+        x = self.first(functional.pixel_unshuffle(noisy, 2))  # (b, c0, h/2, w/2)
+        skips = []
+        for block, shrink in zip(self.down, self.shrink, strict=True):
+            skips.append(block(x))
+            x = shrink(skips[-1])
+        x = self.bottom(x)  # (b, cn, h/stride, w/stride)
+        for block, grow, skip in reversed(list(zip(self.up, self.grow, skips, strict=True))):
+            x = block(skip + functional.pixel_shuffle(grow(x), 2))
+        change: Tensor = functional.pixel_shuffle(self.last(x), 2)
+        return noisy + change.float()
+
+
+def _blocks(channels: int, number: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(channels) for _ in range(number)))
+
+
+def _radius(blocks: tuple[int, ...]) -> int:
+    """How far the U-Net sees: each 3 x 3 convolution one pixel of its level, and the grid of the coarsest level."""
+    passes = [2 * 2 * n for n in blocks[:-1]] + [2 * blocks[-1]]  # convolutions per level, down and up
+    passes[0] += 2  # the first and the last one
+    reach = sum(number * 2 ** (level + 1) for level, number in enumerate(passes))
+    return int(reach + 2 ** len(blocks) - 1)

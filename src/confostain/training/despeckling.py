@@ -1,0 +1,210 @@
+"""The training of a despeckler, told from top to bottom in `train_despeckler`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from confostain.errors import ConfigError
+from confostain.imaging.speckle import Image
+from confostain.networks.despeckler import DespecklerDesign, build_despeckler
+from confostain.networks.discriminator import PatchDiscriminator
+from confostain.training import losses
+from confostain.training.export import load_weights, save_network
+from confostain.training.patches import Grey, HistologyData, NoiseRange, NoisyPatches, read_inverted
+from confostain.training.runs import Run, load_config
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+Progress = Callable[[int, int], None]  # steps done, steps in all
+LOSSES = {"squared": losses.squared_error, "decibel": losses.decibel_error}
+VALIDATION_SEED = 2019
+
+
+@dataclass(frozen=True)
+class DespecklingConfig:
+    """Everything that decides a training; read from TOML, with [data], [design] and [noise] as tables."""
+
+    data: HistologyData
+    design: DespecklerDesign = field(default_factory=DespecklerDesign)
+    noise: NoiseRange = field(default_factory=NoiseRange)
+    seed: int = 2019
+    steps: int = 1000
+    batch: int = 8  # patches per step and device
+    patch: int = 128  # px
+    learning_rate: float = 5e-4
+    schedule: Literal["constant", "cosine"] = "constant"  # cosine: a short rise, then down to zero
+    loss: Literal["squared", "decibel"] = "squared"
+    total_variation: float = 0.0  # weight of that term
+    adversarial: float = 0.0  # weight of that term
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    start: str | None = None  # safetensors to begin with instead of fresh weights
+    record_every: int = 10  # steps
+    look_every: int = 500  # steps between validations, sample pictures and checkpoints
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        stride = build_despeckler(self.design).stride
+        if (
+            self.patch % stride
+            or min(self.patch, self.batch, self.steps, self.record_every, self.look_every) < 1
+        ):
+            raise ConfigError(
+                f"patch {self.patch}, batch {self.batch}, steps {self.steps}, record_every {self.record_every}, "
+                f"look_every {self.look_every}: expected positive numbers, and a patch that {stride} divides"
+            )
+
+
+def train_despeckler(
+    config_file: Path, folder: Path, resume: bool = False, progress: Progress | None = None
+) -> None:
+    """Train a despeckling network; the run's folder holds its weights in the end.
+
+    Args:
+        config_file: TOML, see `DespecklingConfig`.
+        folder: where the run is kept; must not hold one, unless `resume`.
+        resume: go on from the last checkpoint, to the same result as without the break.
+        progress: called after each step.
+
+    Raises:
+        ConfigError, OutputError, SlideError: see `load_config`, `Run` and `read_inverted`.
+    """
+    config = load_config(config_file, DespecklingConfig)
+    fabric = _fabric(config)
+    run = Run(folder, config_file, resume)
+    run.describe({"seed": config.seed, "devices": fabric.world_size, "device": str(fabric.device)})
+    train, validate = (
+        read_inverted(files, config.data.microns_per_pixel)
+        for files in (config.data.train, config.data.validate)
+    )
+    patches = NoisyPatches(train, config.noise, config.patch, config.batch)
+    player = _Player(config, fabric)
+    first = player.load(run.checkpoint) if resume and run.checkpoint.exists() else 0
+    run.rewind(first)
+
+    for step in range(first, config.steps):
+        noisy, clean = map(player.tensor, patches.draw((config.seed, step, fabric.global_rank)))
+        values = player.step(noisy, clean, _rate(config, step))
+        done = step + 1
+        if not fabric.is_global_zero:
+            continue
+        if done % config.record_every == 0 or done == 1:
+            run.record(done, {name: float(value) for name, value in values.items()})
+        if done % config.look_every == 0 or done == config.steps:
+            psnr, picture = player.look(validate)
+            run.record(done, psnr)
+            run.sample(done, picture)
+            player.save(run.checkpoint, done)
+        if progress is not None:
+            progress(done, config.steps)
+
+    run.close()
+    if fabric.is_global_zero:
+        save_network(player.bare, folder, asdict(config))
+
+
+def _fabric(config: DespecklingConfig) -> Fabric:
+    from lightning.fabric import Fabric, seed_everything
+
+    seed_everything(config.seed, verbose=False)
+    fabric = Fabric(precision=config.precision)
+    fabric.launch()
+    return fabric
+
+
+def _rate(config: DespecklingConfig, step: int) -> float:
+    if config.schedule == "constant":
+        return config.learning_rate
+    rise = min(1.0, (step + 1) / max(1, min(100, config.steps // 10)))
+    return config.learning_rate * rise * (0.5 + 0.5 * math.cos(math.pi * step / config.steps))
+
+
+class _Player:
+    """The networks and their optimizers, on whatever devices there are."""
+
+    def __init__(self, config: DespecklingConfig, fabric: Fabric) -> None:
+        self.config, self.fabric = config, fabric
+        self.bare = build_despeckler(config.design)
+        if config.start is not None:
+            load_weights(self.bare, Path(config.start))
+        # channels last is the layout in which processors with bfloat16 convolve fastest
+        self.bare.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network, self.optimizer = self._prepared(self.bare)
+        self.critic, self.critic_optimizer = (
+            self._prepared(PatchDiscriminator()) if config.adversarial else (None, None)
+        )
+
+    def _prepared(self, network: torch.nn.Module) -> tuple[Any, Any]:
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.config.learning_rate)
+        return self.fabric.setup(network, optimizer)
+
+    def tensor(self, images: Image) -> Tensor:
+        """On the device, in the layout the networks like."""
+        tensor = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
+        moved: Tensor = self.fabric.to_device(tensor)
+        return moved
+
+    def step(self, noisy: Tensor, clean: Tensor, rate: float) -> dict[str, Tensor]:
+        """One step down the gradient; what there is to record."""
+        config = self.config
+        self.network.train()
+        made = self.network(noisy)
+        loss = LOSSES[config.loss](made, clean)
+        values = {"loss": loss.detach()}
+        if config.total_variation:
+            loss = loss + config.total_variation * losses.total_variation(made)
+        if self.critic is not None:
+            values["fooling"] = losses.fooling(self.critic(made))
+            loss = loss + config.adversarial * values["fooling"]
+        self._descend(self.optimizer, loss, rate)
+        if self.critic is not None:
+            values["criticism"] = losses.criticism(self.critic(clean), self.critic(made.detach()))
+            self._descend(self.critic_optimizer, values["criticism"], rate)
+        return values
+
+    def _descend(self, optimizer: Any, loss: Tensor, rate: float) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad()  # also what the other network's loss has left
+        self.fabric.backward(loss)
+        optimizer.step()
+
+    @torch.no_grad()
+    def look(self, slides: list[Grey]) -> tuple[dict[str, float], npt.NDArray[np.uint8]]:
+        """PSNR in dB on the same 16 patches each time, and a picture: noisy, made, clean."""
+        config = self.config
+        side = max(config.patch, 192)
+        patches = NoisyPatches(slides, config.noise, side, 16).draw((VALIDATION_SEED,))
+        self.network.eval()
+        noisy, clean = map(self.tensor, patches)
+        made = torch.cat([self.network(part) for part in noisy.split(4)])
+        psnr = -10 * torch.log10((made - clean).square().mean(dim=(1, 2, 3))).mean()
+        rows = [torch.cat([image[index, 0] for image in (noisy, made, clean)], dim=1) for index in range(4)]
+        picture = (torch.cat(rows).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+        return {"psnr": float(psnr)}, picture
+
+    def _state(self) -> dict[str, Any]:
+        state = {"network": self.network, "optimizer": self.optimizer}
+        if self.critic is not None:
+            state |= {"critic": self.critic, "critic_optimizer": self.critic_optimizer}
+        return state
+
+    def save(self, path: Path, step: int) -> None:
+        """Everything needed to go on, there complete or not at all."""
+        part = path.with_name(path.name + ".part")
+        self.fabric.save(part, self._state() | {"step": step})
+        part.replace(path)
+
+    def load(self, path: Path) -> int:
+        """Go back to a checkpoint; the step after which it was saved."""
+        rest = self.fabric.load(path, self._state())
+        return int(rest["step"])
