@@ -25,7 +25,7 @@ class DespecklerDesign:
 
     body: Literal["paper", "unet"] = "unet"
     head: Head = "paper"  # of the paper's body: "paper" can only darken, "exponential" can brighten too
-    channels: tuple[int, ...] = (48, 96)  # of the unet, per level; level k sees pixels of 2^(k+1) px
+    channels: tuple[int, ...] = (48, 80)  # of the unet, per level; level k sees pixels of 2^(k+1) px
     blocks: tuple[int, ...] = (1, 2)  # residual blocks per level, on the way down and again on the way up
 
 
@@ -87,7 +87,7 @@ class UNetDespeckler(nn.Module):
     cheaper than at full resolution; there is no normalisation, so that brightness is kept.
     """
 
-    def __init__(self, channels: tuple[int, ...] = (48, 96), blocks: tuple[int, ...] = (1, 2)) -> None:
+    def __init__(self, channels: tuple[int, ...] = (48, 80), blocks: tuple[int, ...] = (1, 2)) -> None:
         super().__init__()
         if len(channels) != len(blocks) or not channels:
             raise OptionError(f"channels {channels} and blocks {blocks}: expected one number each per level")
