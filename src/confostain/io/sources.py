@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import tempfile
 import threading
@@ -14,14 +13,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from confostain.errors import SlideError
 from confostain.geometry import Size
 from confostain.io.planes import Pixels
 
-MAPPED_BYTES = (
-    8 << 20
-)  # mapped at a time: large enough for 3 GB/s, small enough not to show in resident memory
+BAND_BYTES = 8 << 20  # rows walked over at a time where the file suggests no number
 CACHED_BYTES = 64 << 20  # decoded chunks kept: one row of 512 px chunks over a slide 64,000 px wide
 
 
@@ -49,68 +47,63 @@ class OpenFile:
             raise EOFError(f"the file ends {count - len(data)} bytes too early")
         return data
 
+    def read_into(self, target: memoryview, offset: int) -> None:
+        """Fill `target` from `offset`; EOFError where the file ends before."""
+        count = os.preadv(self.descriptor, [target], offset)
+        if count != target.nbytes:
+            raise EOFError(f"the file ends {target.nbytes - count} bytes too early")
+
 
 @dataclass(frozen=True)
 class Strips:
     """Where uncompressed rows lie in a file."""
 
-    offsets: tuple[int, ...]  # byte position of the first value of each strip
+    offsets: npt.NDArray[np.int64]  # byte position of each strip
     height: int  # rows in each strip (fewer in the last)
     width: int  # pixels in each row
     stored: np.dtype[Any]  # with its byte order in the file
     samples: int = 1  # interleaved values per pixel
+    sample: int = 0  # which of them is wanted
 
     @property
     def row_bytes(self) -> int:
         """Distance between rows of a strip."""
         return self.width * self.samples * self.stored.itemsize
 
-    def joined(self, plane_height: int) -> Strips:
-        """The same rows as one strip where the strips follow each other without a gap."""
-        apart = self.height * self.row_bytes
-        if any(b - a != apart for a, b in zip(self.offsets, self.offsets[1:], strict=False)):
-            return self
-        return Strips(self.offsets[:1], plane_height, self.width, self.stored, self.samples)
+    def positions(self, rows: npt.NDArray[np.int64], x: int) -> list[int]:
+        """Byte positions of pixel `x` in each of `rows`."""
+        strip, row = np.divmod(rows, self.height)
+        within = row * self.row_bytes + x * self.samples * self.stored.itemsize
+        positions: list[int] = (self.offsets[strip] + within).tolist()
+        return positions
 
 
 class StoredRows:
-    """Uncompressed rows, copied out of short-lived memory maps.
+    """Uncompressed rows, each read straight into its place.
 
-    A map that lives on counts every page it ever touched as resident memory; these are gone after each copy.
+    Not through a memory map: each page a map has touched counts as resident memory, mapping and unmapping
+    small windows is no faster while both cores are busy, and a file cut short under a map kills the process.
     """
 
     def __init__(self, file: OpenFile, strips: Strips) -> None:
         self._file = file
         self._strips = strips
-        self.band = max(1, MAPPED_BYTES // strips.row_bytes)
+        self.band = max(1, BAND_BYTES // strips.row_bytes)
 
     def fill(self, out: Pixels, x: int, y: int, step: int) -> None:
-        """Fill `out` (n, w), strip by strip and at most MAPPED_BYTES at a time."""
-        strips, done = self._strips, 0
-        limit = max(1, self.band // step)
-        while done < len(out):
-            strip, row = divmod(y + done * step, strips.height)
-            in_strip = -(-(strips.height - row) // step)
-            rows = out[done : done + min(limit, in_strip)]
-            start = strips.offsets[strip] + (row * strips.width + x) * strips.samples * strips.stored.itemsize
-            self._copy(rows, start, step * strips.row_bytes)
-            done += len(rows)
+        """Fill `out` (n, w) with columns x .. x + w of rows y, y + step, ..."""
+        strips, native = self._strips, self._strips.stored.newbyteorder("=")
+        raw = out if strips.samples == 1 else np.empty((len(out), out.shape[1] * strips.samples), native)
+        for row, position in zip(raw, strips.positions(y + step * np.arange(len(out)), x), strict=True):
+            self._file.read_into(row.data, position)
+        if not strips.stored.isnative:
+            raw.byteswap(inplace=True)
+        if raw is not out:
+            out[...] = raw[:, strips.sample :: strips.samples]
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def _copy(self, out: Pixels, start: int, stride: int) -> None:
-        stored = self._strips.stored
-        pixel = self._strips.samples * stored.itemsize
-        count = (out.shape[0] - 1) * stride + (out.shape[1] - 1) * pixel + stored.itemsize
-        base = start - start % mmap.ALLOCATIONGRANULARITY
-        with mmap.mmap(
-            self._file.descriptor, start - base + count, access=mmap.ACCESS_READ, offset=base
-        ) as mapped:
-            view: Pixels = np.ndarray(out.shape, stored, mapped, start - base, (stride, pixel))
-            out[...] = view
-            del view  # a map with views cannot be closed
 
 
 class Remembered:
@@ -188,7 +181,7 @@ class Unpacked:
         self._unpack = unpack  # writes all rows in this machine's byte order to a file
         self._rows: StoredRows | None = None
         self._lock = threading.Lock()
-        self.band = max(1, MAPPED_BYTES // (size.width * dtype.itemsize))
+        self.band = max(1, BAND_BYTES // (size.width * dtype.itemsize))
 
     def fill(self, out: Pixels, x: int, y: int, step: int) -> None:
         """Fill `out` (n, w), unpacking the file first if that has not happened."""
@@ -221,4 +214,6 @@ class Unpacked:
         if os.fstat(file.descriptor).st_size != expected:
             file.close()
             raise EOFError("fewer pixels than its header announces")
-        return StoredRows(file, Strips((0,), self._size.height, self._size.width, self._dtype))
+        return StoredRows(
+            file, Strips(np.zeros(1, np.int64), self._size.height, self._size.width, self._dtype)
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,9 @@ def open_tiff(path: Path) -> TiffPlanes:
         pages = [_whole_page(name, page) for page in series.pages]
         names, size = _ome_channels(tiff.ome_metadata)
         size = size or _imagej_pixel_size(tiff, pages[0]) or _tag_pixel_size(pages[0])
-        planes = tuple(plane for page in pages for plane in _planes_of_page(page, size))
+        places = [(page, sample) for page in pages for sample in range(page.samplesperpixel)]
+        labels = [f"{name} (channel {i + 1})" if len(places) > 1 else name for i in range(len(places))]
+        planes = tuple(_plane(label, *at, size) for label, at in zip(labels, places, strict=True))
         if len(planes) * planes[0].size.pixels != math.prod(series.shape):
             raise SlideError(f"{name}: holds fewer planes than announced; expected all; export it again")
         is_ome = tiff.is_ome
@@ -93,16 +94,11 @@ def _check_tags(name: str, page: Any) -> None:
         )
 
 
-def _planes_of_page(page: Any, microns_per_pixel: float | None) -> Iterator[Plane]:
-    """The grey planes of one page: one, or two where a page holds both channels as samples."""
-    name = file_label(Path(page.parent.filehandle.path))
+def _plane(name: str, page: Any, sample: int, microns_per_pixel: float | None) -> Plane:
     _check_grey(name, page)
     dtype = checked_dtype(name, page.dtype, int(np.max(page.bitspersample)))
     size = Size(page.imagewidth, page.imagelength)
-    for sample in range(page.samplesperpixel):
-        several = page.samplesperpixel > 1 or len(page.parent.pages) > 1
-        plane_name = f"{name} (page {page.index + 1}, sample {sample + 1})" if several else name
-        yield Plane(plane_name, size, dtype, microns_per_pixel, page_source(plane_name, page, sample))
+    return Plane(name, size, dtype, microns_per_pixel, page_source(name, page, sample))
 
 
 def _check_grey(name: str, page: Any) -> None:

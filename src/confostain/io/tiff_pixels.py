@@ -86,14 +86,13 @@ def _check_inside(name: str, end: int, page: Any) -> None:
 
 def _rows(name: str, page: Any, segments: Segments) -> StoredRows:
     stored = page.dtype.newbyteorder(page.parent.byteorder)
-    offsets = tuple(offset + segments.sample * stored.itemsize for offset in segments.offsets)
-    strips = Strips(offsets, page.rowsperstrip, page.imagewidth, stored, segments.samples)
+    offsets = np.asarray(segments.offsets, np.int64)
+    strips = Strips(offsets, page.rowsperstrip, page.imagewidth, stored, segments.samples, segments.sample)
     # Counted from the rows, since some writers put down wrong byte counts; only the last strip is shorter.
-    last = page.imagelength - (len(offsets) - 1) * strips.height
-    heights = [strips.height] * (len(offsets) - 1) + [last]
-    ends = [at + rows * strips.row_bytes for at, rows in zip(segments.offsets, heights, strict=True)]
-    _check_inside(name, max(ends), page)
-    return StoredRows(OpenFile.at(segments.path), strips.joined(page.imagelength))
+    heights = np.full(len(offsets), strips.height)
+    heights[-1] = page.imagelength - (len(offsets) - 1) * strips.height
+    _check_inside(name, int((offsets + heights * strips.row_bytes).max()), page)
+    return StoredRows(OpenFile.at(segments.path), strips)
 
 
 def _tiles(page: Any, segments: Segments) -> Chunks:
