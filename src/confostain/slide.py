@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from confostain.errors import OptionError
+from confostain.errors import ConfostainWarning, OptionError
 from confostain.geometry import Region, Size
+from confostain.imaging.channels import look_swapped
 from confostain.imaging.intensity import IntensityRange, measured_range, normalise
 from confostain.imaging.tissue import CELL, Grid, TissueMask, find_tissue
 from confostain.io.layouts import Channels, open_channels
@@ -25,6 +27,8 @@ READ_PIXELS = (
     1 << 22
 )  # rows are left out until one plane's survey reads about as many: every 16th of a large slide
 KEPT_PIXELS = 1 << 19  # values kept of each channel for its percentiles, whatever the size of the slide
+WINDOWS = 6  # looked at in full resolution to tell the channels apart
+WINDOW = 256  # px
 SAME_PIXEL_SIZE = 0.02  # relative; the stated size may be rounded
 
 
@@ -117,7 +121,16 @@ class Slide:
 
     @cached_property
     def _survey(self) -> _Survey:
-        return _surveyed(*self._planes)
+        survey = _surveyed(*self._planes)
+        if survey.channels_look_swapped:
+            warnings.warn(
+                f"{self.name}: reflectance ({self.sources[0]}) and fluorescence ({self.sources[1]}) look swapped,"
+                " nuclei show in the reflectance; swap them with --swap-channels (swap_channels=True),"
+                " or leave that out if it was given",
+                ConfostainWarning,
+                stacklevel=4,
+            )
+        return survey
 
 
 def open_slide(
@@ -166,6 +179,7 @@ class _Survey:
 
     ranges: tuple[IntensityRange, IntensityRange]
     tissue: TissueMask
+    channels_look_swapped: bool
 
 
 def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
@@ -179,8 +193,29 @@ def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
         samples[1].values > 0
     )  # scanners pad with zeros what they did not scan
     in_tissue = samples[0].of_cells(tissue.cells)[scanned]
-    dark_and_bright = [measured_range(sample.values[scanned], in_tissue) for sample in samples]
-    return _Survey((dark_and_bright[0], dark_and_bright[1]), tissue)
+    of_r, of_f = (measured_range(sample.values[scanned], in_tissue) for sample in samples)
+    windows = _windows_in(tissue)
+    swapped = bool(windows) and look_swapped(
+        np.stack([normalise(reflectance.read(window), of_r) for window in windows]),
+        np.stack([normalise(fluorescence.read(window), of_f) for window in windows]),
+    )
+    return _Survey((of_r, of_f), tissue, swapped)
+
+
+def _windows_in(tissue: TissueMask) -> list[Region]:
+    """A handful of windows at full resolution, spread evenly over the tissue."""
+    width, height = min(WINDOW, tissue.size.width), min(WINDOW, tissue.size.height)
+    cells = np.argwhere(tissue.cells)
+    chosen = cells[(np.arange(WINDOWS) * 2 + 1) * len(cells) // (2 * WINDOWS)] if len(cells) else cells
+    return [
+        Region(
+            int(np.clip(column * CELL - width // 2, 0, tissue.size.width - width)),
+            int(np.clip(row * CELL - height // 2, 0, tissue.size.height - height)),
+            width,
+            height,
+        )
+        for row, column in chosen
+    ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint32]
+Positions = npt.NDArray[np.float64]
 
 _B_SPLINE_GAIN = 3.61  # uniform [-1, 1) values under a 2-D cubic B-spline have a deviation of 1 / 3.61
 
@@ -76,24 +77,32 @@ def _noise_weights(offset: int, spacing: int, step: int, count: int) -> Floats:
 
 
 @lru_cache(maxsize=64)
-def _zoom_weights(coarse: int, factor: int) -> Floats:
-    """Return (coarse * factor, coarse): Catmull-Rom interpolation, samples beyond the ends repeated."""
-    position = np.arange(coarse * factor) / factor
+def _zoom_weights(samples: int, factor: int) -> Floats:
+    """Return (samples + 3, samples * factor): Catmull-Rom weights of a run of samples and its neighbours."""
+    position = np.arange(samples * factor) / factor
     knot = np.floor(position).astype(np.int64)
-    weights = np.zeros((coarse * factor, coarse), np.float32)
+    weights = np.zeros((samples + 3, samples * factor), np.float32)
     for tap, weight in enumerate(_catmull_rom(position - knot)):
-        column = np.clip(knot + tap - 1, 0, coarse - 1)
-        np.add.at(weights, (np.arange(coarse * factor), column), weight.astype(np.float32))
+        weights[knot + tap, np.arange(samples * factor)] = weight
     return weights
 
 
+def _stretched(field: Floats, factor: int) -> Floats:
+    """Interpolate (m, n) to (m, n * factor), in runs of samples: a matrix product without its zeros."""
+    from numpy.lib.stride_tricks import sliding_window_view
+
+    rows, count = field.shape
+    run = next(length for length in (20, 17, 16, 12, 8, 4, 2, 1) if count % length == 0)
+    padded = np.pad(field, ((0, 0), (1, 2)), mode="edge")
+    runs = np.ascontiguousarray(sliding_window_view(padded, run + 3, axis=1)[:, ::run])
+    return np.matmul(runs.reshape(-1, run + 3), _zoom_weights(run, factor)).reshape(rows, count * factor)
+
+
 def enlarged(field: Floats, factor: int) -> Floats:
-    """Interpolate (n, n) to (n * factor, n * factor); sample 0 stays in place, the last `factor` are extrapolated."""
+    """Interpolate (n, n) to (n * factor, n * factor); sample 0 stays in place, samples past the end repeat."""
     if factor == 1:
         return field
-    weights = _zoom_weights(field.shape[0], factor)
-    result: Floats = weights @ field @ weights.T
-    return result
+    return _stretched(_stretched(field.T, factor).T, factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,27 +148,76 @@ class Canvas:
     def strokes(self, layer: str, angle: Floats, angle_step: int, shape: tuple[int, int, int]) -> Floats:
         """Return fibre texture that flows along `angle`, mean 0: noise averaged along the streamlines.
 
-        `angle` is (side / angle_step, side / angle_step) radians; `shape` is (sampling step, width px, doublings):
-        each doubling makes the fibres twice as long, starting from one sampling step. This is line integral
-        convolution (Cabral and Leedom 1993) in log2(length) passes. Valid but for length px along the border.
+        `angle` is (side / angle_step, side / angle_step) radians; `shape` is (sampling step, width px,
+        doublings): each doubling makes the fibres twice as long, starting from one sampling step. This is line
+        integral convolution (Cabral and Leedom 1993) in log2(length) passes. Wrong within a length of the border.
         """
-        from scipy.ndimage import map_coordinates
-
         step, width, doublings = shape
         texture = self.noise(layer, width, step)
+        side = texture.shape[0]
+        rows, columns = (axis.astype(np.float32) for axis in np.ogrid[0.5 : side + 0.5, 0.5 : side + 0.5])
         move_x, move_y = np.cos(angle) * (step / angle_step), np.sin(angle) * (step / angle_step)
-        rows, columns = np.indices(angle.shape, dtype=np.float32)
-        fine_rows, fine_columns = np.indices(texture.shape, dtype=np.float32)
         for _ in range(doublings):
-            ahead_x = enlarged(move_x, angle_step // step) * np.float32(angle_step / step)
-            ahead_y = enlarged(move_y, angle_step // step) * np.float32(angle_step / step)
-            ahead = map_coordinates(
-                texture, (fine_rows + ahead_y, fine_columns + ahead_x), order=1, mode="nearest"
-            )
-            texture = (texture + ahead) * np.float32(0.5)
-            there = (rows + move_y, columns + move_x)
-            move_x, move_y = (
-                move_x + map_coordinates(move_x, there, order=1, mode="nearest"),
-                move_y + map_coordinates(move_y, there, order=1, mode="nearest"),
-            )
+            ahead_x = columns + enlarged(move_x, angle_step // step) * np.float32(angle_step / step)
+            ahead_y = rows + enlarged(move_y, angle_step // step) * np.float32(angle_step / step)
+            place = np.clip(ahead_y, 0, side - 1).astype(np.int32) * np.int32(side)
+            place += np.clip(ahead_x, 0, side - 1).astype(np.int32)
+            texture = (texture + texture.ravel().take(place)) * np.float32(0.5)
+            move_x, move_y = _twice(move_x, move_y)
         return texture
+
+
+    def scattered(self, layer: str, pitch: int, margin: int) -> tuple[Positions, Positions]:
+        """Return level-0 x and y (rows, columns): one point in every cell of a hexagonal lattice, jittered."""
+        columns, rows = self.cells(self.x, pitch, margin), self.cells(self.y, pitch, margin)
+        jitter_x, jitter_y = (uniform(hashed(self.seed, f"{layer}/{axis}", columns, rows)) for axis in "xy")
+        x = (columns[None, :] + 0.5 * (rows[:, None] % 2) + 0.1 + 0.7 * jitter_x) * pitch
+        return x, (rows[:, None] + 0.1 + 0.7 * jitter_y) * pitch
+
+    def mosaic(self, layer: str, pitch: int, step: int) -> Mosaic:
+        """Return the Voronoi cells around `scattered` points, sampled every `step` px."""
+        x, y = self.scattered(layer, pitch, 2 * pitch)
+        first_column, first_row = (self.cells(start, pitch, 2 * pitch)[0] for start in (self.x, self.y))
+        local_x, local_y = (x - self.x).astype(np.float32).ravel(), (y - self.y).astype(np.float32).ravel()
+        at = np.arange(0, self.side, step, dtype=np.float32)
+        row = ((self.y + np.arange(0, self.side, step)) // pitch)[:, None]
+        shape = (at.size, at.size)
+        nearest, second = np.full(shape, np.inf, np.float32), np.full(shape, np.inf, np.float32)
+        owner = np.zeros(shape, np.int32)
+        for down in (-1, 0, 1):
+            shift = pitch * ((row + down) % 2)  # odd rows stand half a cell to the right
+            column = (2 * (self.x + np.arange(0, self.side, step))[None, :] - shift) // (2 * pitch)
+            place = ((row + down - first_row) * x.shape[1] + column - first_column).astype(np.int32)
+            for across in (-1, 0, 1):
+                other = place + np.int32(across)
+                distance = np.hypot(local_x.take(other) - at[None, :], local_y.take(other) - at[:, None])
+                second = np.minimum(second, np.maximum(distance, nearest))
+                np.copyto(owner, other, where=distance < nearest)
+                nearest = np.minimum(nearest, distance)
+        return Mosaic(x, y, owner, nearest, second)
+
+
+@dataclass(frozen=True, slots=True)
+class Mosaic:
+    """Voronoi cells: whose cell every sample lies in, and how far it is from the nearest two centres."""
+
+    x: Positions  # level-0 px, of every centre
+    y: Positions
+    owner: npt.NDArray[np.int32]  # (n, n) index into the flattened centres
+    nearest: Floats  # (n, n) px
+    second: Floats  # (n, n) px
+
+    @property
+    def inside(self) -> Floats:
+        """Distance to the nearest wall, px (exact only near it)."""
+        return (self.second - self.nearest) * np.float32(0.5)
+
+
+def _twice(move_x: Floats, move_y: Floats) -> tuple[Floats, Floats]:
+    """Follow a displacement field, in samples, a second time from where it led."""
+    from scipy.ndimage import map_coordinates
+
+    rows, columns = np.indices(move_x.shape, dtype=np.float32)
+    there = (rows + move_y, columns + move_x)
+    further = (map_coordinates(move, there, order=1, mode="nearest") for move in (move_x, move_y))
+    return move_x + next(further), move_y + next(further)

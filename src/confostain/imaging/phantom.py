@@ -22,7 +22,7 @@ from confostain.errors import OptionError
 from confostain.geometry import Region, Size
 from confostain.imaging import phantom_render as render
 from confostain.imaging.lattice import Canvas, Floats
-from confostain.imaging.phantom_nuclei import Cell, Nuclei, joined
+from confostain.imaging.phantom_nuclei import Cell, Nuclei, joined, no_nuclei
 
 __all__ = ["BLOCK", "Cell", "Nuclei", "Phantom"]
 
@@ -96,7 +96,7 @@ class Phantom:
         region = region.intersection(self.size.region)
         found = [_section(self.size, self.seed, *corner)[1] for corner in _corners(region)]
         if not found:
-            return _section(self.size, self.seed, 0, 0)[1].subset(np.zeros(0, np.int64))
+            return no_nuclei()
         return joined(
             [
                 cells.subset(_inside(cells, block.intersection(region)))

@@ -19,6 +19,7 @@ ORGAN_PITCH = 330  # px (250 um) between the lattice cells that may hold an orga
 ORGAN_REACH = 150  # px: no organ is wider than this around its centre
 FAR = np.float32(-1e4)  # signed distance of a structure that is nowhere near
 
+BEYOND = 40  # px outside the outline that flakes of horn may reach
 GRANULAR_DEPTH = 24.0  # px below the surface at which the granular layer ends
 CORNEUM_DEPTH = 9.0  # px below the surface at which compact keratin ends
 
@@ -49,19 +50,28 @@ def anatomy(canvas: Canvas, size: Size) -> Anatomy:
     """Lay out everything on `canvas` for a slide of `size`."""
     surface, margin, turn = _outline(canvas, size)
     blank = np.full_like(surface, FAR)
-    epidermis = _junction(canvas, surface, turn)
     parts = Anatomy(
-        canvas,
-        surface,
-        margin,
-        epidermis,
-        *(blank.copy() for _ in range(5)),
+        canvas=canvas,
+        surface=surface,
+        margin=margin,
+        epithelium=blank,
+        tumour=blank.copy(),
+        foam=blank.copy(),
+        keratin=blank.copy(),
+        lumen=blank.copy(),
+        fat=blank.copy(),
         cuff=np.zeros_like(surface),
-        angle=_fibre_angle(canvas, surface, turn),
+        angle=blank.copy(),
     )
-    if parts.tissue.max() > 0:
-        for organ in _organs(canvas):
-            organ.paint(parts, size)
+    if parts.tissue.max() < -BEYOND:
+        return parts
+    parts.epithelium = _junction(canvas, surface, turn)
+    parts.angle = _fibre_angle(canvas, turn)
+    _shafts(parts, turn)
+    for organ in _organs(canvas):
+        organ.paint(parts, size)
+    clear = np.minimum(-np.maximum(np.maximum(parts.epithelium, parts.foam), parts.lumen) - 6, parts.margin)
+    parts.fat = np.minimum(_fat(canvas, surface), clear)
     return parts
 
 
@@ -79,8 +89,8 @@ def _outline(canvas: Canvas, size: Size) -> tuple[Floats, Floats, float]:
     ragged = min(1.0, small / 4000)
 
     polar = np.arctan2(dy / size.height, dx / size.width)
-    bumps = sum(0.05 / k**0.5 * np.sin(k * polar + 6.28 * draw[k]) for k in (2, 3, 5, 7))
-    half_x, half_y, power = 0.45 * size.width, 0.45 * size.height, 2.8
+    bumps = sum(0.06 / k**0.5 * np.sin(k * polar + 6.28 * draw[k]) for k in (2, 3, 5, 7))
+    half_x, half_y, power = 0.47 * size.width, 0.47 * size.height, 2.3
     reach = ((np.abs(dx) / half_x) ** power + (np.abs(dy) / half_y) ** power) ** (1 / power) + 1e-6
     margin = (1 - 0.06 - reach + bumps) * min(half_x, half_y)
     margin += ragged * (
@@ -112,29 +122,78 @@ def _knotted(seed: int, layer: str, position: Floats) -> Floats:
     return result
 
 
+def _along(canvas: Canvas, turn: float) -> Floats:
+    """Return the coordinate that runs along the skin surface, px."""
+    x, y = canvas.coordinates(STEP)
+    return (x * np.cos(turn) + y * np.sin(turn)).astype(np.float32)
+
+
 def _junction(canvas: Canvas, surface: Floats, turn: float) -> Floats:
     """Return the signed distance to the dermal-epidermal junction, positive in the epidermis."""
-    x, y = canvas.coordinates(STEP)
-    along = x * np.cos(turn) + y * np.sin(turn)
-    bent = along + 22 * canvas.noise("rete/bend", 64, STEP)
-    pegs = _knotted(canvas.seed, "rete/peg", (bent / 52).astype(np.float32))
+    bent = _along(canvas, turn) + 24 * canvas.noise("rete/bend", 64, STEP) + 8 * canvas.noise("rete/bow", 24, STEP)
+    pegs = _knotted(canvas.seed, "rete/peg", (bent / 46).astype(np.float32))
+    pegs = np.clip((pegs - 0.3) * 2, 0, 1)
     pegs = pegs * pegs * (3 - 2 * pegs)
-    depth = (
-        58
-        + 16 * canvas.noise("rete/base", 256, STEP)
-        + (62 + 30 * canvas.noise("rete/height", 256, STEP)) * pegs
-    )
-    depth += 3 * canvas.noise("rete/edge", 16, STEP)
+    height = np.maximum(75 + 40 * canvas.noise("rete/height", 256, STEP), 10)
+    depth = 52 + 12 * canvas.noise("rete/base", 256, STEP) + height * pegs
+    depth += 2.5 * canvas.noise("rete/edge", 16, STEP)
     gap = (depth - surface).astype(np.float32)
     slope_y, slope_x = np.gradient(gap, STEP)
     gap /= np.maximum(1.0, np.hypot(slope_x, slope_y))
     return np.minimum(gap, surface)
 
 
-def _fibre_angle(canvas: Canvas, surface: Floats, turn: float) -> Floats:
-    """Return the direction of collagen: fine and mixed near the epidermis, along the skin and wavy below."""
-    slow, quick = canvas.noise("fibre/slow", 256, STEP), canvas.noise("fibre/quick", 64, STEP)
-    return (turn + 0.65 * slow + 0.45 * quick).astype(np.float32)
+_SHAFT_PITCH = 620  # px along the surface for every hair that may leave it
+
+
+def _shafts(parts: Anatomy, turn: float) -> None:
+    """Add hair follicles cut lengthwise: tubes that slant down from the surface, with a hair in a canal."""
+    canvas, seed = parts.canvas, parts.canvas.seed
+    along = _along(canvas, turn)
+    index = np.floor(along / _SHAFT_PITCH).astype(np.int64)
+    first = int(index.min())
+    columns = np.arange(first, int(index.max()) + 1)
+    draw = uniform(hashed(seed, "shaft", columns, np.arange(4)))[:, index - first]
+    depth = parts.surface
+    lean = (draw[1] - 0.5) * np.float32(0.7)
+    middle = (index + 0.5 + 0.12 * (draw[2] - 0.5)) * _SHAFT_PITCH
+    length = 180 + 420 * draw[3]
+    aside = (along - middle).astype(np.float32) - lean * depth + 10 * np.sin(depth / 70 + 6 * draw[2])
+    aside *= np.cos(lean)
+    below = np.maximum(depth - length, 0)
+    from_axis = np.hypot(aside, below)
+    grows = np.where(draw[0] < 0.55, np.float32(0), FAR)
+    bulb = 9 * np.exp(-(((depth - length) / 40) ** 2)) + 14 * np.exp(-np.maximum(depth, 0) / 30)
+    tube = np.minimum(31 + 6 * canvas.noise("shaft/girth", 48, STEP) + bulb - from_axis + grows, depth)
+    parts.epithelium = np.maximum(parts.epithelium, tube.astype(np.float32))
+    canal = 8 + 0.8 * bulb - from_axis - 10 * np.clip((depth - length + 90) / 60, 0, 2) + grows
+    parts.lumen = np.maximum(parts.lumen, np.minimum(canal, depth + 6 - 8 * canvas.noise("shaft/mouth", 24, STEP)).astype(np.float32))
+    hair = 5.5 - from_axis - 5 * np.clip((depth - length + 60) / 60, 0, 2) + grows
+    parts.keratin = np.maximum(parts.keratin, np.minimum(hair, (depth + 30 * draw[1]) / 3).astype(np.float32))
+
+
+def _fibre_angle(canvas: Canvas, turn: float) -> Floats:
+    """Return the direction of collagen: mostly along the skin, in bundles that weave and ripple."""
+    angle = turn + 0.55 * canvas.noise("fibre/slow", 256, STEP) + 0.33 * canvas.noise("fibre/weave", 64, STEP)
+    return (angle + 0.22 * canvas.noise("fibre/ripple", 16, STEP)).astype(np.float32)
+
+
+_FAT_PITCH = 58  # px between fat cells
+
+
+def _fat(canvas: Canvas, surface: Floats) -> Floats:
+    """Return the signed distance to fat cells: lobules in the depth, and here and there a few in the dermis."""
+    cells = canvas.mosaic("fat", _FAT_PITCH, STEP)
+    place = [
+        np.clip(((axis - start) / STEP).astype(np.int64), 0, surface.shape[0] - 1)
+        for axis, start in ((cells.y, canvas.y), (cells.x, canvas.x))
+    ]
+    depth = surface[place[0], place[1]]
+    lobule = canvas.noise("fat/lobule", 128, STEP)[place[0], place[1]]
+    full = lobule + 0.5 * canvas.noise("fat/single", 16, STEP)[place[0], place[1]]
+    filled = (full > 2.3 - 2.6 * np.clip((depth - 900) / 2500, 0, 1)) & (depth > 250)
+    inside = np.minimum(cells.inside, np.float32(1.15 * _FAT_PITCH / 2) - cells.nearest)
+    return np.where(filled.ravel()[cells.owner], inside, -np.abs(inside)) - np.float32(1.6)
 
 
 @dataclass(frozen=True)
@@ -148,14 +207,9 @@ class _Organ:
     row: int
 
     def draws(self, layer: str, count: int) -> list[float]:
-        return [
-            float(
-                uniform(
-                    hashed(self.seed, f"organ/{layer}/{i}", np.array([self.column]), np.array([self.row]))
-                )[0, 0]
-            )
-            for i in range(count)
-        ]
+        """Return `count` numbers in [0, 1) of this organ's own."""
+        columns = np.int64(count) * self.column + np.arange(count)
+        return uniform(hashed(self.seed, f"organ/{layer}/{count}", columns, np.array([self.row])))[0].tolist()
 
     def paint(self, parts: Anatomy, size: Size) -> None:
         """Add the organ to the anatomy if the place suits it."""
@@ -189,16 +243,20 @@ _SHARES = {"follicle": 0.16, "sebaceous": 0.14, "eccrine": 0.14, "vessel": 0.3}
 
 def _organs(canvas: Canvas) -> list[_Organ]:
     """Return the organs that may reach into the canvas."""
-    found = []
-    for row in canvas.cells(canvas.y, ORGAN_PITCH, ORGAN_REACH):
-        for column in canvas.cells(canvas.x, ORGAN_PITCH, ORGAN_REACH):
-            cell = (np.array([column]), np.array([row]))
-            jitter = [float(uniform(hashed(canvas.seed, f"organ/{a}", *cell))[0, 0]) for a in "xy"]
-            x, y = (
-                (index + 0.2 + 0.6 * j) * ORGAN_PITCH for index, j in zip((column, row), jitter, strict=True)
-            )
-            found.append(_Organ(x, y, canvas.seed, int(column), int(row)))
-    return found
+    columns = canvas.cells(canvas.x, ORGAN_PITCH, ORGAN_REACH)
+    rows = canvas.cells(canvas.y, ORGAN_PITCH, ORGAN_REACH)
+    jitter_x, jitter_y = (uniform(hashed(canvas.seed, f"organ/{axis}", columns, rows)) for axis in "xy")
+    return [
+        _Organ(
+            (int(column) + 0.2 + 0.6 * float(jitter_x[j, i])) * ORGAN_PITCH,
+            (int(row) + 0.2 + 0.6 * float(jitter_y[j, i])) * ORGAN_PITCH,
+            canvas.seed,
+            int(column),
+            int(row),
+        )
+        for j, row in enumerate(rows)
+        for i, column in enumerate(columns)
+    ]
 
 
 Window = tuple[slice, slice]
@@ -244,16 +302,18 @@ def _follicle(organ: _Organ, parts: Anatomy, window: Window, dx: Floats, dy: Flo
 
 
 def _lobes(organ: _Organ, layer: str, dx: Floats, dy: Floats, how: tuple[int, float, float]) -> Floats:
-    """Return the union of `how` = (number, radius, spread) discs around the centre."""
+    """Return `how` = (number, radius, spread) discs around the centre, with thin septa where they touch."""
     count, radius, spread = how
     shape = np.full(np.broadcast_shapes(dx.shape, dy.shape), FAR)
-    turn = organ.draws(layer, 1)[0] * 6.28
-    for i in range(count):
-        far, size = organ.draws(f"{layer}/{i}", 2)
-        angle = turn + 6.28 * i / count
+    second = shape.copy()
+    turn, *draws = organ.draws(layer, 1 + 2 * count)
+    for i, (far, size) in enumerate(zip(draws[::2], draws[1::2], strict=True)):
+        angle = 6.28 * (turn + i / count)
         x, y = (np.float32(spread * (0.6 + 0.4 * far) * f(angle)) for f in (np.cos, np.sin))
-        shape = np.maximum(shape, np.float32(radius * (0.75 + 0.5 * size)) - np.hypot(dx - x, dy - y))
-    return shape.astype(np.float32)
+        disc = np.float32(radius * (0.75 + 0.5 * size)) - np.hypot(dx - x, dy - y)
+        second = np.maximum(second, np.minimum(disc, shape))
+        shape = np.maximum(shape, disc)
+    return np.minimum(shape, (shape - second) / 2 - 1.5).astype(np.float32)
 
 
 def _sebaceous(organ: _Organ, parts: Anatomy, window: Window, dx: Floats, dy: Floats) -> None:
@@ -267,12 +327,13 @@ def _sebaceous(organ: _Organ, parts: Anatomy, window: Window, dx: Floats, dy: Fl
 
 def _eccrine(organ: _Organ, parts: Anatomy, window: Window, dx: Floats, dy: Floats) -> None:
     count = 5 + int(5 * organ.draws("eccrine", 1)[0])
-    shape = _lobes(organ, "coil", dx, dy, (count, 17.0, 46.0))
-    shape = np.maximum(shape, _lobes(organ, "inner", dx, dy, (3, 16.0, 14.0)))
+    shape = _lobes(organ, "coil", dx, dy, (count, 19.0, 50.0))
+    shape = np.maximum(shape, _lobes(organ, "inner", dx, dy, (3, 18.0, 16.0)))
+    shape += 2 * parts.canvas.noise("organ/wobble", 32, STEP)[window]
     shape = _room(parts, window, shape, 12)
     _wrap(parts, window, shape, 16)
     _raise(parts.epithelium, window, shape)
-    _raise(parts.lumen, window, shape - 12)
+    _raise(parts.lumen, window, shape - 13)
 
 
 def _vessel(organ: _Organ, parts: Anatomy, window: Window, dx: Floats, dy: Floats) -> None:

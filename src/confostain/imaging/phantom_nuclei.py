@@ -79,6 +79,14 @@ def joined(parts: list[Nuclei]) -> Nuclei:
     )
 
 
+def no_nuclei() -> Nuclei:
+    """Return an empty list of nuclei."""
+    none = np.zeros(0, np.float32)
+    return Nuclei(
+        np.zeros((0, 2)), np.zeros((0, 2), np.float32), none, none, none, none, none, np.zeros(0, np.uint8)
+    )
+
+
 def nuclei(parts: Anatomy, canvas: Canvas) -> Nuclei:
     """Return the nuclei whose centres lie within `REACH` px of `canvas`, which lies well within the anatomy."""
     return joined([_population(parts, canvas, pitch) for pitch in (_DENSE, _LOOSE)])
@@ -87,33 +95,35 @@ def nuclei(parts: Anatomy, canvas: Canvas) -> Nuclei:
 def _population(parts: Anatomy, canvas: Canvas, pitch: int) -> Nuclei:
     """Return the nuclei of one jittered hexagonal lattice: the crowded tissues', or the others'."""
     layer = f"nuclei/{pitch}"
-    columns, rows = canvas.cells(canvas.x, pitch, REACH), canvas.cells(canvas.y, pitch, REACH)
-    draw = [uniform(canvas.words(f"{layer}/{name}", pitch, REACH)) for name in "xyplbtec"]
-    x = (columns[None, :] + 0.5 * (rows[:, None] % 2) + 0.1 + 0.7 * draw[0]) * pitch
-    y = (rows[:, None] + 0.1 + 0.7 * draw[1]) * pitch
+    x, y = canvas.scattered(layer, pitch, REACH)
+    draw = [uniform(canvas.words(f"{layer}/{name}", pitch, REACH)) for name in _DRAWS]
     sample = (
         np.clip(((y - parts.canvas.y) / STEP + 0.5).astype(np.int64), 0, parts.surface.shape[0] - 1),
         np.clip(((x - parts.canvas.x) / STEP + 0.5).astype(np.int64), 0, parts.surface.shape[1] - 1),
     )
     kind, chance = _residents(parts, sample, pitch == _DENSE)
-    chosen = draw[2] < chance
-    kind, picked = kind[chosen], [d[chosen] for d in draw]
+    chosen = draw[0] < chance
+    kind, (_, long, short, turn, bend, dark) = kind[chosen], [d[chosen] for d in draw]
     look = _LOOKS[kind]
-    axes = look[:, :2] * (0.78 + 0.44 * np.stack([picked[3], picked[4]], -1))
-    angle = _angles(parts, (sample[0][chosen], sample[1][chosen]), kind) + (picked[5] - 0.5) * _WANDER[kind]
+    axes = look[:, :2] * (1 + (np.stack([long, short], -1) - 0.5) * _VARIETY[kind][:, None])
+    angle = _angles(parts, (sample[0][chosen], sample[1][chosen]), kind) + (turn - 0.5) * _WANDER[kind]
     return Nuclei(
         np.stack([x[chosen], y[chosen]], -1),
         axes,
         angle.astype(np.float32),
-        (picked[6] - 0.5) * axes[:, 0] * np.float32(0.35),
-        (picked[4] - 0.5) * np.float32(0.5),
-        look[:, 2] * (np.float32(0.75) + np.float32(0.25) * picked[7]),
+        (bend - 0.5) * axes[:, 0] * np.float32(0.35),
+        (long - 0.5) * np.float32(0.5),
+        look[:, 2] * (1 - _FAINT[kind] * dark),
         look[:, 3],
         kind.astype(np.uint8),
     )
 
 
+_DRAWS = ("presence", "length", "width", "turn", "bend", "chromatin")
 _WANDER = np.array([0.7, 3.0, 0.5, 0.7, 3.1, 3.1, 1.2], np.float32)  # radians, by kind of cell
+
+_VARIETY = np.array([0.5, 0.5, 0.5, 0.95, 0.3, 0.4, 0.6], np.float32)  # spread of the axes, share, by kind
+_FAINT = np.array([0.25, 0.3, 0.3, 0.5, 0.2, 0.3, 0.3], np.float32)  # chromatin that the palest lack, by kind
 
 Sample = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
@@ -124,8 +134,8 @@ def _residents(parts: Anatomy, at: Sample, dense: bool) -> tuple[npt.NDArray[np.
     basal, tumour = epithelium < 9, parts.tumour[at] > 0
     cuff = parts.cuff[at]
     life = parts.canvas.noise("nuclei/life", 64, STEP)[at]
-    fibroblasts = np.clip(0.16 + 0.08 * life + 0.25 * np.exp(-np.maximum(-epithelium, 0) / 120), 0.03, 0.5)
-    closed = (np.minimum(depth, parts.margin[at]) < 3) | (parts.lumen[at] > -4) | (parts.keratin[at] > -3)
+    fibroblasts = np.clip(0.10 + 0.05 * life + 0.2 * np.exp(-np.maximum(-epithelium, 0) / 100), 0.03, 0.4)
+    closed = (np.minimum(depth, parts.margin[at]) < 3) | (parts.lumen[at] > -4) | (parts.keratin[at] > -3) | (parts.fat[at] > -1.5)
     rules = [  # condition, kind, chance on the dense lattice, chance on the loose lattice
         (closed, Cell.FIBROBLAST, 0.0, 0.0),
         (foam > 6, Cell.SEBOCYTE, 0.0, 0.55),
@@ -189,4 +199,5 @@ def _stamp(cells: Nuclei, half: int, canvas: Canvas, picture: Floats) -> None:
     value *= np.clip((1 - np.sqrt(radius)) * short * np.float32(0.9) + np.float32(0.5), 0, 1)
     index = (left_top[:, 1, None, None] + offset[None, :, None]) * canvas.side
     index = index + left_top[:, 0, None, None] + offset[None, None, :]
-    np.maximum.at(picture, index.ravel(), value.ravel())
+    shown = value > 0
+    np.maximum.at(picture, index[shown], value[shown])

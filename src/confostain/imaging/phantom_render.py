@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from confostain.geometry import Size
 from confostain.imaging.lattice import Canvas, Floats, enlarged, normal
-from confostain.imaging.phantom_anatomy import CORNEUM_DEPTH, STEP, Anatomy, anatomy
-from confostain.imaging.phantom_nuclei import Nuclei, nuclei, stamped
+from confostain.imaging.phantom_anatomy import BEYOND, CORNEUM_DEPTH, STEP, Anatomy, anatomy
+from confostain.imaging.phantom_nuclei import Nuclei, no_nuclei, nuclei, stamped
 
 HALO = 16  # px around a block that are painted too, for blurs and for nuclei that reach in
 _FLOW = 48  # px further for the anatomy: as far as fibres are followed
@@ -32,6 +32,7 @@ class Section:
     keratin: Floats
     foam: Floats
     collagen: Floats
+    cleft: Floats  # gaps between bundles, which fixation tears open
     fibre: Floats  # fine structure of collagen, mean 0, deviation about 1
     melanin: Floats
     membrane: Floats
@@ -43,45 +44,46 @@ def section(block: Canvas, size: Size) -> tuple[Section, Nuclei]:
     """Paint the truth on `block` and `HALO` px around it; the nuclei reach a little farther."""
     canvas = block.grown(HALO)
     parts = anatomy(canvas.grown(_FLOW), size)
+    if parts.tissue.max() < -BEYOND:
+        nothing = np.zeros((canvas.side, canvas.side), np.float32)
+        return Section(canvas, *[nothing] * 11), no_nuclei()
     cells = nuclei(parts, canvas)
     inner = slice(_FLOW // STEP, -_FLOW // STEP)
 
-    def wide(field: Floats) -> Floats:
-        return enlarged(np.ascontiguousarray(field[inner, inner], np.float32), STEP)
+    def wide(field: Floats, limit: float = 60.0) -> Floats:
+        return enlarged(np.clip(field[inner, inner], -limit, limit), STEP)
 
-    def soft(distance: Floats, edge: float = 1.0) -> Floats:
-        return np.clip(wide(np.clip(distance, -40, 40)) / np.float32(edge) + np.float32(0.5), 0, 1)
+    def soft(distance: Floats) -> Floats:
+        return np.clip(distance + np.float32(0.5), 0, 1)
 
-    depth = wide(np.clip(parts.surface, -60, 60))
-    lumen = soft(parts.lumen)
-    epithelium = soft(parts.epithelium)
-    foam = soft(parts.foam)
-    flakes, horn = _horn(canvas, depth, soft(parts.margin))
-    tissue = np.maximum(soft(parts.tissue), flakes)
-    keratin = np.maximum(horn, soft(parts.keratin))
-    open_space = lumen * (1 - soft(parts.keratin))
+    depth, margin, epithelial = wide(parts.surface), wide(parts.margin), wide(parts.epithelium)
+    hair = soft(wide(parts.keratin))
+    flakes, horn = _horn(canvas, depth, soft(margin))
+    keratin = np.maximum(horn, hair)
+    tissue = np.maximum(np.maximum(soft(np.minimum(depth, margin)), flakes), hair * soft(margin))
+    hollow = np.maximum(soft(wide(np.maximum(parts.lumen, parts.fat))) * (1 - hair), 1 - tissue)
+    closed = 1 - hollow
+    epithelium, foam = soft(epithelial), soft(wide(parts.foam))
     fibre, bundle = _collagen(parts, canvas)
-    papillary = np.exp(-np.maximum(-wide(np.clip(parts.epithelium, -400, 0)), 0) / np.float32(90))
-    cleft = np.clip((bundle + np.float32(1.15) + np.float32(1.1) * papillary) * np.float32(2.5), 0, 1)
-    stroma = (1 - epithelium) * (1 - foam) * tissue * (1 - keratin) * (1 - open_space)
-    collagen = stroma * cleft * np.clip(np.float32(0.72) + np.float32(0.16) * fibre, 0.2, 1)
-    pigment = np.clip(1 - np.abs(wide(np.clip(parts.epithelium, -40, 40)) - 6) / np.float32(6), 0, 1)
-    pigment *= np.clip(canvas.noise("melanin/patch", 256) + np.float32(0.2), 0, 1) * (depth < 300)
-    pigment *= np.clip(canvas.noise("melanin/grain", 4) + np.float32(0.6), 0, 1.5)
-    crowd = np.clip(wide(np.clip(parts.epithelium + 10, 0, 20)) / 20, 0, 1) * np.float32(0.8)
-    crowd = np.maximum(crowd, wide(parts.cuff))
-    closed = (1 - open_space) * tissue
+    papillary = enlarged(np.exp(np.minimum(parts.epithelium[inner, inner], 0) / np.float32(90)), STEP)
+    looseness = np.float32(0.35) * canvas.noise("collagen/loose", 128) + np.float32(1.6)
+    cleft = np.clip((-fibre * np.float32(0.55) - bundle - looseness - papillary) * np.float32(1.8), 0, 1)
+    stroma = (1 - epithelium) * (1 - foam) * closed * (1 - keratin)
+    collagen = np.clip(np.float32(0.72) + np.float32(0.12) * fibre + np.float32(0.1) * bundle, 0.2, 1.2) * stroma
+    crowd = np.maximum(np.clip((epithelial + 10) * np.float32(0.04), 0, 0.8), wide(parts.cuff))
+    membrane, vacuole = _walls(canvas, epithelial, foam)
     return (
         Section(
             canvas,
             tissue,
             epithelium * closed * (1 - keratin),
             keratin * tissue,
-            foam * closed,
+            foam * closed * (1 - vacuole),
             collagen,
+            cleft * stroma,
             fibre,
-            pigment * epithelium * closed,
-            np.zeros_like(tissue),
+            _pigment(canvas, epithelial, depth) * closed * (1 - keratin),
+            membrane,
             stamped(cells, canvas) * closed,
             crowd * tissue,
         ),
@@ -89,13 +91,29 @@ def section(block: Canvas, size: Size) -> tuple[Section, Nuclei]:
     )
 
 
+def _walls(canvas: Canvas, epithelial: Floats, foam: Floats) -> tuple[Floats, Floats]:
+    """Return the pale seams between epithelial cells, and the fat droplets in sebaceous ones, both 0 to 1."""
+    if max(epithelial.max(), foam.max()) <= 0:
+        return np.zeros_like(foam), np.zeros_like(foam)
+    seam = enlarged(np.clip(1.3 - canvas.mosaic("nuclei/14", 14, 2).inside, 0, 1).astype(np.float32), 2)
+    droplet = np.clip(canvas.noise("foam/droplet", 4) * np.float32(0.8) + np.float32(0.35), 0, 0.85)
+    return seam * np.clip((epithelial - 8) / 4, 0, 1), droplet * (1 - seam)
+
+
+def _pigment(canvas: Canvas, epithelial: Floats, depth: Floats) -> Floats:
+    """Return melanin: grains in the basal layer of the epidermis, in patches."""
+    layer = np.clip(1 - np.abs(epithelial - 6) / np.float32(6), 0, 1) * (depth < 150)
+    layer *= np.clip(canvas.noise("melanin/patch", 256) + np.float32(0.2), 0, 1)
+    return layer * np.clip(canvas.noise("melanin/grain", 3) * np.float32(0.4) + np.float32(0.4), 0, 1)
+
+
 def _horn(canvas: Canvas, depth: Floats, inside: Floats) -> tuple[Floats, Floats]:
     """Return (tissue outside the surface, keratin): compact horn, and flakes that lift off it."""
-    wave = depth + 5 * canvas.noise("horn/wave", 64) + 2 * canvas.noise("horn/ripple", 24)
-    strand = np.clip((np.cos(wave * np.float32(2 * np.pi / 6.5)) - np.float32(0.45)) * 3, 0, 1)
-    reach = np.float32(16) + 14 * canvas.noise("horn/reach", 96)
-    flakes = strand * np.clip((depth + reach) / 3, 0, 1) * (depth < 1) * inside
-    flakes *= np.clip(canvas.noise("horn/torn", 32) * 2 + 1.5, 0, 1)
+    wave = depth + 7 * canvas.noise("horn/wave", 64) + 4 * canvas.noise("horn/ripple", 20)
+    sheet = np.cos(wave * np.float32(2 * np.pi / 8)) + np.float32(0.5) * canvas.noise("horn/torn", 24)
+    strand = np.clip((sheet - np.float32(0.75)) * 3, 0, 1)
+    reach = np.float32(7) + 12 * canvas.noise("horn/reach", 64)
+    flakes = strand * np.clip((depth + np.clip(reach, -2, BEYOND - 6)) / 3, 0, 1) * (depth < 1) * inside
     compact = np.clip((np.float32(CORNEUM_DEPTH) - depth) / 2, 0, 1) * np.clip(depth + np.float32(0.5), 0, 1)
     return flakes, np.maximum(flakes, compact * (np.float32(0.75) + np.float32(0.25) * strand)) * inside
 
@@ -103,10 +121,10 @@ def _horn(canvas: Canvas, depth: Floats, inside: Floats) -> tuple[Floats, Floats
 def _collagen(parts: Anatomy, canvas: Canvas) -> tuple[Floats, Floats]:
     """Return fine fibres and coarse bundles on `canvas`, mean 0, deviation about 1."""
     angle = np.ascontiguousarray(parts.angle[::2, ::2])
-    fine = parts.canvas.strokes("collagen/fine", angle, 2 * STEP, (2, 4, 5))[
+    fine = parts.canvas.strokes("collagen/fine", angle, 2 * STEP, (2, 4, 4))[
         _FLOW // 2 : -_FLOW // 2, _FLOW // 2 : -_FLOW // 2
     ]
-    coarse = parts.canvas.strokes("collagen/coarse", angle, 2 * STEP, (4, 8, 4))[
+    coarse = parts.canvas.strokes("collagen/coarse", angle, 2 * STEP, (4, 8, 3))[
         _FLOW // 4 : -_FLOW // 4, _FLOW // 4 : -_FLOW // 4
     ]
     return enlarged(fine, 2) * np.float32(2.6), enlarged(coarse, 4) * np.float32(2.0)
@@ -115,12 +133,14 @@ def _collagen(parts: Anatomy, canvas: Canvas) -> tuple[Floats, Floats]:
 def clean_reflectance(view: Section) -> Floats:
     """Return what a speckle-free microscope would record: collagen, keratin and melanin bright."""
     canvas = view.canvas
-    cloud = np.exp(
-        np.float32(0.5) * canvas.noise("r/cloud", 128) + np.float32(0.3) * canvas.noise("r/patch", 32)
-    )
-    light = view.collagen * (np.float32(0.26) + np.float32(0.08) * view.fibre) * cloud
-    light += view.epithelium * (np.float32(0.07) + np.float32(0.05) * view.membrane) * cloud
-    light += view.keratin * np.float32(0.5) + view.melanin * np.float32(0.4) + view.foam * np.float32(0.12)
+    cloud = np.float32(0.5) * canvas.noise("r/cloud", 128) + np.float32(0.35) * canvas.noise("r/patch", 32)
+    cloud = np.exp(cloud + np.float32(0.15) * canvas.noise("r/mottle", 8))
+    light = view.collagen * (np.float32(0.30) + np.float32(0.035) * view.fibre)
+    light *= 1 - np.float32(0.5) * view.cleft
+    light += view.epithelium * (np.float32(0.09) + np.float32(0.07) * view.membrane)
+    light += view.foam * np.float32(0.10)
+    light = light * cloud + view.keratin * np.float32(0.5) + view.melanin * np.float32(0.5)
+    light += view.tissue * np.float32(0.015)
     light *= 1 - np.float32(0.5) * view.chromatin
     return np.clip(np.float32(PEDESTAL) + np.maximum(light, 0), 0, 1)
 
@@ -156,13 +176,14 @@ def fluorescence(view: Section) -> Floats:
     from scipy.ndimage import gaussian_filter
 
     canvas = view.canvas
-    dye = np.exp(
-        np.float32(0.25) * canvas.noise("f/dye", 256) + np.float32(0.15) * canvas.noise("f/focus", 64)
-    )
-    deep = np.float32(0.03) * canvas.noise("f/deep", 8) + np.float32(0.05) * canvas.noise("f/haze", 32)
-    light = view.tissue * (np.float32(0.12) + deep) + np.float32(0.2) * view.crowd
-    light += np.float32(0.10) * view.epithelium + np.float32(0.04) * view.collagen * view.fibre
-    light += np.float32(0.05) * view.keratin + np.float32(0.6) * view.chromatin
+    dye = np.exp(np.float32(0.28) * canvas.noise("f/dye", 256) + np.float32(0.15) * canvas.noise("f/focus", 64))
+    deep = np.maximum(canvas.noise("f/deep", 8), -1)  # nuclei of the layers below, out of focus
+    light = np.float32(0.15) + np.float32(0.05) * canvas.noise("f/haze", 32) + np.float32(0.022) * deep
+    light += np.float32(0.018) * view.fibre + np.float32(0.02) * canvas.noise("f/grain", 4)
+    light *= view.collagen + view.foam + view.epithelium + np.float32(0.25)
+    light += np.float32(0.14) * view.crowd + np.float32(0.12) * view.keratin
+    light += (np.float32(0.45) + np.float32(0.06) * deep) * view.chromatin
+    light *= view.tissue
     light = gaussian_filter(np.maximum(light * dye, 0) + np.float32(0.015), 0.8, truncate=2.5)
     light *= 1 + np.float32(0.06) * normal(canvas.words("f/noise"))
     return np.clip(light, 0, 1)
@@ -173,13 +194,13 @@ def histology(view: Section) -> npt.NDArray[np.uint8]:
     canvas = view.canvas
     uneven = np.float32(1) + np.float32(0.08) * canvas.noise("he/stain", 128)
     grain = np.float32(1) + np.float32(0.06) * canvas.noise("he/grain", 4)
-    eosin = view.collagen * (np.float32(1.1) + np.float32(0.12) * view.fibre) + view.keratin * np.float32(1.5)
-    eosin += view.epithelium * (np.float32(0.85) - np.float32(0.35) * view.membrane) + view.foam * np.float32(
-        0.2
-    )
-    haematoxylin = view.epithelium * (np.float32(0.35) - np.float32(0.1) * view.membrane)
-    haematoxylin += view.keratin * np.float32(0.4) + view.foam * np.float32(0.05)
-    haematoxylin = haematoxylin * (1 - view.chromatin) + np.float32(1.05) * view.chromatin
-    density = (eosin * uneven * grain)[..., None] * _EOSIN + (haematoxylin * grain)[..., None] * _HAEMATOXYLIN
+    clumps = np.float32(1) + np.float32(0.22) * canvas.noise("he/chromatin", 2)
+    eosin = view.collagen * (1 - view.cleft) * (np.float32(1.15) + np.float32(0.12) * view.fibre)
+    eosin += view.epithelium * (np.float32(0.8) - np.float32(0.3) * view.membrane)
+    eosin += view.keratin * np.float32(1.5) + view.foam * np.float32(0.25)
+    haematoxylin = view.epithelium * (np.float32(0.34) - np.float32(0.14) * view.membrane)
+    haematoxylin += view.keratin * np.float32(0.4) + view.foam * np.float32(0.08)
+    haematoxylin = haematoxylin * (1 - view.chromatin) + np.float32(1.05) * view.chromatin * clumps
+    density = (eosin * uneven * grain)[..., None] * _EOSIN + haematoxylin[..., None] * _HAEMATOXYLIN
     density += view.melanin[..., None] * _MELANIN
     return np.clip(np.float32(_GLASS) * np.exp(-density) + np.float32(0.5), 0, 255).astype(np.uint8)

@@ -23,6 +23,7 @@ from confostain.geometry import Region, Size
 from confostain.imaging.tissue import TissueMask
 from confostain.inference.models import DEFAULT_MODEL, Model, load_model
 from confostain.inference.tiling import HaloTile, Reader, TileGrid, read_mirrored
+from confostain.io.omezarr import OmeZarrWriter
 from confostain.io.ometiff import OmeTiffWriter
 from confostain.io.picture import PngWriter
 from confostain.io.pyramid import CutBlock, PyramidTile, PyramidTop, block_side, cut_block
@@ -36,6 +37,7 @@ DEFAULT_TILE = 1024  # px: halo and per-tile cost are small, and two threads' ti
 WRITERS: dict[str, Callable[[Path, StainedImage, bool], SlideWriter]] = {
     ".tif": OmeTiffWriter,
     ".tiff": OmeTiffWriter,
+    ".ome.zarr": OmeZarrWriter,
     ".png": PngWriter,
 }
 
@@ -125,17 +127,17 @@ class _Painter:
 
     def paint(self, tile: HaloTile) -> Rgb | None:
         """The stained core of a tile; None where there is no tissue, which is white."""
-        coverage = None if self.tissue is None else self.tissue.coverage(tile.level0_core)
-        if coverage is not None and not coverage.any():
+        core = tile.level0_core
+        if self.tissue is not None and not self.tissue.touches(core):
             return None
         rgb = self.model(read_mirrored(self.read, self.size, tile.level0_input))[tile.core_in_input]
-        return rgb if coverage is None else _on_white(rgb, coverage)
+        if self.tissue is None or self.tissue.fills(core):
+            return rgb
+        return _on_white(rgb, self.tissue.coverage(core))
 
 
 def _on_white(rgb: Rgb, coverage: npt.NDArray[np.float32]) -> Rgb:
     """Fade to white where there is no tissue."""
-    if coverage.min() == 1:
-        return rgb
     absorbed = (255 - rgb).astype(np.float32)
     absorbed *= coverage[..., np.newaxis]
     return np.asarray(255 - np.rint(absorbed).astype(np.uint8))
@@ -215,7 +217,7 @@ def _writer(out: Path, image: StainedImage, overwrite: bool) -> SlideWriter:
     for suffix, writer in WRITERS.items():
         if out.name.lower().endswith(suffix):
             return writer(out, image, overwrite)
-    raise OutputError(f"{out}: the suffix says no format that can be written; use .ome.tif or .png")
+    raise OutputError(f"{out}: the suffix says no format that can be written; use .ome.tif, .ome.zarr or .png")
 
 
 def _description(slide: Slide, model: Model, area: Region, quality: int | None) -> StainedImage:

@@ -1,0 +1,115 @@
+"""The whole road on a painted slide: a raw scan, its stain, and a picture of both side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from confostain.errors import OutputError
+from confostain.geometry import Region, Size
+from confostain.imaging.phantom import Phantom
+from confostain.inference.models import DEFAULT_MODEL
+from confostain.inference.stainer import Progress, stain, stain_slide
+from confostain.io.vivascope import write_mosaic
+from confostain.io.writing import RESEARCH_USE, complete_or_absent
+from confostain.slide import Slide, open_slide
+
+SIZE = Size(2048, 1536)  # px; 1.5 x 1.2 mm: epidermis, dermis, appendages and glass fit in
+SEED = 0
+DETAIL = 256  # px of the slide in each detail, shown enlarged
+PANEL = Size(560, 420)  # px of the picture
+GAP, LINE = 12, 26  # px: between panels, and for a line of text
+
+Rgb = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Where the results are."""
+
+    scan: Path
+    stained: Path
+    picture: Path
+
+
+def run_demo(folder: Path, overwrite: bool = False, progress: Progress | None = None) -> Demo:
+    """Paint a phantom slide into `folder`, stain it with the default model, and picture before and after.
+
+    Args:
+        folder: made where it does not exist.
+        overwrite: whether what an earlier demo wrote may be replaced.
+        progress: called with the pixels stained and the pixels in all.
+
+    Raises:
+        OutputError: a result exists already and `overwrite` is off, or cannot be written.
+    """
+    demo = Demo(folder / "scan" / "mosaic", folder / "stained.ome.tif", folder / "before-after.png")
+    for path in (demo.scan, demo.stained, demo.picture):
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists already: choose another folder, or allow it with --overwrite")
+    folder.mkdir(parents=True, exist_ok=True)
+    phantom = Phantom(SIZE, SEED)
+    bands = phantom.recorded_bands()
+    write_mosaic(demo.scan.parent, phantom.size, bands, phantom.microns_per_pixel, overwrite)
+    with open_slide(demo.scan) as slide:
+        stain_slide(slide, demo.stained, overwrite=overwrite, progress=progress)
+        picture = before_and_after(slide, _most_varied(slide))
+    with complete_or_absent(demo.picture, overwrite) as partial:
+        picture.save(partial, format="PNG", optimize=True)
+    return demo
+
+
+def before_and_after(slide: Slide, detail: Region) -> Image.Image:
+    """Reflectance, fluorescence and stain of a small slide: all of it above, a detail below."""
+    columns = len(titles := ("reflectance", "fluorescence", f"digitally stained: {DEFAULT_MODEL}"))
+    sheet = Image.new(
+        "RGB",
+        (GAP + columns * (PANEL.width + GAP), 2 * (LINE + PANEL.height) + 2 * GAP + LINE),
+        "white",
+    )
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    for row, region in enumerate((Size(*slide.size).region, detail)):
+        y = GAP + LINE + row * (PANEL.height + LINE)
+        pair = slide.read(region)
+        for column, (title, rgb) in enumerate(zip(titles, (*map(_grey, pair), stain(pair)), strict=True)):
+            x = GAP + column * (PANEL.width + GAP)
+            sheet.paste(_fitted(rgb), (x, y))
+            if row == 0:
+                draw.text((x, y - LINE + 2), title, "black", font)
+        _scale_bar(draw, (GAP, y), region, slide.microns_per_pixel or 1)
+    draw.text((GAP, sheet.height - LINE), RESEARCH_USE, "black", font)
+    return sheet
+
+
+def _most_varied(slide: Slide) -> Region:
+    """The part of the slide, of a panel's shape, where both channels vary most: nuclei beside collagen."""
+    width, height = slide.size
+    size = Size(DETAIL, DETAIL * PANEL.height // PANEL.width)
+    windows = [
+        Region(x, y, size.width, size.height)
+        for y in range(0, height - size.height + 1, size.height // 2)
+        for x in range(0, width - size.width + 1, size.width // 2)
+    ]
+    return max(windows, key=lambda window: float(slide.read(window).std(axis=(1, 2)).prod()))
+
+
+def _grey(channel: npt.NDArray[np.float32]) -> Rgb:
+    return np.repeat(np.rint(channel * 255).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+
+
+def _fitted(rgb: Rgb) -> Image.Image:
+    return Image.fromarray(rgb).resize((PANEL.width, PANEL.height), Image.Resampling.LANCZOS)
+
+
+def _scale_bar(draw: ImageDraw.ImageDraw, corner: tuple[int, int], region: Region, microns: float) -> None:
+    """A bar of a round length over the lower left of a panel."""
+    per_pixel = microns * region.width / PANEL.width
+    length = max(step for step in (10, 20, 50, 100, 200, 500, 1000) if step / per_pixel < PANEL.width / 3)
+    x, y = corner[0] + GAP, corner[1] + PANEL.height - GAP
+    draw.rectangle((x - 4, y - 28, x + length / per_pixel + 4, y + 4), "black")
+    draw.rectangle((x, y - 4, x + length / per_pixel, y), "white")
+    draw.text((x, y - 26), f"{length} um", "white", ImageFont.load_default(14))
