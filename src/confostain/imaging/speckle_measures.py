@@ -6,6 +6,7 @@ ones, since structure can only add to the variance.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,18 +105,21 @@ def _autocorrelation(residuals: Values, reach: int) -> Values:
     return (np.array(down) + np.array(across)) / (2 * power)
 
 
-def structure_in_ratio(noisy: Image, clean: Image, pedestal: float) -> float:
-    """Correlation of the size of the ratio image's swings with the clean image's gradient: 0 if nothing was lost.
+def structure_in_ratio(noisy: Image, clean: Image, pedestal: float) -> tuple[float, float]:
+    """Correlation of the ratio image, and of the size of its swings, with the clean image's gradient magnitude.
 
-    Where despeckling eats structure, the ratio image swings more along edges than elsewhere.
+    Both are near 0 where nothing but speckle was taken; the second one notices eaten edges of either sign.
     """
     from scipy.ndimage import gaussian_gradient_magnitude
 
     gradient = gaussian_gradient_magnitude(clean.astype(np.float64), 1.0)
     ratio = ratio_image(noisy, clean, pedestal).astype(np.float64)
     if ratio.std() == 0 or gradient.std() == 0:
-        return 0.0
-    return float(np.corrcoef(ratio.ravel(), gradient.ravel())[0, 1])
+        return 0.0, 0.0
+    signed, swings = (
+        np.corrcoef(image.ravel(), gradient.ravel())[0, 1] for image in (ratio, np.abs(ratio - 1))
+    )
+    return float(signed), float(swings)
 
 
 def estimate_speckle(image: Image) -> Speckle:
@@ -133,8 +137,8 @@ def estimate_speckle(image: Image) -> Speckle:
     from scipy.optimize import least_squares
 
     windows = Windows.of(image)
-    correlation = _autocorrelation(windows.residuals[windows.quiet()], 2)
-    share = _quiet_share(correlation)
+    grain = _grain(float(_autocorrelation(windows.residuals[windows.quiet()], 1)[0]))
+    share = _quiet_share(grain)
     bins = _brightness_bins(windows.means)
     means = np.array([windows.means[members].mean() for members in bins])
     variances = np.array([np.quantile(windows.variances[members], QUIET) for members in bins]) / share
@@ -153,21 +157,33 @@ def estimate_speckle(image: Image) -> Speckle:
     begin = (darkest / 2, np.sqrt(variances[-1]) / means[-1], upper[2] / 100)
     fit = least_squares(mismatch, begin, bounds=((0, 1e-4, 0), upper), loss="soft_l1", f_scale=0.1)
     pedestal, inverse_root_looks, read_noise = map(float, fit.x)
-    return Speckle(inverse_root_looks**-2, _grain(float(correlation[0])), pedestal, read_noise=read_noise)
+    return Speckle(inverse_root_looks**-2, grain, pedestal, read_noise=read_noise)
 
 
-def _quiet_share(correlation: Values) -> float:
-    """The `QUIET` quantile of a window's variance, as a share of the true one, for pure correlated noise."""
+def _quiet_share(grain: float) -> float:
+    """The `QUIET` quantile of a window's variance, as a share of the true variance, for pure speckle."""
     from scipy.stats import chi2
 
-    along = 1 + 2 * np.square(correlation).sum()  # correlated pixels count less, by this much in each direction
-    freedom = (WINDOW**2 - 3) / along**2
-    return float(chi2.ppf(QUIET, freedom) / freedom)
+    # correlated pixels count for fewer: the sum of the squared correlations says how many are worth one
+    freedom = (WINDOW**2 - 3) * float(np.square(_correlations(grain)).sum()) ** -2
+    unbiased = (1 - _taken_by_plane(grain)) / (1 - _taken_by_plane(0))
+    return float(chi2.ppf(QUIET, freedom) / freedom) * unbiased
 
 
 def _grain(correlation: float) -> float:
-    """The sigma in px of the Gaussian that gives this correlation between neighbouring pixels."""
+    """The sigma in px of the Gaussian that gives this correlation between neighbours in windows without their plane."""
     sigmas = np.linspace(0.25, 2.0, 71)
-    kernels = [gaussian_kernel(sigma) for sigma in sigmas]
-    known = [float((kernel[1:] * kernel[:-1]).sum() / np.square(kernel).sum()) for kernel in kernels]
-    return float(np.interp(correlation, [0.0, *known], [0.0, *sigmas]))
+    taken = np.array([_taken_by_plane(sigma) for sigma in sigmas])
+    neighbours = np.array([_correlations(sigma)[math.ceil(4 * sigma) * 2 + 1] for sigma in sigmas])
+    return float(np.interp(correlation, [0.0, *(neighbours - taken) / (1 - taken)], [0.0, *sigmas]))
+
+
+def _correlations(grain: float) -> Values:
+    """Correlation of speckle along a row, from far left over 1 at the centre to far right."""
+    kernel = gaussian_kernel(grain)
+    return np.convolve(kernel, kernel) / np.square(kernel).sum()
+
+
+def _taken_by_plane(grain: float) -> float:
+    """The share of the speckle's power that goes with a window's plane: three of its slowest waves."""
+    return 3 * float(_correlations(grain).sum()) ** 2 / WINDOW**2
