@@ -149,21 +149,15 @@ def _two_channels(path: Path, planes: Sequence[Plane], names: Sequence[str], lay
         raise _one_channel(path)
     if len(planes) != 2:
         raise SlideError(f"{path.name}: {len(planes)} channels; expected two, reflectance and fluorescence")
-    first_is_fluorescence = (
-        len(names) == 2
-        and _says(names[0], _FLUORESCENCE, _REFLECTANCE)
-        and not _says(names[1], _FLUORESCENCE, _REFLECTANCE)
-    ) or (
-        len(names) == 2
-        and _says(names[1], _REFLECTANCE, _FLUORESCENCE)
-        and not _says(names[0], _REFLECTANCE, _FLUORESCENCE)
-    )
-    r, f = (1, 0) if first_is_fluorescence else (0, 1)
+    kinds = tuple(_kind(name) for name in names)
+    r, f = (1, 0) if kinds in (("F", "R"), ("F", ""), ("", "R")) else (0, 1)
     return Channels(planes[r], planes[f], layout)
 
 
-def _says(name: str, this: re.Pattern[str], other: re.Pattern[str]) -> bool:
-    return bool(this.search(name)) and not other.search(name)
+def _kind(name: str) -> str:
+    """R or F as a channel's name says; empty where it says neither or both."""
+    r, f = _REFLECTANCE.search(name), _FLUORESCENCE.search(name)
+    return "R" if r and not f else "F" if f and not r else ""
 
 
 def _one_channel(path: Path) -> SlideError:

@@ -49,7 +49,7 @@ def open_tiff(path: Path) -> TiffPlanes:
     with refusing(name), tifffile.TiffFile(path) as tiff:
         series = tiff.series[0].levels[0]
         _check_axes(name, dict(zip(series.axes, series.shape, strict=True)))
-        pages = [_whole_page(name, page) for page in series.pages]
+        pages = [_checked_page(name, page) for page in series.pages]
         names, size = _ome_channels(tiff.ome_metadata)
         size = size or _imagej_pixel_size(tiff, pages[0]) or _tag_pixel_size(pages[0])
         places = [(page, sample) for page in pages for sample in range(page.samplesperpixel)]
@@ -71,34 +71,30 @@ def _check_axes(name: str, shape: dict[str, int]) -> None:
         )
 
 
-def _whole_page(name: str, page: Any) -> Any:
+def _checked_page(name: str, page: Any) -> Any:
+    """The page with all its tags; SlideError unless it is whole, and grey values in a known dtype."""
     if page is None:
         raise SlideError(
             f"{name}: a plane that its metadata announces is missing; expected all; export it again"
         )
     page = page.aspage()
     _check_tags(name, page)
+    checked_dtype(name, page.dtype, int(np.max(page.bitspersample)))
+    _check_grey(name, page)
     return page
 
 
 def _check_tags(name: str, page: Any) -> None:
     """Refuse a page with unreadable tags: what they said (names, pixel size) would be lost in silence."""
-    handle, big = page.parent.filehandle, page.parent.tiff.tagnosize
+    handle, count_bytes = page.parent.filehandle, page.parent.tiff.tagnosize
     handle.seek(page.offset)
-    announced = int.from_bytes(handle.read(big), "big" if page.parent.byteorder == ">" else "little")
+    announced = int.from_bytes(handle.read(count_bytes), "big" if page.parent.byteorder == ">" else "little")
     readable = len(list(page.tags.values()))
     if readable != announced:
         raise SlideError(
             f"{name}: truncated or damaged, {readable} tags can be read; expected {announced}; "
             "copy or export the file again"
         )
-
-
-def _plane(name: str, page: Any, sample: int, microns_per_pixel: float | None) -> Plane:
-    _check_grey(name, page)
-    dtype = checked_dtype(name, page.dtype, int(np.max(page.bitspersample)))
-    size = Size(page.imagewidth, page.imagelength)
-    return Plane(name, size, dtype, microns_per_pixel, page_source(name, page, sample))
 
 
 def _check_grey(name: str, page: Any) -> None:
@@ -110,6 +106,11 @@ def _check_grey(name: str, page: Any) -> None:
             f"{name}: photometric interpretation {kind}; expected grey with black as zero (MINISBLACK); "
             "convert the image to plain grey"
         )
+
+
+def _plane(name: str, page: Any, sample: int, microns_per_pixel: float | None) -> Plane:
+    size = Size(page.imagewidth, page.imagelength)
+    return Plane(name, size, page.dtype.newbyteorder("="), microns_per_pixel, page_source(name, page, sample))
 
 
 def _ome_channels(xml: str | None) -> tuple[tuple[str, ...], float | None]:

@@ -1,0 +1,410 @@
+"""Regions and rows of one grey plane against the same plane in memory, for every way pixels are stored."""
+
+import itertools
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+import pyvips
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from confostain.errors import SlideError
+from confostain.geometry import Region
+from confostain.io import sources, tiff_pixels
+from confostain.io.layouts import open_grey
+from confostain.io.planes import Plane
+
+
+def painted(height: int, width: int, dtype: str = "uint16") -> np.ndarray:
+    """Smooth ramps with noise: compresses, and no two rows or columns are alike."""
+    noise = np.random.default_rng(height * 1000 + width).integers(0, 40, (height, width))
+    values = noise + 7 * np.arange(height)[:, None] + 11 * np.arange(width)
+    return (values / 3).astype(dtype) if dtype == "float32" else (values * 37).astype(dtype)
+
+
+def cut(image: np.ndarray, region: Region) -> np.ndarray:
+    """The slow obvious twin of `Plane.read`."""
+    out = np.zeros((region.height, region.width), image.dtype)
+    for row, column in itertools.product(range(region.height), range(region.width)):
+        y, x = region.y + row, region.x + column
+        if 0 <= y < image.shape[0] and 0 <= x < image.shape[1]:
+            out[row, column] = image[y, x]
+    return out
+
+
+def whole(plane: Plane) -> np.ndarray:
+    return plane.read(plane.size.region)
+
+
+regions = st.builds(
+    Region, st.integers(-30, 60), st.integers(-30, 60), st.integers(0, 40), st.integers(0, 40)
+)
+
+
+@st.composite
+def tiff_options(draw: st.DrawFn, dtype: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"bigtiff": draw(st.booleans()), "byteorder": draw(st.sampled_from("<>"))}
+    options["compression"] = draw(st.sampled_from([None, "zlib", "lzw", "zstd", "packbits"]))
+    if options["compression"] in ("zlib", "lzw", "zstd"):
+        options["predictor"] = draw(st.booleans())
+    if draw(st.booleans()):
+        options["tile"] = (draw(st.sampled_from([16, 32])), draw(st.sampled_from([16, 48])))
+    else:
+        options["rowsperstrip"] = draw(st.integers(1, 70))
+    return options
+
+
+@pytest.fixture(params=["as shipped", "small"])
+def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every limit as shipped, then so small that each is met by an image of a few rows."""
+    if request.param == "small":
+        monkeypatch.setattr(sources, "BAND_BYTES", 500)
+        monkeypatch.setattr(sources, "CACHED_BYTES", 3000)
+        monkeypatch.setattr(tiff_pixels, "_STREAMED_BYTES", 0)
+        monkeypatch.setattr(tiff_pixels, "_READ_BYTES", 50)
+        monkeypatch.setattr(tiff_pixels, "_INFLATED_BYTES", 300)
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data(), st.integers(1, 60), st.integers(1, 60), st.sampled_from(["uint8", "uint16", "float32"]))
+@pytest.mark.usefixtures("limits")
+def test_any_region_of_any_tiff(data: st.DataObject, height: int, width: int, dtype: str) -> None:
+    image = painted(height, width, dtype)
+    options = data.draw(tiff_options(dtype))
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "image.tif")
+        tifffile.imwrite(path, image, photometric="minisblack", **options)
+        plane = open_grey(path)
+        for region in data.draw(st.lists(regions, min_size=1, max_size=4)):
+            found = plane.read(region)
+            assert found.dtype == image.dtype
+            np.testing.assert_array_equal(found, cut(image, region))
+        plane.close()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data(), st.integers(1, 60), st.integers(1, 40), st.integers(1, 70))
+@pytest.mark.usefixtures("limits")
+def test_scan_gives_one_row_of_each_block_row_in_order(
+    data: st.DataObject, height: int, width: int, step: int
+) -> None:
+    image = painted(height, width)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "image.tif")
+        tifffile.imwrite(path, image, photometric="minisblack", **data.draw(tiff_options("uint16")))
+        plane = open_grey(path)
+        bands = list(plane.scan(step))
+        plane.close()
+    assert [first for first, _ in bands] == [0, *np.cumsum([len(rows) for _, rows in bands])[:-1]]
+    rows = np.concatenate([rows for _, rows in bands])
+    assert len(rows) == -(-height // step)
+    np.testing.assert_array_equal(rows, image[min(step // 2, (height - 1) % step) :: step])
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("options", [{}, {"tile": (16, 16)}, {"compression": "zlib", "predictor": True}])
+@pytest.mark.usefixtures("limits")
+def test_two_samples_per_pixel(tmp_path: Path, planar: str, options: dict[str, Any]) -> None:
+    from confostain.io.tiff_input import open_tiff
+
+    pair = np.stack([painted(45, 37), painted(37, 45).T])
+    stored = np.moveaxis(pair, 0, -1) if planar == "contig" else pair
+    for byteorder in "<>":
+        path = tmp_path / f"{byteorder}.tif"
+        tifffile.imwrite(
+            path,
+            stored,
+            photometric="minisblack",
+            planarconfig=planar,
+            byteorder=byteorder,
+            rowsperstrip=7,
+            **options,
+        )
+        for plane, image in zip(open_tiff(path).planes, pair, strict=True):
+            np.testing.assert_array_equal(
+                plane.read(Region(-3, 5, 30, 50)), cut(image, Region(-3, 5, 30, 50))
+            )
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    path.write_bytes(imagecodecs.png_encode(image))
+
+
+def write_interlaced_png(path: Path, image: np.ndarray) -> None:
+    pyvips.Image.new_from_array(image).copy(interpretation="grey16").pngsave(str(path), interlace=True)
+
+
+def write_jpeg(path: Path, image: np.ndarray) -> None:
+    path.write_bytes(imagecodecs.jpeg_encode(image, level=95))
+
+
+def write_stored(path: Path, image: np.ndarray) -> None:
+    tifffile.imwrite(path, image, resolution=(1e4, 1e4), resolutionunit="CENTIMETER", rowsperstrip=9)
+
+
+def write_tiled(path: Path, image: np.ndarray) -> None:
+    tifffile.imwrite(path, image, tile=(32, 32), compression="zlib")
+
+
+def write_strips(path: Path, image: np.ndarray) -> None:
+    tifffile.imwrite(path, image, rowsperstrip=20, compression="lzw", bigtiff=True)
+
+
+def write_by_libtiff(path: Path, image: np.ndarray) -> None:
+    """Directory and tags at the end of the file, where libtiff puts them."""
+    pyvips.Image.new_from_array(image).tiffsave(str(path), compression="deflate", xres=1e3, yres=1e3)
+
+
+writers = pytest.mark.parametrize(
+    ("write", "dtype"),
+    [
+        (write_png, "uint8"),
+        (write_png, "uint16"),
+        (write_interlaced_png, "uint16"),
+        (write_jpeg, "uint8"),
+        (write_stored, "uint16"),
+        (write_tiled, "uint16"),
+        (write_strips, "uint8"),
+        (write_by_libtiff, "uint16"),
+    ],
+)
+Writer = Callable[[Path, np.ndarray], None]
+
+
+def attempt(path: Path) -> tuple[np.ndarray, float | None] | SlideError:
+    """Pixels and pixel size, or the refusal; any other exception goes through."""
+    try:
+        plane = open_grey(path)
+        return whole(plane), plane.microns_per_pixel
+    except SlideError as error:
+        return error
+
+
+def reference(path: Path, image: np.ndarray) -> np.ndarray:
+    return imagecodecs.jpeg_decode(path.read_bytes()) if path.read_bytes()[:2] == b"\xff\xd8" else image
+
+
+@writers
+def test_pictures_and_tiffs_of_every_kind(tmp_path: Path, write: Writer, dtype: str) -> None:
+    image = painted(70, 90, dtype)
+    write(tmp_path / "image", image)
+    plane = open_grey(tmp_path / "image")
+    assert plane.dtype == dtype
+    for region in (
+        Region(0, 0, 90, 70),
+        Region(-5, -6, 20, 21),
+        Region(80, 60, 30, 30),
+        Region(300, 0, 4, 4),
+    ):
+        np.testing.assert_array_equal(plane.read(region), cut(reference(tmp_path / "image", image), region))
+
+
+@writers
+def test_a_truncated_file_is_refused_or_reads_right(
+    tmp_path: Path, write: Writer, dtype: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    image = painted(70, 90, dtype)
+    write(tmp_path / "image", image)
+    data, expected = (tmp_path / "image").read_bytes(), reference(tmp_path / "image", image)
+    microns_per_pixel = open_grey(tmp_path / "image").microns_per_pixel
+    refused = 0
+    ends = [*random.Random(5).sample(range(len(data) - 12), 40), *range(len(data) - 12, len(data))]
+    for end in ends:
+        path = tmp_path / f"cut{end}"
+        path.write_bytes(data[:end])
+        found = attempt(path)
+        if isinstance(found, SlideError):
+            refused += 1
+            assert "\n" not in str(found)
+            assert path.name in str(found)
+        else:
+            np.testing.assert_array_equal(found[0], expected)
+            assert found[1] == microns_per_pixel
+    assert refused >= 40
+    assert capfd.readouterr() == ("", "")
+
+
+@writers
+def test_a_damaged_file_never_raises_anything_else(tmp_path: Path, write: Writer, dtype: str) -> None:
+    write(tmp_path / "image", painted(40, 50, dtype))
+    data = (tmp_path / "image").read_bytes()
+    chance = random.Random(7)
+    outcomes = set()
+    for i in range(40):
+        damaged = bytearray(data)
+        for at in (chance.randrange(len(data)), chance.randrange(min(len(data), 300))):
+            damaged[at] = chance.randrange(256)
+        (tmp_path / f"damaged{i}").write_bytes(damaged)
+        found = attempt(tmp_path / f"damaged{i}")
+        outcomes.add(type(found))
+        assert "\n" not in (str(found) if isinstance(found, SlideError) else "")
+    assert SlideError in outcomes
+
+
+@pytest.mark.parametrize("write", [write_png, write_stored, write_tiled, write_strips])
+def test_threads_read_side_by_side(tmp_path: Path, write: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "CACHED_BYTES", 10_000)
+    image = painted(200, 230)
+    write(tmp_path / "image", image)
+    plane = open_grey(tmp_path / "image")
+    chance = random.Random(3)
+    wanted = [Region(chance.randrange(180), chance.randrange(160), 50, 40) for _ in range(300)]
+    with ThreadPoolExecutor(8) as pool:
+        for region, found in zip(wanted, pool.map(plane.read, wanted), strict=True):
+            part = image[region.y : region.bottom, region.x : region.right]
+            np.testing.assert_array_equal(found[: part.shape[0], : part.shape[1]], part)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_float_images_must_be_finite(tmp_path: Path, value: float) -> None:
+    image = painted(40, 50, "float32")
+    image[21, 33] = value
+    tifffile.imwrite(tmp_path / "bad.tif", image)
+    plane = open_grey(tmp_path / "bad.tif")
+    np.testing.assert_array_equal(plane.read(Region(0, 0, 33, 40)), image[:, :33])
+    with pytest.raises(SlideError, match=r"^bad\.tif: NaN or infinite"):
+        plane.read(Region(30, 20, 5, 5))
+    with pytest.raises(SlideError, match=r"^bad\.tif: NaN or infinite"):
+        list(plane.scan(1))
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "reason"),
+    [
+        (np.zeros((20, 20, 3), np.uint8), {"photometric": "rgb"}, "3 values per pixel"),
+        (np.zeros((20, 20), np.int32), {}, "pixels are int32"),
+        (np.zeros((20, 20), np.float64), {}, "pixels are float64"),
+        (np.zeros((20, 20), np.complex64), {}, "pixels are complex64"),
+        (np.zeros((20, 20), bool), {}, "1 bits"),
+        (np.zeros((20, 20), np.uint16), {"photometric": "miniswhite"}, "MINISWHITE"),
+        (np.zeros((5, 20, 20), np.uint8), {"imagej": True, "metadata": {"axes": "ZYX"}}, "a stack"),
+        (np.zeros((2, 20, 20), np.uint8), {"photometric": "minisblack"}, "2 planes"),
+        (
+            np.zeros((20, 20, 2), np.uint8),
+            {"photometric": "minisblack", "extrasamples": ["unassalpha"]},
+            "2 values",
+        ),
+    ],
+)
+def test_what_is_no_grey_plane_is_refused(
+    tmp_path: Path, image: np.ndarray, options: dict[str, Any], reason: str
+) -> None:
+    if image.ndim == 3 and image.shape[2] == 2:
+        options = options | {"planarconfig": "contig"}
+    tifffile.imwrite(tmp_path / "a.tif", image, **options)
+    with pytest.raises(SlideError, match=rf"^a.tif: .*{reason}"):
+        open_grey(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"no image at all", "cannot be read"),
+        (b"II*\0", "cannot be read"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'></svg>", "format"),
+        (imagecodecs.png_encode(np.zeros((9, 9, 3), np.uint8)), "3 values per pixel"),
+        (imagecodecs.png_encode(np.zeros((9, 9, 2), np.uint8)), "2 values per pixel"),
+        (imagecodecs.jpeg_encode(np.zeros((9, 9, 3), np.uint8)), "3 values per pixel"),
+    ],
+)
+def test_what_is_no_grey_image_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(SlideError, match=rf"^a: .*{reason}"):
+        open_grey(tmp_path / "a")
+
+
+def test_png_of_one_bit_is_refused(tmp_path: Path) -> None:
+    black = pyvips.Image.black(20, 20)
+    black.pngsave(str(tmp_path / "a.png"), bitdepth=1)
+    with pytest.raises(SlideError, match="1 bits"):
+        open_grey(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"resolution": (40000 / 3, 40000 / 3), "resolutionunit": "CENTIMETER"}, 0.75),
+        ({"resolution": (50800, 50800), "resolutionunit": "INCH"}, 0.5),
+        ({"resolution": (300, 300), "resolutionunit": "INCH"}, None),
+        ({"resolution": (72, 72), "resolutionunit": "INCH"}, None),
+        ({"resolution": (2, 2), "resolutionunit": "NONE"}, None),
+        ({"resolution": (20000, 10000), "resolutionunit": "CENTIMETER"}, None),
+        ({}, None),
+        ({"imagej": True, "resolution": (2, 2), "metadata": {"unit": "micron"}}, 0.5),
+        ({"imagej": True, "resolution": (2, 2), "metadata": {"unit": "\\u00B5m"}}, 0.5),
+        ({"imagej": True, "resolution": (2, 2), "metadata": {"unit": "pixel"}}, None),
+        ({"ome": True, "metadata": {"PhysicalSizeX": 0.54, "PhysicalSizeY": 0.54}}, 0.54),
+        ({"ome": True, "metadata": {"PhysicalSizeX": 540, "PhysicalSizeXUnit": "nm"}}, 0.54),
+        ({"ome": True, "metadata": {"PhysicalSizeX": 5.4e-4, "PhysicalSizeXUnit": "mm"}}, 0.54),
+        ({"ome": True, "metadata": {"PhysicalSizeX": 1, "PhysicalSizeXUnit": "pixel"}}, None),
+    ],
+)
+def test_pixel_size_as_the_metadata_say(
+    tmp_path: Path, options: dict[str, Any], expected: float | None
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", painted(20, 20), **options)
+    found = open_grey(tmp_path / "a.tif").microns_per_pixel
+    assert found == (expected and pytest.approx(expected, rel=1e-5))
+
+
+@pytest.mark.parametrize(("pixels_per_mm", "expected"), [(2000, 0.5), (300 / 25.4, None)])
+def test_pixel_size_of_a_png(tmp_path: Path, pixels_per_mm: float, expected: float | None) -> None:
+    picture = pyvips.Image.black(20, 20).copy(xres=pixels_per_mm, yres=pixels_per_mm)
+    picture.pngsave(str(tmp_path / "a.png"))
+    found = open_grey(tmp_path / "a.png").microns_per_pixel
+    assert found == (expected and pytest.approx(expected, rel=1e-3))
+
+
+def test_unpacking_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(spool))
+    write_png(tmp_path / "a.png", painted(30, 40))
+    plane = open_grey(tmp_path / "a.png")
+    whole(plane)
+    assert list(spool.iterdir()) == []
+    plane.close()
+    with pytest.raises(SlideError, match=r"^a\.png: "):
+        whole(plane)
+
+
+def test_no_room_to_unpack_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        f_bavail, f_frsize = 1, 512
+
+    monkeypatch.setattr("os.fstatvfs", lambda descriptor: Full)
+    write_png(tmp_path / "a.png", painted(30, 40))
+    with pytest.raises(SlideError, match="too little room"):
+        whole(open_grey(tmp_path / "a.png"))
+
+
+def test_memory_stays_flat_while_a_large_single_strip_is_unpacked(tmp_path: Path) -> None:
+    """48 MB of rows in one deflate strip, unpacked by a fresh process: its peak grows by far less."""
+    import subprocess
+    import sys
+
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.tile(painted(200, 300), (20, 20)), compression="zlib", rowsperstrip=4000
+    )
+    code = (
+        "import resource, sys\n"
+        "from confostain.geometry import Region\n"
+        "from confostain.io.layouts import open_grey\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "plane = open_grey(sys.argv[1])\n"
+        "before = peak()\n"
+        "plane.read(Region(0, 0, 8, 8))\n"
+        "print((peak() - before) // 1024)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.tif")], capture_output=True, text=True, check=True
+    )
+    assert int(found.stdout) < 40
