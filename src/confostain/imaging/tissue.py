@@ -132,7 +132,7 @@ def _darkest_mode(levels: Grid, of: int) -> Grid:
     while True:
         threshold, apart = _otsu(levels)
         darker = levels[levels < threshold]
-        if apart < APART or darker.size < MIN_GLASS * of:
+        if apart < APART or not MIN_GLASS * of <= darker.size < levels.size:
             return levels
         levels = darker
 
