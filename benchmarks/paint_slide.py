@@ -1,6 +1,6 @@
 """Paint a phantom slide of any size as a VivaScope folder: 16 bit, uncompressed, 0.75 um/px.
 
-    python benchmarks/paint_slide.py 10240 10240 /tmp/scan --seed 1
+python benchmarks/paint_slide.py 10240 10240 /tmp/scan --seed 1
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ def main() -> None:
 
     phantom = Phantom(Size(options.width, options.height), options.seed)
     start = time.perf_counter()
-    with tqdm(total=phantom.size.pixels / 1e6, unit="Mpx", bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} Mpx {rate_fmt}") as bar:
+    with tqdm(
+        total=phantom.size.pixels / 1e6,
+        unit="Mpx",
+        bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} Mpx {rate_fmt}",
+    ) as bar:
 
         def watched():
             for band in phantom.recorded_bands():

@@ -57,6 +57,4 @@ def test_an_existing_scan_is_kept_unless_told(tmp_path, planes):
     with pytest.raises(OutputError, match="exists"):
         write_mosaic(tmp_path, SIZE, _bands(planes), 0.75)
     write_mosaic(tmp_path, SIZE, _bands(planes[::-1]), 0.75, overwrite=True)
-    np.testing.assert_array_equal(
-        tifffile.imread(tmp_path / "mosaic" / "DET#1" / "highres_raw.tif"), planes[1]
-    )
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "mosaic" / "DET#1" / "highres_raw.tif"), planes[1])

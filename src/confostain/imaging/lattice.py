@@ -87,15 +87,20 @@ def _zoom_weights(samples: int, factor: int) -> Floats:
     return weights
 
 
-def _stretched(field: Floats, factor: int) -> Floats:
-    """Interpolate (m, n) to (m, n * factor), in runs of samples: a matrix product without its zeros."""
-    from numpy.lib.stride_tricks import sliding_window_view
+@lru_cache(maxsize=64)
+def _zoom_runs(count: int) -> npt.NDArray[np.int64]:
+    """Return (runs, length + 3): the samples of each run and its neighbours, repeated past the ends."""
+    length = next(run for run in (20, 17, 16, 12, 8, 4, 2, 1) if count % run == 0)
+    starts = np.arange(0, count, length)[:, None]
+    return np.clip(starts + np.arange(-1, length + 2), 0, count - 1)
 
-    rows, count = field.shape
-    run = next(length for length in (20, 17, 16, 12, 8, 4, 2, 1) if count % length == 0)
-    padded = np.pad(field, ((0, 0), (1, 2)), mode="edge")
-    runs = np.ascontiguousarray(sliding_window_view(padded, run + 3, axis=1)[:, ::run])
-    return np.matmul(runs.reshape(-1, run + 3), _zoom_weights(run, factor)).reshape(rows, count * factor)
+
+def _stretched(field: Floats, factor: int) -> Floats:
+    """Interpolate (m, n) to (m, n * factor), in runs of samples: a matrix product without most of its zeros."""
+    runs = _zoom_runs(field.shape[1])
+    weights = _zoom_weights(runs.shape[1] - 3, factor)
+    stretched = field.take(runs.ravel(), axis=1).reshape(-1, runs.shape[1]) @ weights
+    return stretched.reshape(field.shape[0], -1)
 
 
 def enlarged(field: Floats, factor: int) -> Floats:
@@ -166,7 +171,6 @@ class Canvas:
             move_x, move_y = _twice(move_x, move_y)
         return texture
 
-
     def scattered(self, layer: str, pitch: int, margin: int) -> tuple[Positions, Positions]:
         """Return level-0 x and y (rows, columns): one point in every cell of a hexagonal lattice, jittered."""
         columns, rows = self.cells(self.x, pitch, margin), self.cells(self.y, pitch, margin)
@@ -190,11 +194,12 @@ class Canvas:
             place = ((row + down - first_row) * x.shape[1] + column - first_column).astype(np.int32)
             for across in (-1, 0, 1):
                 other = place + np.int32(across)
-                distance = np.hypot(local_x.take(other) - at[None, :], local_y.take(other) - at[:, None])
+                away_x, away_y = local_x.take(other) - at[None, :], local_y.take(other) - at[:, None]
+                distance = away_x * away_x + away_y * away_y
                 second = np.minimum(second, np.maximum(distance, nearest))
                 np.copyto(owner, other, where=distance < nearest)
                 nearest = np.minimum(nearest, distance)
-        return Mosaic(x, y, owner, nearest, second)
+        return Mosaic(x, y, owner, np.sqrt(nearest), np.sqrt(second))
 
 
 @dataclass(frozen=True, slots=True)

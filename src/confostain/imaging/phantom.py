@@ -49,9 +49,7 @@ class Phantom:
 
     def reflectance(self, region: Region) -> Floats:
         """Return R (h, w) in [0, 1] as the microscope records it: dark pedestal, speckle, read noise."""
-        return self._painted(
-            region, lambda view: render.speckled(render.clean_reflectance(view), view.canvas)
-        )
+        return self._painted(region, lambda view: render.speckled(render.clean_reflectance(view), view.canvas))
 
     def clean_reflectance(self, region: Region) -> Floats:
         """Return R (h, w) in [0, 1] without speckle and read noise; the pedestal is still in it."""
@@ -145,7 +143,5 @@ def _block(corner: tuple[int, int]) -> Region:
 
 def _inside(cells: Nuclei, region: Region) -> npt.NDArray[np.bool_]:
     x, y = cells.level0_xy.T
-    inside: npt.NDArray[np.bool_] = (
-        (x >= region.x) & (x < region.right) & (y >= region.y) & (y < region.bottom)
-    )
+    inside: npt.NDArray[np.bool_] = (x >= region.x) & (x < region.right) & (y >= region.y) & (y < region.bottom)
     return inside

@@ -93,18 +93,14 @@ def _outline(canvas: Canvas, size: Size) -> tuple[Floats, Floats, float]:
     half_x, half_y, power = 0.47 * size.width, 0.47 * size.height, 2.3
     reach = ((np.abs(dx) / half_x) ** power + (np.abs(dy) / half_y) ** power) ** (1 / power) + 1e-6
     margin = (1 - 0.06 - reach + bumps) * min(half_x, half_y)
-    margin += ragged * (
-        70 * canvas.noise("margin/coarse", 256, STEP) + 26 * canvas.noise("margin/fine", 64, STEP)
-    )
+    margin += ragged * (70 * canvas.noise("margin/coarse", 256, STEP) + 26 * canvas.noise("margin/fine", 64, STEP))
     margin += 5 * canvas.noise("margin/ragged", 16, STEP)
 
     along = dx * np.cos(turn) + dy * np.sin(turn)
     across = dy * np.cos(turn) - dx * np.sin(turn)
     wave = sum(0.03 / k * np.sin(k * 3.1 * along / size.width + 6.28 * draw[8 + k]) for k in (1, 2, 3))
-    surface = across + np.float32(0.29 * size.height) + wave * small
-    surface += 5 * canvas.noise("surface/fold", 96, STEP) + ragged * 30 * canvas.noise(
-        "surface/swell", 512, STEP
-    )
+    surface = across + np.float32(0.32 * size.height) + wave * small
+    surface += 5 * canvas.noise("surface/fold", 96, STEP) + ragged * 30 * canvas.noise("surface/swell", 512, STEP)
     surface += 2 * canvas.noise("surface/ragged", 24, STEP)
     return surface.astype(np.float32), margin.astype(np.float32), turn
 
@@ -112,9 +108,7 @@ def _outline(canvas: Canvas, size: Size) -> tuple[Floats, Floats, float]:
 def _knotted(seed: int, layer: str, position: Floats) -> Floats:
     """Return smooth noise in [0, 1) of one coordinate, knots at the integers."""
     first = int(np.floor(position.min()))
-    knots = uniform(
-        hashed(seed, layer, np.arange(first, int(np.floor(position.max())) + 2), np.zeros(1, np.int64))
-    )[0]
+    knots = uniform(hashed(seed, layer, np.arange(first, int(np.floor(position.max())) + 2), np.zeros(1, np.int64)))[0]
     whole = np.floor(position).astype(np.int64)
     part = position - whole
     part = part * part * (3 - 2 * part)
@@ -130,9 +124,9 @@ def _along(canvas: Canvas, turn: float) -> Floats:
 
 def _junction(canvas: Canvas, surface: Floats, turn: float) -> Floats:
     """Return the signed distance to the dermal-epidermal junction, positive in the epidermis."""
-    bent = _along(canvas, turn) + 24 * canvas.noise("rete/bend", 64, STEP) + 8 * canvas.noise("rete/bow", 24, STEP)
+    bent = _along(canvas, turn) + 19 * canvas.noise("rete/bend", 64, STEP) + 6 * canvas.noise("rete/bow", 32, STEP)
     pegs = _knotted(canvas.seed, "rete/peg", (bent / 46).astype(np.float32))
-    pegs = np.clip((pegs - 0.3) * 2, 0, 1)
+    pegs = np.clip((pegs - 0.25) * 1.7, 0, 1)
     pegs = pegs * pegs * (3 - 2 * pegs)
     height = np.maximum(75 + 40 * canvas.noise("rete/height", 256, STEP), 10)
     depth = 52 + 12 * canvas.noise("rete/base", 256, STEP) + height * pegs
@@ -167,7 +161,10 @@ def _shafts(parts: Anatomy, turn: float) -> None:
     tube = np.minimum(31 + 6 * canvas.noise("shaft/girth", 48, STEP) + bulb - from_axis + grows, depth)
     parts.epithelium = np.maximum(parts.epithelium, tube.astype(np.float32))
     canal = 8 + 0.8 * bulb - from_axis - 10 * np.clip((depth - length + 90) / 60, 0, 2) + grows
-    parts.lumen = np.maximum(parts.lumen, np.minimum(canal, depth + 6 - 8 * canvas.noise("shaft/mouth", 24, STEP)).astype(np.float32))
+    parts.lumen = np.maximum(
+        parts.lumen,
+        np.minimum(canal, depth + 6 - 8 * canvas.noise("shaft/mouth", 24, STEP)).astype(np.float32),
+    )
     hair = 5.5 - from_axis - 5 * np.clip((depth - length + 60) / 60, 0, 2) + grows
     parts.keratin = np.maximum(parts.keratin, np.minimum(hair, (depth + 30 * draw[1]) / 3).astype(np.float32))
 

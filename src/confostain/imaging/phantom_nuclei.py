@@ -27,8 +27,8 @@ class Cell(IntEnum):
 # long semi-axis px, short semi-axis px, chromatin (0 to 1), share of the chromatin missing in the middle
 _LOOKS = np.array(
     [
-        (6.0, 3.7, 0.95, 0.20),
-        (5.4, 4.3, 0.72, 0.45),
+        (5.6, 3.4, 0.95, 0.20),
+        (5.9, 4.5, 0.80, 0.50),
         (6.2, 2.5, 0.80, 0.10),
         (8.5, 1.9, 0.90, 0.00),
         (3.9, 3.5, 1.00, 0.05),
@@ -39,7 +39,7 @@ _LOOKS = np.array(
 )
 
 REACH = 15  # px: no part of a nucleus is farther from its centre
-_DENSE, _LOOSE = 9, 14  # px between neighbours in crowded and in ordinary tissue
+DENSE, LOOSE = 9, 15  # px between neighbours in crowded and in ordinary tissue
 
 
 @dataclass(frozen=True)
@@ -74,22 +74,18 @@ class Nuclei:
 
 def joined(parts: list[Nuclei]) -> Nuclei:
     """Return all nuclei of several lists as one."""
-    return Nuclei(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in Nuclei.__dataclass_fields__)
-    )
+    return Nuclei(*(np.concatenate([getattr(part, name) for part in parts]) for name in Nuclei.__dataclass_fields__))
 
 
 def no_nuclei() -> Nuclei:
     """Return an empty list of nuclei."""
     none = np.zeros(0, np.float32)
-    return Nuclei(
-        np.zeros((0, 2)), np.zeros((0, 2), np.float32), none, none, none, none, none, np.zeros(0, np.uint8)
-    )
+    return Nuclei(np.zeros((0, 2)), np.zeros((0, 2), np.float32), none, none, none, none, none, np.zeros(0, np.uint8))
 
 
 def nuclei(parts: Anatomy, canvas: Canvas) -> Nuclei:
     """Return the nuclei whose centres lie within `REACH` px of `canvas`, which lies well within the anatomy."""
-    return joined([_population(parts, canvas, pitch) for pitch in (_DENSE, _LOOSE)])
+    return joined([_population(parts, canvas, pitch) for pitch in (DENSE, LOOSE)])
 
 
 def _population(parts: Anatomy, canvas: Canvas, pitch: int) -> Nuclei:
@@ -101,7 +97,7 @@ def _population(parts: Anatomy, canvas: Canvas, pitch: int) -> Nuclei:
         np.clip(((y - parts.canvas.y) / STEP + 0.5).astype(np.int64), 0, parts.surface.shape[0] - 1),
         np.clip(((x - parts.canvas.x) / STEP + 0.5).astype(np.int64), 0, parts.surface.shape[1] - 1),
     )
-    kind, chance = _residents(parts, sample, pitch == _DENSE)
+    kind, chance = _residents(parts, sample, pitch == DENSE)
     chosen = draw[0] < chance
     kind, (_, long, short, turn, bend, dark) = kind[chosen], [d[chosen] for d in draw]
     look = _LOOKS[kind]
@@ -131,11 +127,16 @@ Sample = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 def _residents(parts: Anatomy, at: Sample, dense: bool) -> tuple[npt.NDArray[np.int64], Floats]:
     """Return the kind of cell at each sample and the chance that one is there, for one of the two lattices."""
     epithelium, depth, foam = parts.epithelium[at], parts.surface[at], parts.foam[at]
-    basal, tumour = epithelium < 9, parts.tumour[at] > 0
+    basal, tumour = (epithelium < 10), parts.tumour[at] > 0
     cuff = parts.cuff[at]
     life = parts.canvas.noise("nuclei/life", 64, STEP)[at]
     fibroblasts = np.clip(0.10 + 0.05 * life + 0.2 * np.exp(-np.maximum(-epithelium, 0) / 100), 0.03, 0.4)
-    closed = (np.minimum(depth, parts.margin[at]) < 3) | (parts.lumen[at] > -4) | (parts.keratin[at] > -3) | (parts.fat[at] > -1.5)
+    closed = (
+        (np.minimum(depth, parts.margin[at]) < 3)
+        | (parts.lumen[at] > -4)
+        | (parts.keratin[at] > -3)
+        | (parts.fat[at] > -1.5)
+    )
     rules = [  # condition, kind, chance on the dense lattice, chance on the loose lattice
         (closed, Cell.FIBROBLAST, 0.0, 0.0),
         (foam > 6, Cell.SEBOCYTE, 0.0, 0.55),
@@ -143,8 +144,9 @@ def _residents(parts: Anatomy, at: Sample, dense: bool) -> tuple[npt.NDArray[np.
         (tumour, Cell.TUMOUR, 0.93, 0.0),
         ((epithelium > 0) & (depth < CORNEUM_DEPTH), Cell.GRANULAR, 0.0, 0.0),
         ((epithelium > 0) & (depth < GRANULAR_DEPTH), Cell.GRANULAR, 0.0, 0.75),
-        ((epithelium > 0) & basal, Cell.BASAL, 0.85, 0.0),
-        (epithelium > 0, Cell.SPINOUS, 0.0, 0.93),
+        ((epithelium > 2.5) & basal, Cell.BASAL, 0.9, 0.0),
+        (epithelium >= 10, Cell.SPINOUS, 0.0, 0.95),
+        (epithelium > 0, Cell.BASAL, 0.0, 0.0),
         (cuff > 0.05, Cell.LYMPHOCYTE, 0.9 * cuff, 0.0),
         (cuff <= 0.05, Cell.FIBROBLAST, 0.0, fibroblasts),
     ]
@@ -161,9 +163,7 @@ def _angles(parts: Anatomy, at: Sample, kind: npt.NDArray[np.int64]) -> Floats:
     down, across = np.gradient(parts.surface)
     along = np.arctan2(-across[at], down[at])
     upright = (kind == Cell.BASAL) | (kind == Cell.TUMOUR)
-    return np.where(upright, outward, np.where(kind == Cell.GRANULAR, along, parts.angle[at])).astype(
-        np.float32
-    )
+    return np.where(upright, outward, np.where(kind == Cell.GRANULAR, along, parts.angle[at])).astype(np.float32)
 
 
 def stamped(cells: Nuclei, canvas: Canvas) -> Floats:
