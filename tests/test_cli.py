@@ -86,7 +86,9 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "gareau" in answered(capsys, "models")
 
 
-def test_the_demo_paints_stains_and_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_paints_stains_and_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from confostain import demo
     from confostain.geometry import Size
 
@@ -121,7 +123,13 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 
 
 def test_bad_usage_is_exit_code_2() -> None:
-    for arguments in (["stain"], ["stain", "x"], ["nonsense"], ["stain", "x", "-o", "y", "--region", "1,2"], []):
+    for arguments in (
+        ["stain"],
+        ["stain", "x"],
+        ["nonsense"],
+        ["stain", "x", "-o", "y", "--region", "1,2"],
+        [],
+    ):
         assert run(*arguments).returncode == 2
 
 
@@ -133,13 +141,9 @@ def test_a_missing_pixel_size_is_asked_for(large_pair: Sequence[Path], tmp_path:
 
 
 def started(pair: Sequence[Path], out: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "confostain.cli", "stain", "--reflectance", str(pair[0])]
-        + ["--fluorescence", str(pair[1]), "--mpp", "0.75", "--tile", "256", "--lossless", "-o", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    channels = ["--reflectance", pair[0], "--fluorescence", pair[1], "--mpp", 0.75]
+    command = [sys.executable, "-m", "confostain.cli", "stain", *channels, "--tile", 256, "--lossless", "-o", out]
+    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_work(process: subprocess.Popen[str], folder: Path) -> None:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from confostain import __version__
 from confostain.errors import ConfostainError, ConfostainWarning
@@ -31,9 +31,10 @@ SLIDE is a VivaScope folder (the mosaic with DET#1 and DET#2, or the scan around
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     options = _parser().parse_args(arguments)
-    warnings.showwarning = _one_line_warning
     try:
-        sys.exit(options.run(options))
+        with warnings.catch_warnings(action="always", category=ConfostainWarning):
+            warnings.showwarning = _one_line_warning
+            sys.exit(options.run(options))
     except ConfostainError as error:
         print(f"confostain: {error}", file=sys.stderr)
         sys.exit(2)
@@ -45,7 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(1)
 
 
-def _one_line_warning(message: Warning | str, category: type[Warning], *rest: object) -> None:
+def _one_line_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show what concerns the user; warnings of libraries do not."""
     if issubclass(category, ConfostainWarning):
         print(f"confostain: warning: {message}", file=sys.stderr)
 
@@ -93,7 +102,10 @@ def _add_slide_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fluorescence", metavar="FILE", help="the fluorescence channel, likewise")
     parser.add_argument("--swap-channels", action="store_true", help="take reflectance for fluorescence and back")
     parser.add_argument(
-        "--mpp", type=float, metavar="UM", help="um per pixel, where the files do not say it (VivaScope: often 0.75)"
+        "--mpp",
+        type=float,
+        metavar="UM",
+        help="um per pixel, where the files do not say it (VivaScope: often 0.75)",
     )
 
 
@@ -193,17 +205,25 @@ def _add_stain(commands: Commands[argparse.ArgumentParser]) -> None:
         _stain,
         "stain a whole slide into an H&E-like pyramid that viewers open",
         SLIDE_HELP + "\nexamples:\n  confostain stain scan/mosaic -o stained.ome.tif\n"
-        "  confostain stain --reflectance R.png --fluorescence F.png --mpp 0.75 -o stained.ome.tif --model beer-lambert\n"
+        "  confostain stain --reflectance R.png --fluorescence F.png --mpp 0.75 -o stained.ome.tif\n"
         "  confostain stain scan/mosaic -o corner.png --region 0,0,2000,2000\n\n" + RESEARCH_USE,
     )
     _add_slide_arguments(parser)
     parser.add_argument(
-        "-o", "--output", required=True, metavar="OUT", help="the result: .ome.tif, .ome.zarr, or .png for a small region"
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="the result: .ome.tif, .ome.zarr, or .png for a small region",
     )
     parser.add_argument("--model", default=None, metavar="NAME", help="see `confostain models` (default: gareau)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
     parser.add_argument(
-        "--tile", type=int, default=None, metavar="N", help="side of the tiles computed at once; never changes a pixel"
+        "--tile",
+        type=int,
+        default=None,
+        metavar="N",
+        help="side of the tiles computed at once; never changes a pixel",
     )
     parser.add_argument("--region", type=_region, metavar="X,Y,W,H", help="a part of the slide, in level-0 pixels")
     encoding = parser.add_mutually_exclusive_group()
@@ -247,9 +267,7 @@ def _stain(options: argparse.Namespace) -> int:
 
 
 def _add_models(commands: Commands[argparse.ArgumentParser]) -> None:
-    parser = _command(
-        commands, "models", _models, "list the models at hand", "example:\n  confostain models --json"
-    )
+    parser = _command(commands, "models", _models, "list the models at hand", "example:\n  confostain models --json")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -176,7 +176,7 @@ def test_whatever_goes_wrong_leaves_nothing_behind(
 
 def test_what_cannot_be_done_is_said(slide: Slide, tmp_path: Path) -> None:
     out = tmp_path / "a.ome.tif"
-    with pytest.raises(ModelError, match="no model is called 'h&e'.*gareau, beer-lambert"):
+    with pytest.raises(ModelError, match=r"no model is called 'h&e'.*gareau, beer-lambert"):
         confostain.stain_slide(slide, out, model="h&e")
     with pytest.raises(OptionError, match=r"region 600,0,200,100: .*inside the slide, which is 700 x 523"):
         confostain.stain_slide(slide, out, region=(600, 0, 200, 100))

@@ -67,9 +67,7 @@ def test_a_bounded_receptive_field_gives_the_same_result_at_every_tile_size(
     tiles: tuple[int, int],
 ) -> None:
     image, area = painted(width, height), Size(width, height).region
-    one, other = (
-        through_tiles(image, TileGrid(area, tile, receptive_field, stride), model) for tile in tiles
-    )
+    one, other = (through_tiles(image, TileGrid(area, tile, receptive_field, stride), model) for tile in tiles)
     np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 
 

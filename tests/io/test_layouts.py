@@ -185,9 +185,7 @@ def test_three_channels_are_refused(tmp_path: Path) -> None:
         open_channels(tmp_path / "a.ome.tif")
 
 
-def ngff(
-    path: Path, axes: str, change: Callable[[dict[str, Any]], None] = lambda image: None, **array: Any
-) -> Path:
+def ngff(path: Path, axes: str, change: Callable[[dict[str, Any]], None] = lambda image: None, **array: Any) -> Path:
     """Write PAIR as OME-Zarr: NGFF 0.5 in Zarr format 3, 0.4 in Zarr format 2."""
     form = array.pop("zarr_format", 2)
     group = zarr.open_group(str(path), mode="w", zarr_format=form)
@@ -197,14 +195,11 @@ def ngff(
     group.create_array("0", shape=size, chunks=chunks, dtype="uint16", **array)[...] = PAIR.reshape(size)
     kinds = {"t": "time", "c": "channel"}
     described = [
-        {"name": a, "type": kinds.get(a, "space"), **({"unit": "micrometer"} if a in "zyx" else {})}
-        for a in axes
+        {"name": a, "type": kinds.get(a, "space"), **({"unit": "micrometer"} if a in "zyx" else {})} for a in axes
     ]
     scale = [0.75 if axis in "yx" else 1.0 for axis in axes]
     dataset = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}
-    attributes: dict[str, Any] = {
-        "multiscales": [{"version": "0.4", "axes": described, "datasets": [dataset]}]
-    }
+    attributes: dict[str, Any] = {"multiscales": [{"version": "0.4", "axes": described, "datasets": [dataset]}]}
     change(attributes)
     group.attrs.update({"ome": {"version": "0.5", **attributes}} if form == 3 else attributes)
     return path
@@ -263,9 +258,7 @@ def test_ome_zarr_as_bioformats2raw_writes_it(tmp_path: Path) -> None:
         (lambda p: next((p / "0").rglob("[0-9]*")).write_bytes(b"damaged"), "cannot be read"),
     ],
 )
-def test_a_damaged_ome_zarr_is_refused(
-    tmp_path: Path, break_it: Callable[[Path], object], reason: str
-) -> None:
+def test_a_damaged_ome_zarr_is_refused(tmp_path: Path, break_it: Callable[[Path], object], reason: str) -> None:
     path = ngff(tmp_path / "a.zarr", "cyx", chunk_key_encoding={"name": "v2", "separator": "."})
     break_it(path)
     with pytest.raises(SlideError, match=rf"^a\.zarr.*{reason}"):

@@ -80,9 +80,7 @@ def levels_by_tifffile(path: Path) -> list[Rgb]:
 def levels_by_openslide(path: Path) -> list[Rgb]:
     with openslide.OpenSlide(path) as slide:
         sizes = slide.level_dimensions
-        return [
-            np.asarray(slide.read_region((0, 0), level, size).convert("RGB")) for level, size in enumerate(sizes)
-        ]
+        return [np.asarray(slide.read_region((0, 0), level, size).convert("RGB")) for level, size in enumerate(sizes)]
 
 
 def levels_by_libvips(path: Path) -> list[Rgb]:
@@ -165,7 +163,10 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
 
 def test_a_missing_tile_leaves_no_file(tmp_path: Path) -> None:
     image = StainedImage(Size(600, 600), 0.75, "incomplete")
-    with OmeTiffWriter(tmp_path / "a.ome.tif", image) as writer, pytest.raises(OutputError, match="never computed"):
+    with (
+        OmeTiffWriter(tmp_path / "a.ome.tif", image) as writer,
+        pytest.raises(OutputError, match="never computed"),
+    ):
         writer.complete()
     assert list(tmp_path.iterdir()) == []
 

@@ -44,9 +44,7 @@ def whole(plane: Plane) -> np.ndarray:
     return plane.read(plane.size.region)
 
 
-regions = st.builds(
-    Region, st.integers(-30, 60), st.integers(-30, 60), st.integers(0, 40), st.integers(0, 40)
-)
+regions = st.builds(Region, st.integers(-30, 60), st.integers(-30, 60), st.integers(0, 40), st.integers(0, 40))
 
 
 @st.composite
@@ -93,9 +91,7 @@ def test_any_region_of_any_tiff(data: st.DataObject, height: int, width: int, dt
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.data(), st.integers(1, 60), st.integers(1, 40), st.integers(1, 70))
 @pytest.mark.usefixtures("limits")
-def test_scan_gives_one_row_of_each_block_row_in_order(
-    data: st.DataObject, height: int, width: int, step: int
-) -> None:
+def test_scan_gives_one_row_of_each_block_row_in_order(data: st.DataObject, height: int, width: int, step: int) -> None:
     image = painted(height, width)
     with TemporaryDirectory() as folder:
         path = Path(folder, "image.tif")
@@ -129,9 +125,7 @@ def test_two_samples_per_pixel(tmp_path: Path, planar: str, options: dict[str, A
             **options,
         )
         for plane, image in zip(open_tiff(path).planes, pair, strict=True):
-            np.testing.assert_array_equal(
-                plane.read(Region(-3, 5, 30, 50)), cut(image, Region(-3, 5, 30, 50))
-            )
+            np.testing.assert_array_equal(plane.read(Region(-3, 5, 30, 50)), cut(image, Region(-3, 5, 30, 50)))
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
@@ -347,9 +341,7 @@ def test_png_of_one_bit_is_refused(tmp_path: Path) -> None:
         ({"ome": True, "metadata": {"PhysicalSizeX": 1, "PhysicalSizeXUnit": "pixel"}}, None),
     ],
 )
-def test_pixel_size_as_the_metadata_say(
-    tmp_path: Path, options: dict[str, Any], expected: float | None
-) -> None:
+def test_pixel_size_as_the_metadata_say(tmp_path: Path, options: dict[str, Any], expected: float | None) -> None:
     tifffile.imwrite(tmp_path / "a.tif", painted(20, 20), **options)
     found = open_grey(tmp_path / "a.tif").microns_per_pixel
     assert found == (expected and pytest.approx(expected, rel=1e-5))
@@ -391,9 +383,7 @@ def test_memory_stays_flat_while_a_large_single_strip_is_unpacked(tmp_path: Path
     import subprocess
     import sys
 
-    tifffile.imwrite(
-        tmp_path / "a.tif", np.tile(painted(200, 300), (20, 20)), compression="zlib", rowsperstrip=4000
-    )
+    tifffile.imwrite(tmp_path / "a.tif", np.tile(painted(200, 300), (20, 20)), compression="zlib", rowsperstrip=4000)
     code = (
         "import resource, sys\n"
         "from confostain.geometry import Region\n"

@@ -34,10 +34,7 @@ def averaged(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The slow obvious twin of `halved`."""
     height, width = -(-image.shape[0] // 2), -(-image.shape[1] // 2)
     return np.array(
-        [
-            [image[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean(axis=(0, 1)) for x in range(width)]
-            for y in range(height)
-        ]
+        [[image[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean(axis=(0, 1)) for x in range(width)] for y in range(height)]
     )
 
 

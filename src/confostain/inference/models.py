@@ -27,13 +27,13 @@ class Model(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str: ...  # noqa: D102
     @property
-    def stride(self) -> int: ...
+    def stride(self) -> int: ...  # noqa: D102
     @property
-    def receptive_field(self) -> int: ...
+    def receptive_field(self) -> int: ...  # noqa: D102
     @property
-    def weights_sha256(self) -> str | None: ...
+    def weights_sha256(self) -> str | None: ...  # noqa: D102
 
     def __call__(self, pair: Pair) -> Rgb:
         """Stain a tile: float32 (2, h, w) in [0, 1], R then F, to uint8 (h, w, 3). Called from several threads."""

@@ -23,10 +23,10 @@ from confostain.geometry import Region, Size
 from confostain.imaging.tissue import TissueMask
 from confostain.inference.models import DEFAULT_MODEL, Model, load_model
 from confostain.inference.tiling import HaloTile, Reader, TileGrid, read_mirrored
-from confostain.io.omezarr import OmeZarrWriter
 from confostain.io.ometiff import OmeTiffWriter
+from confostain.io.omezarr import OmeZarrWriter
 from confostain.io.picture import PngWriter
-from confostain.io.pyramid import CutBlock, PyramidTile, PyramidTop, block_side, cut_block
+from confostain.io.pyramid import TILE, WHITE, CutBlock, PyramidTile, PyramidTop, block_side, cut_block
 from confostain.io.writing import RESEARCH_USE, SlideWriter, StainedImage
 from confostain.slide import Slide
 
@@ -64,14 +64,14 @@ def stain(pair: npt.NDArray[np.float32], model: str | Model = DEFAULT_MODEL, dev
     if pair.ndim != 3 or pair.shape[0] != 2 or pair.size == 0:
         raise SlideError(f"array of shape {pair.shape}: expected (2, height, width), reflectance then fluorescence")
     if not (pair.min() >= 0 and pair.max() <= 1):
-        raise SlideError(
-            f"array with values from {pair.min():g} to {pair.max():g}: expected finite values in [0, 1]"
-        )
+        raise SlideError(f"array with values from {pair.min():g} to {pair.max():g}: expected finite values in [0, 1]")
     size = Size(pair.shape[2], pair.shape[1])
     painter = _Painter(lambda region: pair[(slice(None), *region.slices_in(size.region))], size, _model(model, device))
-    rgb = np.empty((size.height, size.width, 3), np.uint8)
+    rgb = np.full((size.height, size.width, 3), WHITE, np.uint8)
     for tile in painter.grid(size.region, DEFAULT_TILE):
-        rgb[tile.level0_core.slices_in(size.region)] = painter.paint(tile)
+        core = painter.paint(tile)
+        if core is not None:
+            rgb[tile.level0_core.slices_in(size.region)] = core
     return rgb
 
 
@@ -144,7 +144,7 @@ def _on_white(rgb: Rgb, coverage: npt.NDArray[np.float32]) -> Rgb:
 
 
 def _run(painter: _Painter, grid: TileGrid, writer: SlideWriter, progress: Progress) -> None:
-    side = grid.tile // 256
+    side = grid.tile // TILE  # of a block, in tiles of the file
 
     def work(tile: HaloTile) -> tuple[CutBlock, list[tuple[PyramidTile, object]], int]:
         core = tile.level0_core

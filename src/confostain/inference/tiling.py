@@ -69,9 +69,7 @@ class TileGrid:
     def at(self, column: int, row: int) -> HaloTile:
         """The tile at a place of the grid."""
         area = self.level0_area
-        core = Region(
-            area.x + column * self.tile, area.y + row * self.tile, self.tile, self.tile
-        ).intersection(area)
+        core = Region(area.x + column * self.tile, area.y + row * self.tile, self.tile, self.tile).intersection(area)
         return HaloTile(column, row, core, aligned(core.grown(self.receptive_field // 2), self.stride))
 
     def __iter__(self) -> Iterator[HaloTile]:

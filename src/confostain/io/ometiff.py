@@ -11,6 +11,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Self, cast
 
@@ -46,7 +47,7 @@ class OmeTiffWriter:
             )
         self.path, self.image, self.overwrite = path, image, overwrite
         self.levels = level_sizes(image.size)
-        self._scratch: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)
+        self._scratch: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # closed by __exit__
         self._places: dict[tuple[int, int, int], tuple[int, int]] = {}
         self._blank_place: tuple[int, int] | None = None
         self._end = 0
@@ -142,7 +143,7 @@ class OmeTiffWriter:
 
 def _encoded(rgb: npt.NDArray[np.uint8], quality: int | None) -> bytes:
     if quality is None:
-        return bytes(imagecodecs.zlib_encode(imagecodecs.delta_encode(rgb, axis=1), level=1))
+        return bytes(imagecodecs.zlib_encode(imagecodecs.delta_encode(rgb, axis=1).tobytes(), level=1))
     return bytes(
         imagecodecs.jpeg8_encode(
             np.ascontiguousarray(rgb),
@@ -173,9 +174,9 @@ def _link_levels_for_generic_readers(path: Path) -> None:
     """Chain the SubIFDs behind the first directory by setting each one's "next" offset."""
     import tifffile
 
-    with tifffile.TiffFile(path, mode="r+b") as tiff:
+    with tifffile.TiffFile(path, mode="r+") as tiff:
         pages = [tiff.pages.first, *(tiff.pages.first.pages or [])]
-        for page, following in zip(pages, pages[1:], strict=False):
+        for page, following in pairwise(pages):
             file, layout = tiff.filehandle, tiff.tiff
             file.seek(page.offset)
             (tags,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))

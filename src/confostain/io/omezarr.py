@@ -79,9 +79,7 @@ class OmeZarrWriter:
         datasets = [
             {
                 "path": str(level),
-                "coordinateTransformations": [
-                    {"type": "scale", "scale": [1.0, *[microns_per_pixel * 2**level] * 2]}
-                ],
+                "coordinateTransformations": [{"type": "scale", "scale": [1.0, *[microns_per_pixel * 2**level] * 2]}],
             }
             for level in range(len(self._levels))
         ]

@@ -58,5 +58,9 @@ class PngWriter:
         dpi = None if scale is None else (25_400 / scale, 25_400 / scale)
         with complete_or_absent(self.path, self.overwrite) as partial:
             Image.fromarray(self._rgb).save(
-                partial, format="PNG", pnginfo=text, icc_profile=srgb_profile(), **({"dpi": dpi} if dpi else {})
+                partial,
+                format="PNG",
+                pnginfo=text,
+                icc_profile=srgb_profile(),
+                **({"dpi": dpi} if dpi else {}),
             )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,7 @@ def halved(image: Rgb | Mean) -> Mean:
     """
     wide = np.uint16 if image.dtype == np.uint8 else np.float32
     upper, lower = image[0::2], image[1::2]
-    rows = upper.astype(wide)
+    rows: npt.NDArray[Any] = upper.astype(wide)
     rows[: len(lower)] += lower
     if len(lower) < len(upper):
         rows[-1] *= 2
@@ -152,9 +153,7 @@ class PyramidTop:
         columns, rows = -(-below.width // TILE), -(-below.height // TILE)
         return min(2, columns - 2 * column) * min(2, rows - 2 * row)
 
-    def _place(
-        self, waiting: _Waiting, key: tuple[int, int, int], quarter: tuple[int, int], mean: Mean
-    ) -> None:
+    def _place(self, waiting: _Waiting, key: tuple[int, int, int], quarter: tuple[int, int], mean: Mean) -> None:
         level, column, row = key
         if waiting.mean is None:
             height = min(TILE, self.levels[level].height - row * TILE)

@@ -1,0 +1,72 @@
+"""The README's promises and the package's front door."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import confostain
+from confostain import errors
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_front_door_is_exactly_this() -> None:
+    assert sorted(confostain.__all__) == [
+        "ConfostainError",
+        "Slide",
+        "__version__",
+        "open_slide",
+        "stain",
+        "stain_slide",
+    ]
+    assert all(getattr(confostain, name) for name in confostain.__all__)
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    heavy = ("torch", "numpy", "scipy", "zarr", "pyvips", "openvino", "PIL", "tifffile")
+    code = f"import sys, confostain, confostain.cli; print([name for name in {heavy} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_staining_loads_no_torch() -> None:
+    code = "import sys, confostain; confostain.stain_slide, confostain.open_slide; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
+def test_every_error_stands_under_one_base() -> None:
+    raised = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Exception)]
+    others = [one for one in raised if not issubclass(one, Warning | confostain.ConfostainError)]
+    assert len(raised) > 5
+    assert others == []
+
+
+def test_the_house_map_is_the_tree() -> None:
+    section = README.split("## House map")[1].split("```")[1]
+    named = set(re.findall(r"^ *([\w/]+\.py)\b", section, flags=re.MULTILINE))
+    package = ROOT / "src" / "confostain"
+    there = {path.name for path in package.rglob("*.py") if path.name != "__init__.py"}
+    assert named == there
+
+
+def test_every_make_target_and_command_that_the_readme_names_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"make (\w+)", README)):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+    for path in set(re.findall(r"(?:benchmarks|configs|docs)/[\w.-]+\w", README)):
+        assert (ROOT / path).exists(), path
+    for command in set(re.findall(r"^ *confostain (\w+)", README, flags=re.MULTILINE)):
+        result = subprocess.run(
+            [sys.executable, "-m", "confostain.cli", command, "--help"], capture_output=True, check=False
+        )
+        assert result.returncode == 0, command
+
+
+def test_the_version_is_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "version" in project["dynamic"]
+    assert f"## {confostain.__version__}" in (ROOT / "CHANGELOG.md").read_text()
