@@ -55,9 +55,7 @@ def open_channels(
     match.
     """
     if path is not None and (reflectance is not None or fluorescence is not None):
-        raise SlideError(
-            "a slide and single channel files are given; expected one or the other; leave one out"
-        )
+        raise SlideError("a slide and single channel files are given; expected one or the other; leave one out")
     if path is not None:
         channels = _open_path(_existing(path))
     elif reflectance is not None and fluorescence is not None:
@@ -66,9 +64,7 @@ def open_channels(
         raise SlideError(f"no slide given; expected {LAYOUTS}")
     else:
         given, missing = ("reflectance", "fluorescence") if reflectance else ("fluorescence", "reflectance")
-        raise SlideError(
-            f"only the {given} file is given; expected both channels; give the {missing} file too"
-        )
+        raise SlideError(f"only the {given} file is given; expected both channels; give the {missing} file too")
     _check_match(channels)
     return channels
 
@@ -82,9 +78,7 @@ def open_grey(path: str | Path) -> Plane:
         return open_picture(path)
     planes = open_tiff(path).planes
     if len(planes) != 1:
-        raise SlideError(
-            f"{path.name}: {len(planes)} planes; expected one grey plane; save each channel by itself"
-        )
+        raise SlideError(f"{path.name}: {len(planes)} planes; expected one grey plane; save each channel by itself")
     return planes[0]
 
 
@@ -101,9 +95,7 @@ def _open_path(path: Path) -> Channels:
         return _open_mosaic(mosaics[0])
     if mosaics:
         names = ", ".join(p.name for p in mosaics)
-        raise SlideError(
-            f"{path}: {len(mosaics)} mosaics ({names}); expected one; give the folder of one of them"
-        )
+        raise SlideError(f"{path}: {len(mosaics)} mosaics ({names}); expected one; give the folder of one of them")
     lines = [_laser_line(path, line) for line in ("785", "488")]
     if lines[0] and lines[1]:
         return _open_pair(lines[0], lines[1], "one file per laser line")
@@ -125,9 +117,7 @@ def _laser_line(folder: Path, stem: str) -> Path | None:
     found = sorted(p for p in folder.glob(f"{stem}.*") if p.suffix.lower() in _PICTURE_SUFFIXES)
     if len(found) > 1:
         names = ", ".join(p.name for p in found)
-        raise SlideError(
-            f"{folder}: several files for one laser line ({names}); expected one; remove the others"
-        )
+        raise SlideError(f"{folder}: several files for one laser line ({names}); expected one; remove the others")
     return found[0] if found else None
 
 
@@ -161,9 +151,7 @@ def _kind(name: str) -> str:
 
 
 def _one_channel(path: Path) -> SlideError:
-    return SlideError(
-        f"{path.name}: one grey channel; expected two; give one file as reflectance, one as fluorescence"
-    )
+    return SlideError(f"{path.name}: one grey channel; expected two; give one file as reflectance, one as fluorescence")
 
 
 def _check_match(channels: Channels) -> None:
@@ -176,8 +164,7 @@ def _check_match(channels: Channels) -> None:
     a, b = r.microns_per_pixel, f.microns_per_pixel
     if a is not None and b is not None and abs(a - b) > 0.01 * a:
         raise SlideError(
-            f"{r.name} has {a:g} um/px, {f.name} has {b:g} um/px; expected the same; "
-            "give the two channels of one scan"
+            f"{r.name} has {a:g} um/px, {f.name} has {b:g} um/px; expected the same; give the two channels of one scan"
         )
 
 

@@ -146,9 +146,7 @@ class Chunks:
         height, width = self._chunk.height, self._chunk.width
         bottom, right = y + (len(out) - 1) * step, x + out.shape[1] - 1
         for row in range(y // height, bottom // height + 1):
-            first = max(
-                0, -((y - row * height) // step)
-            )  # first of the rows asked for that lies in this chunk
+            first = max(0, -((y - row * height) // step))  # first of the rows asked for that lies in this chunk
             last = min(len(out), -((y - (row + 1) * height) // step))
             if first >= last:
                 continue
@@ -214,6 +212,4 @@ class Unpacked:
         if os.fstat(file.descriptor).st_size != expected:
             file.close()
             raise EOFError("fewer pixels than its header announces")
-        return StoredRows(
-            file, Strips(np.zeros(1, np.int64), self._size.height, self._size.width, self._dtype)
-        )
+        return StoredRows(file, Strips(np.zeros(1, np.int64), self._size.height, self._size.width, self._dtype))

@@ -66,17 +66,13 @@ def _check_axes(name: str, shape: dict[str, int]) -> None:
     deep = {axis: n for axis, n in shape.items() if n > 1 and axis not in _CHANNEL_AXES | {"X", "Y"}}
     if deep:
         found = ", ".join(f"{axis}={n}" for axis, n in deep.items())
-        raise SlideError(
-            f"{name}: a stack ({found}); expected one plane per channel; export one plane or projection"
-        )
+        raise SlideError(f"{name}: a stack ({found}); expected one plane per channel; export one plane or projection")
 
 
 def _checked_page(name: str, page: Any) -> Any:
     """The page with all its tags; SlideError unless it is whole, and grey values in a known dtype."""
     if page is None:
-        raise SlideError(
-            f"{name}: a plane that its metadata announces is missing; expected all; export it again"
-        )
+        raise SlideError(f"{name}: a plane that its metadata announces is missing; expected all; export it again")
     page = page.aspage()
     _check_tags(name, page)
     checked_dtype(name, page.dtype, int(np.max(page.bitspersample)))

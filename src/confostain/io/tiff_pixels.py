@@ -125,9 +125,7 @@ def _unpack(page: Any, segments: Segments, target: BinaryIO) -> None:
     try:
         for index in range(len(segments.offsets)):
             blocks = (
-                _inflated(page, segments, file, index)
-                if streamed
-                else iter([_decoded(page, segments, file, index)])
+                _inflated(page, segments, file, index) if streamed else iter([_decoded(page, segments, file, index)])
             )
             for block in blocks:
                 target.write(np.ascontiguousarray(block, native).data)

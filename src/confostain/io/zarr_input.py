@@ -37,9 +37,7 @@ def open_zarr(path: Path) -> ZarrPlanes:
             group = group["0"]
         metadata = _metadata(group)
         if not metadata.get("multiscales"):
-            raise SlideError(
-                f"{path.name}: no multiscales metadata; expected an OME-Zarr image (NGFF 0.4 or 0.5)"
-            )
+            raise SlideError(f"{path.name}: no multiscales metadata; expected an OME-Zarr image (NGFF 0.4 or 0.5)")
         image = metadata["multiscales"][0]
         array = group[image["datasets"][0]["path"]]
         axes = [axis["name"] for axis in image["axes"]]
