@@ -42,9 +42,7 @@ class Speckle:
         if self.law not in _FEWEST_LOOKS:
             raise OptionError(f"speckle law {self.law!r}: expected gamma, rayleigh or uniform")
         if min(self.grain, self.pedestal, self.read_noise) < 0 or self.gain <= 0:
-            raise OptionError(
-                f"{self}: grain, pedestal and read noise must not be negative and gain must be positive"
-            )
+            raise OptionError(f"{self}: grain, pedestal and read noise must not be negative and gain must be positive")
         fewest = _FEWEST_LOOKS[self.law] * self.looks / self.white_looks
         if not self.looks > 0.999 * fewest:
             raise OptionError(

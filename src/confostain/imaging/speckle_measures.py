@@ -90,7 +90,7 @@ def ratio_image(noisy: Image, clean: Image, pedestal: float) -> Image:
 
 
 def autocorrelation(image: Image, chosen: npt.NDArray[np.bool_] | None = None, reach: int = 3) -> Values:
-    """Correlation of an image (h, w) with itself at 1 to `reach` px, rows and columns together, in homogeneous windows."""
+    """Correlation of an image (h, w) with itself at 1 to `reach` px, along rows and columns, in homogeneous windows."""
     windows = Windows.of(image)
     return _autocorrelation(windows.residuals[windows.quiet() if chosen is None else chosen], reach)
 
@@ -116,9 +116,7 @@ def structure_in_ratio(noisy: Image, clean: Image, pedestal: float) -> tuple[flo
     ratio = ratio_image(noisy, clean, pedestal).astype(np.float64)
     if ratio.std() == 0 or gradient.std() == 0:
         return 0.0, 0.0
-    signed, swings = (
-        np.corrcoef(image.ravel(), gradient.ravel())[0, 1] for image in (ratio, np.abs(ratio - 1))
-    )
+    signed, swings = (np.corrcoef(image.ravel(), gradient.ravel())[0, 1] for image in (ratio, np.abs(ratio - 1)))
     return float(signed), float(swings)
 
 

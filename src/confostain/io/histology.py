@@ -144,16 +144,14 @@ class _OpenSlideLevels:
         try:
             import openslide
         except ImportError as error:
-            raise SlideError(
-                f"{path}: H&E slides are read by OpenSlide; pip install 'confostain[train]'"
-            ) from error
+            raise SlideError(f"{path}: H&E slides are read by OpenSlide; pip install 'confostain[train]'") from error
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideError as error:
             raise SlideError(f"{path}: not a slide that OpenSlide reads ({error})") from error
-        self.sizes = tuple(Size(width, height) for width, height in self._slide.level_dimensions)
+        self.sizes: tuple[Size, ...] = tuple(Size(width, height) for width, height in self._slide.level_dimensions)
         said = self._slide.properties.get("openslide.mpp-x")
-        self.microns_per_pixel = float(said) if said else None
+        self.microns_per_pixel: float | None = float(said) if said else None
 
     def read(self, level: int, region: Region) -> Picture:
         """RGB pixels; transparent ones, never scanned, are white."""
@@ -182,7 +180,7 @@ class _OnePicture:
             self._picture = Image.open(path).convert("RGB")
         except (UnidentifiedImageError, OSError) as error:
             raise SlideError(f"{path}: not a picture that can be read ({error})") from error
-        self.sizes = (Size(*self._picture.size),)
+        self.sizes: tuple[Size, ...] = (Size(*self._picture.size),)
 
     def read(self, level: int, region: Region) -> Picture:
         return self._picture.crop((region.x, region.y, region.right, region.bottom))

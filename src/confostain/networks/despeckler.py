@@ -95,9 +95,7 @@ class UNetDespeckler(nn.Module):
         self.receptive_field = 2 * _radius(blocks) + 1
         self.first = nn.Conv2d(4, channels[0], 3, padding=1)
         self.down = nn.ModuleList(_blocks(c, n) for c, n in zip(channels[:-1], blocks[:-1], strict=True))
-        self.shrink = nn.ModuleList(
-            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(channels)
-        )
+        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(channels))
         self.bottom = _blocks(channels[-1], blocks[-1])
         self.grow = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(channels))
         self.up = nn.ModuleList(_blocks(c, n) for c, n in zip(channels[:-1], blocks[:-1], strict=True))

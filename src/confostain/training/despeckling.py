@@ -54,19 +54,14 @@ class DespecklingConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         stride = build_despeckler(self.design).stride
-        if (
-            self.patch % stride
-            or min(self.patch, self.batch, self.steps, self.record_every, self.look_every) < 1
-        ):
+        if self.patch % stride or min(self.patch, self.batch, self.steps, self.record_every, self.look_every) < 1:
             raise ConfigError(
                 f"patch {self.patch}, batch {self.batch}, steps {self.steps}, record_every {self.record_every}, "
                 f"look_every {self.look_every}: expected positive numbers, and a patch that {stride} divides"
             )
 
 
-def train_despeckler(
-    config_file: Path, folder: Path, resume: bool = False, progress: Progress | None = None
-) -> None:
+def train_despeckler(config_file: Path, folder: Path, resume: bool = False, progress: Progress | None = None) -> None:
     """Train a despeckling network; the run's folder holds its weights in the end.
 
     Args:
@@ -83,8 +78,7 @@ def train_despeckler(
     run = Run(folder, config_file, resume)
     run.describe({"seed": config.seed, "devices": fabric.world_size, "device": str(fabric.device)})
     train, validate = (
-        read_inverted(files, config.data.microns_per_pixel)
-        for files in (config.data.train, config.data.validate)
+        read_inverted(files, config.data.microns_per_pixel) for files in (config.data.train, config.data.validate)
     )
     patches = NoisyPatches(train, config.noise, config.patch, config.batch)
     player = _Player(config, fabric)
@@ -139,9 +133,9 @@ class _Player:
         # channels last is the layout in which processors with bfloat16 convolve fastest
         self.bare.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network, self.optimizer = self._prepared(self.bare)
-        self.critic, self.critic_optimizer = (
-            self._prepared(PatchDiscriminator()) if config.adversarial else (None, None)
-        )
+        self.critic: Any = None
+        if config.adversarial:
+            self.critic, self.critic_optimizer = self._prepared(PatchDiscriminator())
 
     def _prepared(self, network: torch.nn.Module) -> tuple[Any, Any]:
         optimizer = torch.optim.Adam(network.parameters(), lr=self.config.learning_rate)
@@ -186,7 +180,7 @@ class _Player:
         patches = NoisyPatches(slides, config.noise, side, 16).draw((VALIDATION_SEED,))
         self.network.eval()
         noisy, clean = map(self.tensor, patches)
-        made = torch.cat([self.network(part) for part in noisy.split(4)])
+        made = torch.cat([self.network(part) for part in torch.split(noisy, 4)])
         psnr = -10 * torch.log10((made - clean).square().mean(dim=(1, 2, 3))).mean()
         rows = [torch.cat([image[index, 0] for image in (noisy, made, clean)], dim=1) for index in range(4)]
         picture = (torch.cat(rows).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()

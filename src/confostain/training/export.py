@@ -28,13 +28,8 @@ def save_network(network: nn.Module, folder: Path, config: dict[str, Any]) -> No
     from safetensors.torch import save
 
     network = copy.deepcopy(network).cpu().float().eval()
-    half = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in network.state_dict().items()
-    }
-    write_whole(
-        folder / "weights.safetensors", save({name: value.contiguous() for name, value in half.items()})
-    )
+    half = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}
+    write_whole(folder / "weights.safetensors", save({name: value.contiguous() for name, value in half.items()}))
     network.load_state_dict(half)
     write_onnx(network, folder / "network.onnx")
     card = {
@@ -59,9 +54,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     try:
         network.load_state_dict({name: value.float() for name, value in load_file(os.fspath(path)).items()})
     except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"{path}: not readable as safetensors ({error}); expected trained weights"
-        ) from error
+        raise ModelError(f"{path}: not readable as safetensors ({error}); expected trained weights") from error
     except RuntimeError as error:
         raise ModelError(f"{path}: weights of another network; expected {type(network).__name__}") from error
 
@@ -77,7 +70,7 @@ def write_onnx(network: nn.Module, path: Path, channels: int = 1) -> None:
         torch.onnx.export(
             folded(network),
             (image,),
-            plain,
+            plain,  # type: ignore[arg-type]  # takes a file object too
             dynamo=False,
             input_names=["image"],
             output_names=["result"],

@@ -20,9 +20,7 @@ from confostain.io.histology import open_histology
 Grey = npt.NDArray[np.uint8]
 Range = tuple[float, float]
 
-TISSUE = (
-    0.2  # mean brightness of inverted H&E above which a patch counts as tissue; empty glass has about 0.06
-)
+TISSUE = 0.2  # mean brightness of inverted H&E above which a patch counts as tissue; empty glass has about 0.06
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,7 @@ class NoiseRange:
     """From which noise is drawn, for each patch anew; the default is the paper's, one level of gamma speckle."""
 
     looks: Range = (8.0, 8.0)  # evenly in the logarithm
-    microscope_share: float = (
-        0.0  # share of patches that also get what follows; the others have white speckle only
-    )
+    microscope_share: float = 0.0  # share of patches that also get what follows; the others have white speckle only
     grain: Range = (0.0, 0.0)  # px
     pedestal: Range = (0.0, 0.0)  # share of the range
     gain: Range = (1.0, 1.0)  # evenly in the logarithm

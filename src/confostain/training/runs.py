@@ -73,9 +73,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return float(value)
     if hint in (int, str, bool) and type(value) is hint:
         return value
-    expected = (
-        " or ".join(map(repr, choices)) if origin is typing.Literal else getattr(hint, "__name__", hint)
-    )
+    expected = " or ".join(map(repr, choices)) if origin is typing.Literal else getattr(hint, "__name__", hint)
     raise ConfigError(f"{where} is {value!r}; expected {expected}")
 
 
@@ -98,14 +96,10 @@ class Run:
         if resume and not copy.exists():
             raise OutputError(f"{folder}: holds no run to resume; leave --resume out to begin one")
         if not resume and copy.exists():
-            raise OutputError(
-                f"{folder}: holds a run already; give --resume to go on with it, or another folder"
-            )
+            raise OutputError(f"{folder}: holds a run already; give --resume to go on with it, or another folder")
         text = config_file.read_text()
         if resume and copy.read_text() != text:
-            raise ConfigError(
-                f"{config_file}: differs from {copy}, with which the run began; resume with that"
-            )
+            raise ConfigError(f"{config_file}: differs from {copy}, with which the run began; resume with that")
         (folder / "samples").mkdir(parents=True, exist_ok=True)
         write_whole(copy, text.encode())
         self._board: Any = None
@@ -144,7 +138,7 @@ class Run:
         if self._board is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(self.folder / "tensorboard", purge_step=step)  # type: ignore[no-untyped-call]
+            self._board = SummaryWriter(self.folder / "tensorboard", purge_step=step)
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
