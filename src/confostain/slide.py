@@ -124,9 +124,8 @@ class Slide:
         survey = _surveyed(*self._planes)
         if survey.channels_look_swapped:
             warnings.warn(
-                f"{self.name}: reflectance ({self.sources[0]}) and fluorescence ({self.sources[1]}) look swapped,"
-                " nuclei show in the reflectance; swap them with --swap-channels (swap_channels=True),"
-                " or leave that out if it was given",
+                f"{self.name}: the channels look swapped, nuclei show in {self.sources[0]}, taken for reflectance;"
+                " swap them with --swap-channels (swap_channels=True), or leave that out if given",
                 ConfostainWarning,
                 stacklevel=4,
             )

@@ -23,6 +23,7 @@ CELL = 16  # px; about 12 um at 0.75 um/px, the size of one cell of the tissue
 MIN_CONTRAST = 0.1  # of the typical level: a channel that varies less over the whole slide shows nothing
 FLAT = 0.02  # of the channel's contrast, over 9 x 9 cells: measured 0.00-0.01 on glass, 0.04-0.2 in tissue
 NOISE = 0.3  # energy of the medians over that of the grain: 0.15 for noise alone, 0.6-7 in tissue
+MIN_SIDE = 5  # cells; in a narrower slide nothing can be told from its surroundings
 MIN_GLASS = 0.01  # of the slide: less flat area than this is a lumen
 APART = 0.8  # of the variance explained by a threshold: 0.64 for one bell-shaped mode, 0.75 for a ramp
 GLASS_SPREADS = 6.0  # how many standard deviations above the glass tissue begins
@@ -76,9 +77,7 @@ class TissueMask:
         top, left = region.y // self.cell, region.x // self.cell
         bottom, right = (region.bottom - 1) // self.cell + 1, (region.right - 1) // self.cell + 1
         rows, columns = np.arange(top - 1, bottom + 1), np.arange(left - 1, right + 1)
-        around = self.cells[
-            np.ix_(rows.clip(0, len(self.cells) - 1), columns.clip(0, self.cells.shape[1] - 1))
-        ]
+        around = self.cells[np.ix_(rows.clip(0, len(self.cells) - 1), columns.clip(0, self.cells.shape[1] - 1))]
         pairs = around[1:] | around[:-1]
         return np.asarray(pairs[:, 1:] | pairs[:, :-1])
 
@@ -102,7 +101,7 @@ def _tissue_in(means: Grid, scanned: Mask) -> Mask:
     """Cells that are tissue as far as one channel tells: all of them where it shows no glass."""
     smooth = ndimage.median_filter(means, 3)  # a hot pixel is not tissue
     levels = smooth[scanned]
-    if not levels.size:
+    if not levels.size or min(means.shape) < MIN_SIDE:
         return scanned
     low, high = np.percentile(levels, [0.5, 99.5])
     flat, noisy = _flat(means, smooth, FLAT * (high - low))
