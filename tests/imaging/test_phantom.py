@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,9 +7,9 @@ from hypothesis import strategies as st
 
 from confostain.errors import OptionError
 from confostain.geometry import Region, Size
-from confostain.imaging.lattice import Canvas, hashed, normal, uniform
 from confostain.imaging.phantom import BLOCK, Cell, Phantom
-from confostain.imaging.phantom_render import HALO, section
+from confostain.imaging.phantom.lattice import Canvas, hashed, normal, uniform
+from confostain.imaging.phantom.section import HALO, section
 
 WINDOW = Region(380, 150, 260, 200)  # crosses a block border, epidermis and dermis
 CHANNELS = ("reflectance", "clean_reflectance", "fluorescence", "histology", "tissue")
@@ -100,9 +102,7 @@ def test_nuclei_lie_where_all_channels_show_them(phantom):
 def test_nuclei_are_counted_once_however_the_slide_is_cut(phantom):
     whole = phantom.nuclei(phantom.size.region)
     edges = [0, 100, BLOCK, BLOCK + 1, phantom.size.width]
-    pieces = [
-        phantom.nuclei(Region(a, 0, b - a, phantom.size.height)) for a, b in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    pieces = [phantom.nuclei(Region(a, 0, b - a, phantom.size.height)) for a, b in pairwise(edges)]
     found = np.concatenate([piece.level0_xy for piece in pieces])
     assert sorted(map(tuple, found)) == sorted(map(tuple, whole.level0_xy))
     assert len(np.unique(whole.level0_xy, axis=0)) == len(whole)

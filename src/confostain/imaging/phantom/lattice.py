@@ -16,12 +16,13 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint32]
 Positions = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 _B_SPLINE_GAIN = 3.61  # uniform [-1, 1) values under a 2-D cubic B-spline have a deviation of 1 / 3.61
 
 
 def _mixed(words: Words) -> Words:
-    """Spread every input bit over all 32 (the `lowbias32` finaliser of Wellons' hash prospector); in place."""
+    """Spread every bit over all 32, in place (the `lowbias32` finaliser of Wellons' hash prospector)."""
     words ^= words >> np.uint32(16)
     words *= np.uint32(0x7FEB352D)
     words ^= words >> np.uint32(15)
@@ -30,7 +31,7 @@ def _mixed(words: Words) -> Words:
     return words
 
 
-def hashed(seed: int, layer: str, x: npt.NDArray[np.int64], y: npt.NDArray[np.int64]) -> Words:
+def hashed(seed: int, layer: str, x: Indices, y: Indices) -> Words:
     """Return uint32 (len(y), len(x)): one random word for each point of the grid spanned by `x` and `y`."""
     key = np.uint32(zlib.crc32(f"{seed}/{layer}".encode()))
     columns = _mixed(x.astype(np.uint32) + key)
@@ -44,7 +45,7 @@ def uniform(words: Words) -> Floats:
 
 
 def normal(words: Words) -> Floats:
-    """Map words to float32 of mean 0 and deviation 1: the sum of a word's four bytes, within 3.5 deviations."""
+    """Map words to float32, mean 0, deviation 1: the sum of the four bytes, within 3.5 deviations."""
     pairs = (words & np.uint32(0x00FF00FF)) + ((words >> np.uint32(8)) & np.uint32(0x00FF00FF))
     total = ((pairs & np.uint32(0xFFFF)) + (pairs >> np.uint32(16))).astype(np.float32)
     total -= np.float32(510.0)
@@ -88,7 +89,7 @@ def _zoom_weights(samples: int, factor: int) -> Floats:
 
 
 @lru_cache(maxsize=64)
-def _zoom_runs(count: int) -> npt.NDArray[np.int64]:
+def _zoom_runs(count: int) -> Indices:
     """Return (runs, length + 3): the samples of each run and its neighbours, repeated past the ends."""
     length = next(run for run in (20, 17, 16, 12, 8, 4, 2, 1) if count % run == 0)
     starts = np.arange(0, count, length)[:, None]
@@ -131,16 +132,16 @@ class Canvas:
         steps = np.arange(0, self.side, step)
         return (self.x + steps)[None, :].astype(np.float32), (self.y + steps)[:, None].astype(np.float32)
 
-    def words(self, layer: str, pitch: int = 1, margin: int = 0) -> Words:
-        """Return one random word for every cell of `pitch` px that touches the canvas grown by `margin`."""
-        return hashed(self.seed, layer, self.cells(self.x, pitch, margin), self.cells(self.y, pitch, margin))
-
-    def cells(self, start: int, pitch: int, margin: int = 0) -> npt.NDArray[np.int64]:
+    def cells(self, start: int, pitch: int, margin: int = 0) -> Indices:
         """Return the indices along one axis of the cells that touch the canvas grown by `margin` px."""
         return np.arange((start - margin) // pitch, (start + self.side + margin - 1) // pitch + 1)
 
+    def words(self, layer: str, pitch: int = 1, margin: int = 0) -> Words:
+        """Return one random word for every cell of `pitch` px that touches the canvas grown by `margin`."""
+        return hashed(self.seed, layer, *(self.cells(start, pitch, margin) for start in (self.x, self.y)))
+
     def noise(self, layer: str, spacing: int, step: int = 1) -> Floats:
-        """Return (side / step, side / step) smooth noise, mean 0, deviation about 1, features of `spacing` px."""
+        """Return smooth noise, (side / step, side / step), mean 0, deviation about 1, features of `spacing` px."""
         count = self.side // step
         first_x, first_y = self.x // spacing, self.y // spacing
         across = _noise_weights(self.x - first_x * spacing, spacing, step, count)
@@ -159,12 +160,13 @@ class Canvas:
         """
         step, width, doublings = shape
         texture = self.noise(layer, width, step)
-        side = texture.shape[0]
-        rows, columns = (axis.astype(np.float32) for axis in np.ogrid[0.5 : side + 0.5, 0.5 : side + 0.5])
-        move_x, move_y = np.cos(angle) * (step / angle_step), np.sin(angle) * (step / angle_step)
+        side, zoom = texture.shape[0], angle_step // step
+        centres = np.arange(side, dtype=np.float32) + np.float32(0.5)
+        move_x: Floats = np.cos(angle) * np.float32(1 / zoom)
+        move_y: Floats = np.sin(angle) * np.float32(1 / zoom)
         for _ in range(doublings):
-            ahead_x = columns + enlarged(move_x, angle_step // step) * np.float32(angle_step / step)
-            ahead_y = rows + enlarged(move_y, angle_step // step) * np.float32(angle_step / step)
+            ahead_x = centres[None, :] + enlarged(move_x, zoom) * np.float32(zoom)
+            ahead_y = centres[:, None] + enlarged(move_y, zoom) * np.float32(zoom)
             place = np.clip(ahead_y, 0, side - 1).astype(np.int32) * np.int32(side)
             place += np.clip(ahead_x, 0, side - 1).astype(np.int32)
             texture = (texture + texture.ravel().take(place)) * np.float32(0.5)
