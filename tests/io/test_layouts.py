@@ -1,6 +1,8 @@
 """Which file is which channel, in every layout that is known, and what is said where none is found."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,13 @@ def test_tiff_with_two_pages(tmp_path: Path, options: dict[str, Any]) -> None:
     assert_channels(channels)
 
 
+def test_two_planes_in_one_page_are_refused(tmp_path: Path) -> None:
+    """As Fiji saves large stacks: the second plane simply follows the first, in no page of its own."""
+    tifffile.imwrite(tmp_path / "a.tif", PAIR, imagej=True, truncate=True, metadata={"axes": "CYX"})
+    with pytest.raises(SlideError, match="expected a page for each channel"):
+        open_channels(tmp_path / "a.tif")
+
+
 def test_three_channels_are_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((3, 20, 30), np.uint8), metadata={"axes": "CYX"})
     with pytest.raises(SlideError, match=r"3 channels; expected two|3 values per pixel"):
@@ -266,9 +275,6 @@ def test_a_damaged_ome_zarr_is_refused(tmp_path: Path, break_it: Callable[[Path]
 
 
 def test_importing_the_dock_loads_no_reader() -> None:
-    import subprocess
-    import sys
-
     code = "import sys, confostain.io.layouts; print({'tifffile', 'pyvips', 'zarr'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "set()\n"

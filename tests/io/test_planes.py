@@ -2,11 +2,14 @@
 
 import itertools
 import random
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -17,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from confostain.errors import SlideError
-from confostain.geometry import Region
+from confostain.geometry import Region, Size
 from confostain.io import sources, tiff_pixels
 from confostain.io.layouts import open_grey
 from confostain.io.planes import Plane
@@ -378,23 +381,37 @@ def test_no_room_to_unpack_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         whole(open_grey(tmp_path / "a.png"))
 
 
+def test_threads_unpack_a_file_once() -> None:
+    image, unpacked = painted(30, 40), []
+
+    def unpack(target: BinaryIO) -> None:
+        unpacked.append(target)
+        time.sleep(0.05)
+        target.write(image.data)
+
+    source = sources.Unpacked(Size(40, 30), image.dtype, unpack)
+    plane = Plane("painted", Size(40, 30), image.dtype, None, source)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(plane.read, [plane.size.region] * 4):
+            np.testing.assert_array_equal(found, image)
+    assert len(unpacked) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak from Linux' /proc")
 def test_memory_stays_flat_while_a_large_single_strip_is_unpacked(tmp_path: Path) -> None:
     """48 MB of rows in one deflate strip, unpacked by a fresh process: its peak grows by far less."""
-    import subprocess
-    import sys
-
-    tifffile.imwrite(tmp_path / "a.tif", np.tile(painted(200, 300), (20, 20)), compression="zlib", rowsperstrip=4000)
-    code = (
-        "import resource, sys\n"
-        "from confostain.geometry import Region\n"
-        "from confostain.io.layouts import open_grey\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "plane = open_grey(sys.argv[1])\n"
-        "before = peak()\n"
-        "plane.read(Region(0, 0, 8, 8))\n"
-        "print((peak() - before) // 1024)\n"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "a.tif")], capture_output=True, text=True, check=True
-    )
-    assert int(found.stdout) < 40
+    large = np.tile(painted(200, 300), (20, 20))
+    tifffile.imwrite(tmp_path / "a.tif", large, compression="zlib", rowsperstrip=len(large))
+    code = """if True:
+        import re, sys
+        from pathlib import Path
+        from confostain.geometry import Region, Size
+        from confostain.io.layouts import open_grey
+        peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+        plane = open_grey(sys.argv[1])
+        before = peak()
+        plane.read(Region(0, 0, 8, 8))
+        print((peak() - before) // 1024)
+    """
+    command = [sys.executable, "-c", code, str(tmp_path / "a.tif")]
+    assert int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) < 40

@@ -56,7 +56,10 @@ def open_tiff(path: Path) -> TiffPlanes:
         labels = [f"{name} (channel {i + 1})" if len(places) > 1 else name for i in range(len(places))]
         planes = tuple(_plane(label, *at, size) for label, at in zip(labels, places, strict=True))
         if len(planes) * planes[0].size.pixels != math.prod(series.shape):
-            raise SlideError(f"{name}: holds fewer planes than announced; expected all; export it again")
+            raise SlideError(
+                f"{name}: {len(pages)} pages for {math.prod(series.shape)} pixels; expected a page for each channel; "
+                "export it again, for example as OME-TIFF"
+            )
         is_ome = tiff.is_ome
     return TiffPlanes(planes, names if len(names) == len(planes) else (), is_ome)
 
