@@ -23,9 +23,7 @@ from confostain.io.planes import Plane
 
 StrPath = str | PathLike[str]
 
-READ_PIXELS = (
-    1 << 22
-)  # rows are left out until one plane's survey reads about as many: every 16th of a large slide
+READ_PIXELS = 1 << 22  # rows are left out until one plane's survey reads about as many: every 16th of a large slide
 KEPT_PIXELS = 1 << 19  # values kept of each channel for its percentiles, whatever the size of the slide
 WINDOWS = 6  # looked at in full resolution to tell the channels apart
 WINDOW = 256  # px
@@ -154,9 +152,7 @@ def open_slide(
         OptionError: a pixel size that is not positive or contradicts the file's by more than 2 %.
     """
     if microns_per_pixel is not None and not 0 < microns_per_pixel < float("inf"):
-        raise OptionError(
-            f"pixel size {microns_per_pixel:g} um: expected a positive length; give um per pixel"
-        )
+        raise OptionError(f"pixel size {microns_per_pixel:g} um: expected a positive length; give um per pixel")
     path, reflectance, fluorescence = (p if p is None else Path(p) for p in (path, reflectance, fluorescence))
     channels = open_channels(path, reflectance=reflectance, fluorescence=fluorescence)
     stated = channels.microns_per_pixel
@@ -188,9 +184,7 @@ def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
         step *= 2  # a divisor of the cell, so that each row stands for one row of cells
     samples = [_sampled(plane, step) for plane in (reflectance, fluorescence)]
     tissue = find_tissue(samples[0].means, samples[1].means, size)
-    scanned = (samples[0].values > 0) | (
-        samples[1].values > 0
-    )  # scanners pad with zeros what they did not scan
+    scanned = (samples[0].values > 0) | (samples[1].values > 0)  # scanners pad with zeros what they did not scan
     in_tissue = samples[0].of_cells(tissue.cells)[scanned]
     of_r, of_f = (measured_range(sample.values[scanned], in_tissue) for sample in samples)
     windows = _windows_in(tissue)
