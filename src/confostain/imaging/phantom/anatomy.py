@@ -20,7 +20,7 @@ HORN_REACH = 40.0  # px outside the surface that flakes of horn may stand off
 CORNEUM_DEPTH = 9.0  # px below the surface at which compact horn ends
 GRANULAR_DEPTH = 24.0  # px below the surface at which the granular layer ends
 EPIDERMIS = 52.0  # px between the surface and the tops of the papillae
-PEG_PITCH = 46.0  # px along the surface from one rete ridge to the next
+PEG_PITCH = 88.0  # px along the surface from one rete ridge to the next
 PEG_HEIGHT = 85.0  # px that rete ridges reach deeper than the tops of the papillae
 
 
@@ -58,7 +58,7 @@ class Anatomy:
 
 def skin(canvas: Canvas, size: Size) -> Anatomy:
     """Lay out the piece of skin on a slide of `size`, as far as it shows on `canvas`, without organs."""
-    tilt = 0.7 * (slide_draws(canvas.seed, "tilt", 1)[0] - 0.5)
+    tilt = 0.5 * (slide_draws(canvas.seed, "tilt", 1)[0] - 0.5)
     surface, margin = _surface(canvas, size, tilt), _margin(canvas, size)
     absent = [np.full_like(surface, FAR) for _ in range(7)]
     unset = [np.zeros_like(surface) for _ in range(2)]
@@ -116,25 +116,25 @@ def _epidermis(canvas: Canvas, surface: Floats, tilt: float) -> Floats:
     """Return the signed distance to the epidermis: below the surface, above the rete ridges' outline."""
     bent = along_surface(canvas, tilt) + 19 * canvas.noise("rete/bend", 64, STEP)
     bent += 6 * canvas.noise("rete/bow", 32, STEP)
-    pegs = np.clip((_knotted(canvas.seed, "rete/peg", bent / np.float32(PEG_PITCH)) - 0.25) * 1.7, 0, 1)
-    pegs = pegs * pegs * (3 - 2 * pegs)
+    pegs = _pegs(canvas.seed, bent / np.float32(PEG_PITCH))
     height = np.maximum(PEG_HEIGHT + 40 * canvas.noise("rete/height", 256, STEP), 10)
     junction = EPIDERMIS + 12 * canvas.noise("rete/base", 256, STEP) + height * pegs
-    gap = junction + 2.5 * canvas.noise("rete/edge", 16, STEP) - surface
+    gap = junction + 2.5 * canvas.noise("rete/edge", 16, STEP) + 7 * canvas.noise("rete/knob", 32, STEP) - surface
     down, across = np.gradient(gap, STEP)
     gap /= np.maximum(1.0, np.hypot(down, across))  # a height above a steep flank is no distance to it
     return np.minimum(gap, surface).astype(np.float32)
 
 
-def _knotted(seed: int, layer: str, position: Floats) -> Floats:
-    """Return smooth noise in [0, 1) along one coordinate, with knots at the integers."""
-    whole = np.floor(position).astype(np.int64)
-    first = int(whole.min())
-    knots = uniform(hashed(seed, layer, np.arange(first, int(whole.max()) + 2), np.zeros(1, np.int64)))[0]
-    part = position - whole.astype(np.float32)
-    part = part * part * (3 - 2 * part)
-    left, right = knots[whole - first], knots[whole - first + 1]
-    return left + part * (right - left)
+def _pegs(seed: int, position: Floats) -> Floats:
+    """Return how far rete ridges reach down, 0 to 1: a long or short one around every integer, gaps between."""
+    half = np.floor(2 * position).astype(np.int64)
+    first = int(half.min())
+    knot = np.arange(first, int(half.max()) + 2)
+    height = uniform(hashed(seed, "rete/peg", knot, np.zeros(1, np.int64)))[0]
+    height = np.where(knot % 2, np.float32(0.25) * height, np.float32(0.3) + np.float32(0.7) * height)
+    part = 2 * position - half.astype(np.float32)
+    left, right = height[half - first], height[half - first + 1]
+    return left + part * part * (3 - 2 * part) * (right - left)
 
 
 def _fibre_angle(canvas: Canvas, tilt: float) -> Floats:

@@ -17,6 +17,7 @@ from confostain.imaging.phantom.lattice import Floats, hashed, uniform
 REACH = 150  # px: no organ is wider than this around its centre
 _PITCH = 330  # px (250 um) between neighbouring organs
 _SHARES = {"follicle": 0.16, "sebaceous": 0.14, "eccrine": 0.14, "vessel": 0.3}  # the rest of the places is empty
+_ROOTED = 110.0  # px below the surface above which no organ has its centre
 _HAIR_PITCH = 620  # px along the surface between hairs cut lengthwise
 _HAIR_SHARE = 0.45  # share of those places where one stands
 _FAT_PITCH = 58  # px (43 um) between fat cells
@@ -101,9 +102,11 @@ class _Place:
         return np.minimum(nearest, (nearest - second) / 2 - np.float32(1.5))
 
     def fitted(self, shape: Floats, gap: float, fibre_reach: float) -> Floats:
-        """Keep a shape `gap` px below what is there already, and lead fibres within `fibre_reach` px around it."""
+        """Keep a shape `gap` px off what is there already; lead the fibres within `fibre_reach` px around it."""
         taken = np.maximum(self.parts.epithelium[self.window], self.parts.foam[self.window])
-        shape = np.minimum(shape, np.minimum(-taken, self.parts.surface[self.window]) - np.float32(gap))
+        below = self.dy * np.float32(np.cos(self.parts.tilt)) - self.dx * np.float32(np.sin(self.parts.tilt))
+        centre_depth = self.parts.surface[self.window] - below
+        shape = np.minimum(shape, np.minimum(-taken - np.float32(gap), centre_depth - np.float32(_ROOTED)))
         down, across = np.gradient(shape)
         turned = np.arctan2(-across, down) - self.parts.angle[self.window]
         turned -= np.pi * np.round(turned / np.pi)  # a fibre has no front and back
@@ -137,8 +140,9 @@ def _sebaceous(place: _Place) -> None:
 
 def _eccrine(place: _Place) -> None:
     """A coil of sweat ducts, cut many times."""
-    count = 5 + int(5 * place.draws("eccrine", 1)[0])
-    coil = np.maximum(place.lobes("coil", count, 19, 50), place.lobes("inner", 3, 18, 16))
+    count = 4 + int(4 * place.draws("eccrine", 1)[0])
+    outer, inner = place.lobes("coil", count, 19, 54), place.lobes("inner", 3, 18, 22)
+    coil = np.minimum(np.maximum(outer, inner), np.abs(outer - inner) / 2 - np.float32(1.5))
     shape = place.fitted(coil + 2 * place.noise("wobble", 32), 12, 16)
     place.add(place.parts.epithelium, shape)
     place.add(place.parts.lumen, shape - 13)
@@ -213,7 +217,7 @@ def _fat(parts: Anatomy) -> None:
     depth = parts.surface[row, column]
     lobule = parts.canvas.noise("fat/lobule", 128, STEP) + 0.5 * parts.canvas.noise("fat/single", 16, STEP)
     full = (lobule[row, column] > 2.3 - 2.6 * np.clip((depth - 900) / 2500, 0, 1)) & (depth > 250)
-    inside = np.minimum(cells.inside, np.float32(0.57 * _FAT_PITCH) - cells.nearest)
+    inside = np.minimum(cells.inside, np.float32(0.52 * _FAT_PITCH) - cells.nearest)
     shape = np.where(full.ravel()[cells.owner], inside, -np.abs(inside)) - np.float32(1.6)
     taken = np.maximum(np.maximum(parts.epithelium, parts.foam), parts.lumen)
     parts.fat = np.minimum(shape, np.minimum(-taken - 6, parts.margin))

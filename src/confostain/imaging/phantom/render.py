@@ -70,7 +70,7 @@ def histology(view: Section) -> npt.NDArray[np.uint8]:
     canvas = view.canvas
     uneven = 1 + np.float32(0.08) * canvas.noise("he/stain", 128) + np.float32(0.06) * canvas.noise("he/grain", 4)
     clumps = np.float32(1.2) + np.float32(0.26) * canvas.noise("he/chromatin", 2)
-    eosin = view.collagen * (1 - view.cleft) * (np.float32(1.15) + np.float32(0.12) * view.fibre)
+    eosin = view.collagen * (1 - view.cleft) * (np.float32(1.05) + np.float32(0.12) * view.fibre)
     eosin += view.epithelium * (np.float32(0.68) - np.float32(0.15) * view.seams)
     eosin += np.float32(1.5) * view.keratin + np.float32(0.25) * view.foam + view.blood
     blue = view.epithelium * (np.float32(0.52) - np.float32(0.27) * view.seams)

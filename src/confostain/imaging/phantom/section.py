@@ -73,6 +73,7 @@ def _filled(canvas: Canvas, parts: Anatomy, cells: Nuclei) -> Section:
     flesh = tissue * (1 - hollow * (1 - hair)) * (1 - keratin)
     epithelium, foam = _soft(epithelial), _soft(glandular)
     stroma = (1 - epithelium) * (1 - foam) * flesh
+    papillary = _magnified(np.exp(np.minimum(parts.epithelium, 0) / np.float32(90)))
     seams, droplets = _cell_walls(canvas, epithelial, glandular)
     crowd = np.maximum(np.clip((epithelial + 10) * np.float32(0.04), 0, 0.8), _magnified(parts.cuff))
     return Section(
@@ -84,8 +85,8 @@ def _filled(canvas: Canvas, parts: Anatomy, cells: Nuclei) -> Section:
         granules=_granules(canvas, depth) * epithelium * flesh,
         melanin=_melanin(canvas, epithelial, depth) * flesh,
         foam=foam * (1 - droplets) * flesh,
-        collagen=np.clip(np.float32(0.72) + np.float32(0.1) * (fibre + bundle), 0.2, 1.2) * stroma,
-        cleft=_clefts(canvas, parts, fibre, bundle),
+        collagen=(np.float32(0.74) + np.float32(0.1) * (fibre + bundle) - np.float32(0.14) * papillary) * stroma,
+        cleft=_clefts(canvas, papillary, fibre, bundle),
         fibre=fibre,
         blood=_red_cells(canvas, _magnified(parts.blood)) * tissue,
         crowd=crowd * tissue,
@@ -104,10 +105,9 @@ def _fibres(canvas: Canvas, parts: Anatomy) -> tuple[Floats, Floats]:
     return strokes[0], strokes[1]
 
 
-def _clefts(canvas: Canvas, parts: Anatomy, fibre: Floats, bundle: Floats) -> Floats:
+def _clefts(canvas: Canvas, papillary: Floats, fibre: Floats, bundle: Floats) -> Floats:
     """Return the gaps where both textures are thin: more in loose places, few just below the epidermis."""
-    papillary = np.exp(np.minimum(parts.epithelium, 0) / np.float32(90))
-    threshold = np.float32(1.6) + _magnified(papillary) + np.float32(0.35) * canvas.noise("collagen/loose", 128)
+    threshold = np.float32(1.6) + papillary + np.float32(0.35) * canvas.noise("collagen/loose", 128)
     return np.clip((-fibre - np.float32(0.75) * bundle - threshold) * np.float32(1.5), 0, 1)
 
 
