@@ -70,6 +70,11 @@ class Slide:
         """Where the tissue is. Measured on first use."""
         return self._survey.tissue
 
+    @property
+    def channels_look_swapped(self) -> bool:
+        """Whether R shows nuclei where F shows none; False when unsure. Measured on first use."""
+        return self._survey.channels_look_swapped
+
     def read_region(self, level0_xy: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.float32]:
         """Normalised pixels, float32 (2, height, width) in [0, 1], R then F; 0 outside the slide.
 

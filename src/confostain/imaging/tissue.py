@@ -153,7 +153,7 @@ def _otsu(levels: Grid) -> tuple[float, float]:
 
 def _without_specks(tissue: Mask) -> Mask:
     labels, count = ndimage.label(tissue, np.ones((3, 3), int))
-    keep = np.bincount(labels.ravel(), minlength=count + 1) >= MIN_TISSUE_CELLS
+    keep = np.bincount(labels.ravel(), minlength=count + 1) >= min(MIN_TISSUE_CELLS, tissue.size)
     keep[0] = False
     return np.asarray(keep[labels])
 
