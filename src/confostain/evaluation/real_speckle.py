@@ -1,0 +1,147 @@
+"""Despeckling judged on a real scan, where there is no truth: what must hold, in numbers and in one figure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from confostain.evaluation.despeckling import SEED
+from confostain.imaging.speckle import Image, Speckle
+from confostain.imaging.speckle_measures import (
+    Windows,
+    autocorrelation,
+    effective_looks,
+    estimate_speckle,
+    ratio_image,
+    structure_in_ratio,
+)
+from confostain.inference.despeckling import DEFAULT_DESPECKLER, despeckle
+from confostain.io.planes import Plane
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What the speckle of one image looks like; two images of one kind agree in all of it."""
+
+    looks: float  # in homogeneous windows, median
+    fitted_looks: float  # by the noise model
+    grain: float  # px
+    pedestal: float  # share of the range
+    neighbour_correlation: float  # of pixels 1 px apart, in homogeneous windows
+    roughness: float  # standard deviation of the difference between neighbours, share of the range
+
+
+@dataclass(frozen=True)
+class RealVerdict:
+    """Measures of one despeckled scan."""
+
+    noise: Speckle  # estimated from the scan
+    looks_before: float
+    looks_after: float  # in the same windows
+    mean_change: float  # relative; should stay within 0.01
+    ratio_gradient_correlation: float  # should stay below 0.05 in size
+    swing_gradient_correlation: float  # the same for the size of the ratio's swings
+    ratio_correlation: float  # of neighbours in the ratio image; should equal the speckle's
+    speckle_correlation: float
+    checkerboard: float  # see `checkerboard`; 1 where there is none
+    scan: Appearance
+    twin: Appearance  # of the despeckled scan with the estimated noise put back
+
+
+def judge_real(plane: Plane, out: Path, model: str = DEFAULT_DESPECKLER) -> RealVerdict:
+    """Despeckle a real reflectance scan and measure; writes real.json and real.png into the folder `out`.
+
+    The figure shows the scan: where its licence forbids to pass it on, the figure must stay where it is.
+
+    Raises:
+        SlideError: the scan is too small or holds no speckle. ModelError: there is no such model.
+    """
+    top = np.iinfo(plane.dtype).max if plane.dtype.kind == "u" else 1
+    noisy = plane.read(plane.size.region).astype(np.float32) / np.float32(top)
+    clean = despeckle(noisy, model)
+    verdict = judged(noisy, clean)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "real.json").write_text(json.dumps(asdict(verdict), indent=2) + "\n")
+    _draw(noisy, clean, verdict.noise, out / "real.png")
+    return verdict
+
+
+def judged(noisy: Image, clean: Image) -> RealVerdict:
+    """The measures of a scan (h, w) in [0, 1] and its despeckled image."""
+    noise = estimate_speckle(noisy)
+    quiet = Windows.of(noisy).quiet()
+    signed, swings = structure_in_ratio(noisy, clean, noise.pedestal)
+    twin = noise.recorded(np.maximum(clean - np.float32(noise.pedestal), 0), SEED).clip(0, 1)
+    return RealVerdict(
+        noise=noise,
+        looks_before=effective_looks(noisy, noise.pedestal, quiet),
+        looks_after=effective_looks(clean, noise.pedestal, quiet),
+        mean_change=float(clean.mean(dtype=np.float64) / noisy.mean(dtype=np.float64) - 1),
+        ratio_gradient_correlation=signed,
+        swing_gradient_correlation=swings,
+        ratio_correlation=float(autocorrelation(ratio_image(noisy, clean, noise.pedestal), quiet)[0]),
+        speckle_correlation=float(autocorrelation(noisy, quiet)[0]),
+        checkerboard=checkerboard(clean),
+        scan=appearance(noisy),
+        twin=appearance(twin),
+    )
+
+
+def appearance(image: Image) -> Appearance:
+    """Measure the speckle of an image (h, w) in [0, 1]."""
+    noise = estimate_speckle(image)
+    return Appearance(
+        looks=effective_looks(image, noise.pedestal),
+        fitted_looks=noise.looks,
+        grain=noise.grain,
+        pedestal=noise.pedestal,
+        neighbour_correlation=float(autocorrelation(image)[0]),
+        roughness=float(np.diff(image, axis=1).std()),
+    )
+
+
+def checkerboard(image: Image) -> float:
+    """Power of the patterns with a period of 2 and 4 px over the power of their neighbours in the spectrum.
+
+    A network that works at half and quarter resolution leaves them if anything; 1 means that nothing sticks out.
+    """
+    side = min(image.shape) // 8 * 8
+    window = np.hanning(side)
+    cut = image[:side, :side] - image[:side, :side].mean(dtype=np.float64)
+    power = np.square(np.abs(np.fft.fft2(cut * window[:, None] * window)))
+    steps = (0, side // 4, side // 2, 3 * side // 4)
+    return max(_prominence(power, y, x) for y in steps for x in steps if (y, x) != (0, 0))
+
+
+def _prominence(power: npt.NDArray[np.float64], y: int, x: int, inner: int = 2, outer: int = 12) -> float:
+    """Mean power within `inner` of a frequency over that in the ring around it up to `outer`."""
+    side = len(power)
+    rows, columns = ((np.arange(centre - outer, centre + outer + 1) % side) for centre in (y, x))
+    around = power[np.ix_(rows, columns)]
+    offset = np.abs(np.arange(-outer, outer + 1))
+    near = np.maximum.outer(offset, offset) <= inner
+    along_axis = (offset[:, None] <= inner) | (offset <= inner)  # the image's borders leave a cross there
+    return float(around[near].mean() / np.median(around[~along_axis]))
+
+
+def _draw(noisy: Image, clean: Image, noise: Speckle, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    bright = float(np.percentile(noisy, 99.7))
+    ratio = ratio_image(noisy, clean, noise.pedestal)
+    figure = Figure(figsize=(15, 10.4), layout="constrained")
+    height, width = min(noisy.shape[0], 512), min(noisy.shape[1], 512)
+    zoom = (slice(height // 3, height // 3 + height // 3), slice(width // 3, width // 3 + width // 3))
+    for row, area in enumerate(((slice(0, height), slice(0, width)), zoom)):
+        for column, (name, image, span) in enumerate(
+            (("scan", noisy, (0, bright)), ("despeckled", clean, (0, bright)), ("scan / despeckled", ratio, (0.4, 1.6)))
+        ):
+            axes = figure.add_subplot(2, 3, 3 * row + column + 1)
+            axes.imshow(image[area], cmap="gray", vmin=span[0], vmax=span[1], interpolation="nearest")
+            axes.set_axis_off()
+            axes.set_title(name)
+    figure.savefig(path, dpi=100)
