@@ -214,7 +214,7 @@ def _add_stain(commands: Commands[argparse.ArgumentParser]) -> None:
         "--output",
         required=True,
         metavar="OUT",
-        help="the result: .ome.tif, .ome.zarr, or .png for a small region",
+        help="the result: .ome.tif, .ome.zarr, .dcm (a folder, for a PACS), or .png for a small region",
     )
     parser.add_argument("--model", default=None, metavar="NAME", help="see `confostain models` (default: gareau)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")

@@ -162,7 +162,7 @@ class Failing:
         return np.zeros((*pair.shape[1:], 3), np.uint8)
 
 
-@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr", ".png"])
+@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr", ".dcm", ".png"])
 @pytest.mark.parametrize("error", [SlideError("damaged"), KeyboardInterrupt(), MemoryError()], ids=repr)
 def test_whatever_goes_wrong_leaves_nothing_behind(
     slide: Slide, tmp_path: Path, suffix: str, error: BaseException
@@ -186,7 +186,7 @@ def test_what_cannot_be_done_is_said(slide: Slide, tmp_path: Path) -> None:
         confostain.stain_slide(slide, out, quality=101)
     with pytest.raises(OptionError, match="runs on the CPU"):
         confostain.stain_slide(slide, out, device="cuda")
-    with pytest.raises(OutputError, match=r"use .ome.tif, .ome.zarr or .png"):
+    with pytest.raises(OutputError, match=r"use .ome.tif, .ome.zarr, .dcm or .png"):
         confostain.stain_slide(slide, tmp_path / "a.jpg")
     assert list(tmp_path.iterdir()) == []
 

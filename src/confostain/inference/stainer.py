@@ -23,6 +23,7 @@ from confostain.geometry import Region, Size
 from confostain.imaging.tissue import TissueMask
 from confostain.inference.models import DEFAULT_MODEL, Model, load_model
 from confostain.inference.tiling import HaloTile, Reader, TileGrid, read_mirrored
+from confostain.io.dicom import DicomWriter
 from confostain.io.ometiff import OmeTiffWriter
 from confostain.io.omezarr import OmeZarrWriter
 from confostain.io.picture import PngWriter
@@ -38,6 +39,7 @@ WRITERS: dict[str, Callable[[Path, StainedImage, bool], SlideWriter]] = {
     ".tif": OmeTiffWriter,
     ".tiff": OmeTiffWriter,
     ".ome.zarr": OmeZarrWriter,
+    ".dcm": DicomWriter,
     ".png": PngWriter,
 }
 
@@ -91,14 +93,15 @@ def stain_slide(
 
     Args:
         slide: what `open_slide` gave.
-        out: the result; its suffix chooses the format: `.ome.tif` (a pyramid) or `.png` (a picture).
+        out: the result; its suffix chooses the format: `.ome.tif`, `.ome.zarr` or `.dcm` (pyramids; the last two are
+            folders), or `.png` (a picture).
         model: a model's name, or any object like `confostain.inference.models.Model`.
         device: "auto", "cpu" or "cuda"; for a model given by name.
         tile: side of the tiles that are computed at once, in pixels; rounded up to 256, 512, 1024, ... It changes
             memory and speed, never a pixel.
         region: x, y, width, height in level-0 pixels; None for all.
-        quality: JPEG quality 1..100, None for lossless.
-        overwrite: whether an existing file may be replaced.
+        quality: JPEG quality 1..100, None for lossless. `.ome.zarr` and `.png` are always lossless, `.dcm` never.
+        overwrite: whether an existing result may be replaced.
         progress: called now and then with the pixels done and the pixels in all.
 
     Raises:
@@ -217,7 +220,7 @@ def _writer(out: Path, image: StainedImage, overwrite: bool) -> SlideWriter:
     for suffix, writer in WRITERS.items():
         if out.name.lower().endswith(suffix):
             return writer(out, image, overwrite)
-    raise OutputError(f"{out}: the suffix says no format that can be written; use .ome.tif, .ome.zarr or .png")
+    raise OutputError(f"{out}: the suffix says no format that can be written; use .ome.tif, .ome.zarr, .dcm or .png")
 
 
 def _description(slide: Slide, model: Model, area: Region, quality: int | None) -> StainedImage:

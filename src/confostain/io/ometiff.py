@@ -8,21 +8,14 @@ QuPath, tifffile) look, and as following directories, where OpenSlide and other 
 from __future__ import annotations
 
 import struct
-import tempfile
-from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import Any, Self, cast
 
-import imagecodecs
-import numpy as np
-import numpy.typing as npt
-
-from confostain.errors import OutputError
-from confostain.geometry import Size
-from confostain.io.pyramid import TILE, WHITE, PyramidTile, level_sizes
-from confostain.io.writing import StainedImage, complete_or_absent, padded_to_tile, refuse_existing
+from confostain.io.encoded_tiles import EncodedTiles, encode_tile
+from confostain.io.pyramid import TILE, PyramidTile
+from confostain.io.writing import StainedImage, complete_or_absent, known_scale, refuse_existing
 
 CLASSIC_TIFF_LIMIT = 2**32 - 2**25  # bytes; classic TIFF offsets have 32 bits, 32 MB are left for directories
 
@@ -41,38 +34,23 @@ class OmeTiffWriter:
 
     def __init__(self, path: Path, image: StainedImage, overwrite: bool = False) -> None:
         refuse_existing(path, overwrite)
-        if image.microns_per_pixel is None:
-            raise OutputError(
-                f"{path}: the pixel size is unknown and a whole-slide image needs one; give it with --mpp"
-            )
         self.path, self.image, self.overwrite = path, image, overwrite
-        self.levels = level_sizes(image.size)
-        self._scratch: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # closed by __exit__
-        self._places: dict[tuple[int, int, int], tuple[int, int]] = {}
-        self._blank_place: tuple[int, int] | None = None
-        self._end = 0
+        self._scale = known_scale(image, path)
+        self._tiles = EncodedTiles(path, image.size)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._scratch.close()
+        self._tiles.close()
 
     def encode(self, tile: PyramidTile) -> bytes:
         """JPEG or deflate bytes of a tile; thread-safe."""
-        if tile.rgb is None:
-            return _encoded_blank(self.image.quality)
-        return _encoded(padded_to_tile(tile.rgb, TILE), self.image.quality)
+        return encode_tile(tile, self.image.quality)
 
     def append(self, tile: PyramidTile, encoded: object) -> None:
-        """Append an encoded tile to the scratch file; white tiles are stored there once."""
-        place = self._blank_place if tile.rgb is None else None
-        if place is None:
-            place = self._end, self._scratch.write(cast(bytes, encoded))
-            self._end += place[1]
-            if tile.rgb is None:
-                self._blank_place = place
-        self._places[tile.level, tile.column, tile.row] = place
+        """Append an encoded tile to the scratch file."""
+        self._tiles.append(tile, cast(bytes, encoded))
 
     def complete(self) -> None:
         """Lay out the file and rename it to its final name.
@@ -88,16 +66,16 @@ class OmeTiffWriter:
         import tifffile
 
         with tifffile.TiffWriter(partial, ome=True, bigtiff=self._bytes_to_write() > CLASSIC_TIFF_LIMIT) as tiff:
-            for level, size in enumerate(self.levels):
+            for level, size in enumerate(self._tiles.levels):
                 tiff.write(
-                    self._encoded_tiles(level),
+                    self._tiles.read(level),
                     shape=(size.height, size.width, 3),
-                    resolution=(1e4 / (cast(float, self.image.microns_per_pixel) * 2**level),) * 2,
+                    resolution=(1e4 / (self._scale * 2**level),) * 2,
                     **self._level_options(level),
                 )
 
     def _bytes_to_write(self) -> int:
-        return sum(length for _, length in self._places.values())
+        return sum(int(self._tiles.lengths(level).sum()) for level in range(len(self._tiles.levels)))
 
     def _level_options(self, level: int) -> dict[str, Any]:
         lossless = self.image.quality is None
@@ -114,50 +92,20 @@ class OmeTiffWriter:
         }
         if level:
             return options | {"subfiletype": 1, "metadata": None}
-        return options | {"subifds": len(self.levels) - 1, "metadata": self._ome_metadata()}
+        return options | {"subifds": len(self._tiles.levels) - 1, "metadata": self._ome_metadata()}
 
     def _ome_metadata(self) -> dict[str, Any]:
-        scale = self.image.microns_per_pixel
         return {
             "axes": "YXS",
             "Name": self.image.name,
-            "Description": ". ".join(f"{key}: {value}" for key, value in self.image.provenance.items()),
-            "PhysicalSizeX": scale,
+            "Description": self.image.provenance_text,
+            "PhysicalSizeX": self._scale,
             "PhysicalSizeXUnit": "µm",
-            "PhysicalSizeY": scale,
+            "PhysicalSizeY": self._scale,
             "PhysicalSizeYUnit": "µm",
             "Channel": {"Name": "digitally stained RGB"},
             "MapAnnotation": {"Namespace": "confostain.provenance", **self.image.provenance},
         }
-
-    def _encoded_tiles(self, level: int) -> Iterator[bytes]:
-        size: Size = self.levels[level]
-        for row in range(-(-size.height // TILE)):
-            for column in range(-(-size.width // TILE)):
-                place = self._places.get((level, column, row))
-                if place is None:
-                    raise OutputError(f"{self.path}: tile {column}, {row} of level {level} was never computed")
-                self._scratch.seek(place[0])
-                yield self._scratch.read(place[1])
-
-
-def _encoded(rgb: npt.NDArray[np.uint8], quality: int | None) -> bytes:
-    if quality is None:
-        return bytes(imagecodecs.zlib_encode(imagecodecs.delta_encode(rgb, axis=1).tobytes(), level=1))
-    return bytes(
-        imagecodecs.jpeg8_encode(
-            np.ascontiguousarray(rgb),
-            level=quality,
-            colorspace="rgb",
-            outcolorspace="ycbcr",
-            subsampling="444",  # 4:2:0 blurs the edge between blue nuclei and pink stroma
-        )
-    )
-
-
-@cache
-def _encoded_blank(quality: int | None) -> bytes:
-    return _encoded(np.full((TILE, TILE, 3), WHITE, np.uint8), quality)
 
 
 @cache

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from confostain.errors import OutputError
 from confostain.io.pyramid import TILE, WHITE, PyramidTile, level_sizes
-from confostain.io.writing import StainedImage, refuse_existing
+from confostain.io.writing import PartialFolder, StainedImage, known_scale
 
 NGFF = "0.4"  # the version that QuPath, napari and OMERO read today
 
@@ -26,14 +23,10 @@ class OmeZarrWriter:
     def __init__(self, path: Path, image: StainedImage, overwrite: bool = False) -> None:
         import zarr
 
-        refuse_existing(path, overwrite)
-        if image.microns_per_pixel is None:
-            raise OutputError(
-                f"{path}: the pixel size is unknown and a whole-slide image needs one; give it with --mpp"
-            )
-        self.path, self.image, self.overwrite = path, image, overwrite
-        self._partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-        group = zarr.open_group(self._partial, mode="w", zarr_format=2)
+        scale = known_scale(image, path)
+        self.image = image
+        self._folder = PartialFolder(path, overwrite)
+        group = zarr.open_group(self._folder.partial, mode="w", zarr_format=2)
         self._levels: list[Any] = [
             group.create_array(
                 str(level),
@@ -45,13 +38,13 @@ class OmeZarrWriter:
             )
             for level, size in enumerate(level_sizes(image.size))
         ]
-        group.attrs.update(self._metadata(image.microns_per_pixel))
+        group.attrs.update(self._metadata(scale))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        shutil.rmtree(self._partial, ignore_errors=True)
+        self._folder.__exit__(*exception)
 
     def encode(self, tile: PyramidTile) -> None:
         """Compress and store a tile; tiles are chunks, so threads do not meet."""
@@ -65,13 +58,7 @@ class OmeZarrWriter:
 
     def complete(self) -> None:
         """Put the folder under its final name."""
-        refuse_existing(self.path, self.overwrite)
-        if self.path.is_dir() and not self.path.is_symlink():
-            discarded = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".old", dir=self.path.parent))
-            self.path.rename(discarded / self.path.name)
-            shutil.rmtree(discarded)
-        self._partial.chmod(0o755)
-        self._partial.rename(self.path)
+        self._folder.complete()
 
     def _metadata(self, microns_per_pixel: float) -> dict[str, Any]:
         axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}]

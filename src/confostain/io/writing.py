@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
-
-import numpy as np
-import numpy.typing as npt
 
 from confostain.errors import OptionError, OutputError
 from confostain.geometry import Size
@@ -41,6 +39,22 @@ class StainedImage:
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise OptionError(f"JPEG quality {self.quality}: give a whole number from 1 to 100")
+
+    @property
+    def provenance_text(self) -> str:
+        """The provenance as one line."""
+        return ". ".join(f"{key}: {value}" for key, value in self.provenance.items())
+
+
+def known_scale(image: StainedImage, path: Path) -> float:
+    """The image's um per pixel, for a format that cannot do without.
+
+    Raises:
+        OutputError: it is unknown.
+    """
+    if image.microns_per_pixel is None:
+        raise OutputError(f"{path}: the pixel size is unknown and a whole-slide image needs one; give it with --mpp")
+    return image.microns_per_pixel
 
 
 class SlideWriter(Protocol):
@@ -95,18 +109,38 @@ def complete_or_absent(path: Path, overwrite: bool) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+class PartialFolder:
+    """A hidden folder beside `path` that takes its name once complete, and is removed on leaving the context.
+
+    Attributes:
+        partial: the hidden folder, empty at first.
+
+    Raises:
+        OutputError: as `refuse_existing`, at the beginning and in `complete`.
+    """
+
+    def __init__(self, path: Path, overwrite: bool) -> None:
+        refuse_existing(path, overwrite)
+        self._path, self._overwrite = path, overwrite
+        self.partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        shutil.rmtree(self.partial, ignore_errors=True)
+
+    def complete(self) -> None:
+        """Put the folder under its final name; what stood there is removed after that."""
+        refuse_existing(self._path, self._overwrite)
+        self.partial.chmod(0o777 & ~_umask())
+        with tempfile.TemporaryDirectory(prefix=f".{self._path.name}.", dir=self._path.parent) as old:
+            if self._path.exists():
+                self._path.rename(Path(old) / self._path.name)
+            self.partial.rename(self._path)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def padded_to_tile(rgb: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
-    """A tile at the right or lower border, filled up to `side` x `side` with its last pixels.
-
-    Repeating the border leaves no edge for JPEG to ring at.
-    """
-    height, width = rgb.shape[:2]
-    if height == width == side:
-        return rgb
-    return np.pad(rgb, ((0, side - height), (0, side - width), (0, 0)), mode="edge")
