@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from confostain.errors import ConfostainError
 
 if TYPE_CHECKING:
+    from confostain.inference.despeckling import despeckle as despeckle
     from confostain.inference.stainer import stain as stain
     from confostain.inference.stainer import stain_slide as stain_slide
     from confostain.slide import Slide as Slide
@@ -24,11 +25,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Slide": "confostain.slide",
+    "despeckle": "confostain.inference.despeckling",
     "open_slide": "confostain.slide",
     "stain": "confostain.inference.stainer",
     "stain_slide": "confostain.inference.stainer",
 }
-__all__ = ["ConfostainError", "Slide", "__version__", "open_slide", "stain", "stain_slide"]
+__all__ = ["ConfostainError", "Slide", "__version__", "despeckle", "open_slide", "stain", "stain_slide"]
 
 
 def __getattr__(name: str) -> object:

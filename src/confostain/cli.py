@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from confostain import __version__
-from confostain.errors import ConfostainError, ConfostainWarning
+from confostain.errors import ConfostainError, ConfostainWarning, OptionError
 
 if TYPE_CHECKING:
     from confostain.slide import Slide
@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_info(commands)
     _add_stain(commands)
+    _add_despeckle(commands)
+    _add_train(commands)
+    _add_evaluate(commands)
     _add_models(commands)
     return parser
 
@@ -122,11 +125,11 @@ def _open(options: argparse.Namespace) -> Slide:
 
 
 @contextmanager
-def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with megapixels per second and the time left, on a terminal only."""
+def _progress_bar(label: str, unit: str = "px") -> Iterator[Callable[[int, int], None]]:
+    """A bar with the speed and the time left, on a terminal only."""
     from tqdm import tqdm
 
-    with tqdm(desc=label, unit="px", unit_scale=True, disable=None, leave=False) as bar:
+    with tqdm(desc=label, unit=unit, unit_scale=True, disable=None, leave=False) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -263,6 +266,127 @@ def _stain(options: argparse.Namespace) -> int:
     return 0
 
 
+# despeckle ----------------------------------------------------------------------------------------------------
+
+
+def _add_despeckle(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "despeckle",
+        _despeckle,
+        "take the speckle out of the reflectance channel of a slide, or out of one grey image",
+        "examples:\n  confostain despeckle scan/mosaic -o clean.tif\n  confostain despeckle R.png -o clean.tif\n\n"
+        + RESEARCH_USE,
+    )
+    parser.add_argument("slide", metavar="SLIDE_OR_IMAGE", help="folder or file of a slide, or a grey image")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="the result: .tif, of the input's type and scale"
+    )
+    parser.add_argument("--model", metavar="NAME", help="a despeckler of `confostain models`, or a training's folder")
+    parser.add_argument("--tile", type=int, metavar="N", help="side of the squares computed at once; changes no pixel")
+    parser.add_argument("--swap-channels", action="store_true", help="take the other channel of the slide")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
+
+
+def _despeckle(options: argparse.Namespace) -> int:
+    from confostain.inference.despeckling import DEFAULT_DESPECKLER, DEFAULT_TILE, despeckle_plane
+    from confostain.io.layouts import open_reflectance
+
+    begin = time.perf_counter()
+    plane = open_reflectance(options.slide, options.swap_channels)
+    with _progress_bar("despeckling") as progress:
+        despeckle_plane(
+            plane,
+            options.output,
+            model=options.model or DEFAULT_DESPECKLER,
+            tile=DEFAULT_TILE if options.tile is None else options.tile,
+            overwrite=options.overwrite,
+            progress=progress,
+        )
+    plane.close()
+    seconds, size = time.perf_counter() - begin, plane.size
+    speed = f"{size.pixels / 1e6 / seconds:.2f} Mpx/s"
+    print(f"{options.output}: {size.width} x {size.height} px in {seconds:.1f} s ({speed})")
+    return 0
+
+
+# train --------------------------------------------------------------------------------------------------------
+
+
+def _add_train(commands: Commands[argparse.ArgumentParser]) -> None:
+    kinds = commands.add_parser("train", help="train a network", description="Train a network.")
+    networks = kinds.add_subparsers(metavar="NETWORK", required=True)
+    parser = _command(
+        networks,
+        "despeckler",
+        _train_despeckler,
+        "train a network that takes speckle out",
+        "examples:\n  confostain train despeckler --config configs/despeckler.toml -o runs/despeckler\n"
+        "  confostain train despeckler --config configs/despeckler.toml -o runs/despeckler --resume",
+    )
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="TOML; see the folder configs")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="RUN", help="the folder of the run")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+
+
+def _train_despeckler(options: argparse.Namespace) -> int:
+    with _needs_training_extra():
+        from confostain.training.despeckling import train_despeckler
+    with _progress_bar("training", unit=" steps") as progress:
+        train_despeckler(options.config, options.output, options.resume, progress)
+    print(f"{options.output}: trained")
+    return 0
+
+
+@contextmanager
+def _needs_training_extra() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise OptionError(f"{error.name} is not installed; pip install 'confostain[train]'") from error
+
+
+# evaluate -----------------------------------------------------------------------------------------------------
+
+
+def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
+    kinds = commands.add_parser("evaluate", help="measure models", description="Measure models.")
+    networks = kinds.add_subparsers(metavar="KIND", required=True)
+    parser = _command(
+        networks,
+        "despeckler",
+        _evaluate_despeckler,
+        "compare despecklers on H&E with known noise, and judge one on a real scan",
+        "examples:\n  confostain evaluate despeckler --histology section.tif -o report\n"
+        "  confostain evaluate despeckler --real scan/mosaic --model runs/despeckler -o report",
+    )
+    parser.add_argument("--histology", nargs="+", default=[], metavar="FILE", help="H&E slides no model was trained on")
+    parser.add_argument("--real", metavar="SLIDE_OR_IMAGE", help="a real reflectance scan")
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="NAME", help="a further despeckler, or a training's folder"
+    )
+    parser.add_argument("--patches", type=int, default=24, metavar="N", help="how many H&E patches (default: 24)")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where tables and figures go")
+
+
+def _evaluate_despeckler(options: argparse.Namespace) -> int:
+    with _needs_training_extra():
+        from confostain.evaluation.despeckling import compare_despecklers
+        from confostain.evaluation.real_speckle import judge_real
+    from confostain.inference.despeckling import DEFAULT_DESPECKLER
+    from confostain.io.layouts import open_reflectance
+
+    if not (options.histology or options.real):
+        raise OptionError("nothing to measure on: give H&E slides with --histology, or a real scan with --real")
+    if options.histology:
+        compare_despecklers(options.histology, options.output, options.model, patches=options.patches, say=print)
+    if options.real:
+        model = options.model[-1] if options.model else DEFAULT_DESPECKLER
+        print(judge_real(open_reflectance(options.real), options.output, model).text())
+    print(f"tables and figures are in {options.output}")
+    return 0
+
+
 # models -------------------------------------------------------------------------------------------------------
 
 
@@ -272,9 +396,10 @@ def _add_models(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _models(options: argparse.Namespace) -> int:
+    from confostain.inference.despeckling import despecklers_at_hand
     from confostain.inference.models import models_at_hand
 
-    entries = models_at_hand()
+    entries = models_at_hand() + despecklers_at_hand()
     if options.json:
         print(json.dumps(entries, indent=2))
     else:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from confostain.evaluation.despeckling import SEED
 from confostain.imaging.speckle import Image, Speckle
@@ -47,9 +46,26 @@ class RealVerdict:
     swing_gradient_correlation: float  # the same for the size of the ratio's swings
     ratio_correlation: float  # of neighbours in the ratio image; should equal the speckle's
     speckle_correlation: float
-    checkerboard: float  # see `checkerboard`; 1 where there is none
+    checkerboard: float  # share of the mean brightness; see `checkerboard`
     scan: Appearance
     twin: Appearance  # of the despeckled scan with the estimated noise put back
+
+    def text(self) -> str:
+        """For people, one measure per line."""
+        noise, gain = self.noise, self.looks_after / self.looks_before
+        model = f"{noise.looks:.1f} looks, grain {noise.grain:.2f} px, pedestal {noise.pedestal:.3f}"
+        lines = {
+            "noise": f"{model}, read noise {noise.read_noise:.4f}",
+            "looks": f"{self.looks_before:.1f} -> {self.looks_after:.1f} (x {gain:.2f})",
+            "mean": f"{self.mean_change:+.3%}",
+            "ratio and gradient": f"{self.ratio_gradient_correlation:+.3f}",
+            "size of ratio and gradient": f"{self.swing_gradient_correlation:+.3f}",
+            "ratio, neighbours": f"{self.ratio_correlation:.3f} (speckle: {self.speckle_correlation:.3f})",
+            "checkerboard": f"{self.checkerboard:.4%}",
+        }
+        real = asdict(self.scan)
+        lines |= {f"twin, {name}": f"{made:.4g} (real: {real[name]:.4g})" for name, made in asdict(self.twin).items()}
+        return "\n".join(f"{name:28}{value}" for name, value in lines.items())
 
 
 def judge_real(plane: Plane, out: Path, model: str = DEFAULT_DESPECKLER) -> RealVerdict:
@@ -104,28 +120,17 @@ def appearance(image: Image) -> Appearance:
     )
 
 
-def checkerboard(image: Image) -> float:
-    """Power of the patterns with a period of 2 and 4 px over the power of their neighbours in the spectrum.
+def checkerboard(image: Image, period: int = 4) -> float:
+    """The strongest pattern of `period` px that repeats over the image, as a share of its mean brightness.
 
-    A network that works at half and quarter resolution leaves them if anything; 1 means that nothing sticks out.
+    A network that works at half and quarter resolution leaves one if anything. Every pixel of a 4 x 4 cell is
+    averaged over all cells; the patterns are the cell's Fourier components.
     """
-    side = min(image.shape) // 8 * 8
-    window = np.hanning(side)
-    cut = image[:side, :side] - image[:side, :side].mean(dtype=np.float64)
-    power = np.square(np.abs(np.fft.fft2(cut * window[:, None] * window)))
-    steps = (0, side // 4, side // 2, 3 * side // 4)
-    return max(_prominence(power, y, x) for y in steps for x in steps if (y, x) != (0, 0))
-
-
-def _prominence(power: npt.NDArray[np.float64], y: int, x: int, inner: int = 2, outer: int = 12) -> float:
-    """Mean power within `inner` of a frequency over that in the ring around it up to `outer`."""
-    side = len(power)
-    rows, columns = ((np.arange(centre - outer, centre + outer + 1) % side) for centre in (y, x))
-    around = power[np.ix_(rows, columns)]
-    offset = np.abs(np.arange(-outer, outer + 1))
-    near = np.maximum.outer(offset, offset) <= inner
-    along_axis = (offset[:, None] <= inner) | (offset <= inner)  # the image's borders leave a cross there
-    return float(around[near].mean() / np.median(around[~along_axis]))
+    height, width = (length // period * period for length in image.shape)
+    phases = image[:height, :width].reshape(height // period, period, width // period, period)
+    spectrum = np.abs(np.fft.fft2(phases.mean(axis=(0, 2), dtype=np.float64))) / period**2
+    mean, spectrum[0, 0] = spectrum[0, 0], 0
+    return float(spectrum.max() / mean) if mean else 0.0
 
 
 def _draw(noisy: Image, clean: Image, noise: Speckle, path: Path) -> None:

@@ -95,6 +95,12 @@ def shipped_despecklers() -> list[str]:
     return sorted(path.parent.name for path in SHIPPED.glob("despeckler*/card.json"))
 
 
+def despecklers_at_hand() -> list[dict[str, object]]:
+    """What there is to know of each shipped despeckler, ready for JSON: its card."""
+    cards = [(name, json.loads((SHIPPED / name / "card.json").read_text())) for name in shipped_despecklers()]
+    return [{"name": name, "kind": "despeckler"} | card for name, card in cards]
+
+
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -82,6 +82,22 @@ def open_grey(path: str | Path) -> Plane:
     return planes[0]
 
 
+def open_reflectance(path: str | Path, swap_channels: bool = False) -> Plane:
+    """Open the reflectance channel of a slide, or a file with one grey plane, which is taken for it.
+
+    Raises SlideError as `open_channels` and `open_grey` do.
+    """
+    path = _existing(path)
+    if path.is_file() and not (_is_tiff(path) and len(open_tiff(path).planes) > 1):
+        return open_grey(path)
+    channels = open_channels(path)
+    wanted, other = channels.reflectance, channels.fluorescence
+    if swap_channels:
+        wanted, other = other, wanted
+    other.close()
+    return wanted
+
+
 def _open_path(path: Path) -> Channels:
     if path.is_file():
         return _open_file(path)
