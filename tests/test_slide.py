@@ -12,7 +12,8 @@ from confostain.errors import ConfostainWarning, OptionError, SlideError
 from confostain.geometry import Region, Size
 from confostain.imaging.intensity import normalise
 from confostain.imaging.phantom import Phantom
-from confostain.slide import KEPT_PIXELS, Slide, open_slide
+from confostain.io.layouts import open_channels
+from confostain.slide import KEPT_PIXELS, Slide, _sampled, open_slide
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 NUMBERS = np.random.default_rng(11)
@@ -92,6 +93,21 @@ def test_a_small_piece_on_much_glass_keeps_its_contrast(tmp_path: Path) -> None:
         assert slide.tissue.fills(Region(2000, 1500, 500, 400))
         assert slide.tissue.share < 0.05
     assert shape[0] * shape[1] > 16 * KEPT_PIXELS
+
+
+@pytest.mark.parametrize("row_step", [1, 4, 16])
+def test_cells_at_the_border_hold_means_like_the_others(
+    folder: Path, raw: npt.NDArray[np.uint16], row_step: int
+) -> None:
+    channels = open_channels(folder)
+    sample = _sampled(channels.reflectance, row_step)
+    rows = raw[0, min(row_step // 2, (301 - 1) % row_step) :: row_step]
+    per_cell = 16 // row_step
+    for row in range(19):
+        for column in range(26):
+            inside = rows[row * per_cell : (row + 1) * per_cell, column * 16 : (column + 1) * 16]
+            assert sample.means[row, column] == pytest.approx(inside.mean(), rel=1e-5)
+    channels.close()
 
 
 def test_what_was_not_scanned_does_not_lower_the_dark_pedestal(tmp_path: Path) -> None:

@@ -202,18 +202,12 @@ def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
 
 def _windows_in(tissue: TissueMask) -> list[Region]:
     """A handful of windows at full resolution, spread evenly over the tissue."""
-    width, height = min(WINDOW, tissue.size.width), min(WINDOW, tissue.size.height)
     cells = np.argwhere(tissue.cells)
-    chosen = cells[(np.arange(WINDOWS) * 2 + 1) * len(cells) // (2 * WINDOWS)] if len(cells) else cells
-    return [
-        Region(
-            int(np.clip(column * CELL - width // 2, 0, tissue.size.width - width)),
-            int(np.clip(row * CELL - height // 2, 0, tissue.size.height - height)),
-            width,
-            height,
-        )
-        for row, column in chosen
-    ]
+    if not len(cells):
+        return []
+    chosen = cells[(2 * np.arange(WINDOWS) + 1) * len(cells) // (2 * WINDOWS)]
+    corners = np.clip(chosen * CELL - WINDOW // 2, 0, [tissue.size.height - WINDOW, tissue.size.width - WINDOW])
+    return [Region(int(x), int(y), WINDOW, WINDOW) for y, x in corners]
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +235,8 @@ def _sampled(plane: Plane, row_step: int) -> _Sample:
     sums = np.zeros((-(-block_rows // per_cell), -(-width // CELL)), np.float32)
     for first, rows in plane.scan(row_step):
         values[first : first + len(rows)] = rows[:, ::column_step]
-        np.add.at(sums, np.arange(first, first + len(rows)) // per_cell, _sums_along(rows))
+        for row, line in enumerate(_sums_along(rows), first):
+            sums[row // per_cell] += line
     rows_in_cell = np.bincount(np.arange(block_rows) // per_cell)
     columns_in_cell = np.bincount(np.arange(width) // CELL)
     sums /= rows_in_cell[:, np.newaxis] * columns_in_cell
