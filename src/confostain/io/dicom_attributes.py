@@ -32,17 +32,10 @@ def pyramid_attributes(image: StainedImage) -> Dataset:
         image: its pixel size is known.
     """
     now = datetime.now().astimezone()
-    shared = Dataset()
-    for attributes in (
-        _study_and_series(image, now),
-        _equipment(image, now),
-        _provenance(image),
-        _specimen(image),
-        _optical_path(),
-        _pixels(),
-        _whole_slide(image, now),
-    ):
-        shared.update(attributes)
+    shared = _study_and_series(image, now)
+    for part in (_equipment(image, now), _provenance(image), _specimen(image), _optical_path(), _pixels()):
+        shared.update(part)
+    shared.update(_whole_slide(image, now))
     return shared
 
 
@@ -61,7 +54,8 @@ def level_attributes(shared: Dataset, image: StainedImage, level: int, lengths: 
     dataset.SOPInstanceUID = _uid()
     dataset.InstanceNumber = level + 1
     dataset.ImageType = _image_type(level)
-    dataset.DerivationCodeSequence = [_code(code) for code in _derivation(level)]
+    steps = [DIGITAL_STAINING, *([codes.DCM.SpatialResampling] if level else []), codes.DCM.LossyCompression]
+    dataset.DerivationCodeSequence = [_code(step) for step in steps]
     dataset.TotalPixelMatrixColumns, dataset.TotalPixelMatrixRows = size.width, size.height
     dataset.NumberOfFrames = len(lengths)
     dataset.LossyImageCompressionRatio = _decimal(3 * TILE**2 * len(lengths) / float(lengths.sum()))
@@ -122,11 +116,6 @@ def _provenance(image: StainedImage) -> Dataset:
         DerivationDescription=_short(" ".join([f"{label}. {RESEARCH_USE}", *sources]), 1024),
         ImageComments=_short(image.provenance_text, 10240),
     )
-
-
-def _derivation(level: int) -> list[Code]:
-    resampled = [codes.DCM.SpatialResampling] if level else []
-    return [DIGITAL_STAINING, *resampled, codes.DCM.LossyCompression]
 
 
 def _specimen(image: StainedImage) -> Dataset:
