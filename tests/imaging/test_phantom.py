@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from confostain.errors import OptionError
 from confostain.geometry import Region, Size
-from confostain.imaging.phantom import BLOCK, Cell, Phantom
+from confostain.imaging.phantom import BLOCK, Cell, Phantom, organs
 from confostain.imaging.phantom.lattice import Canvas, hashed, normal, uniform
 from confostain.imaging.phantom.section import HALO, section
 
@@ -125,6 +125,16 @@ def test_neighbouring_blocks_paint_the_same_in_each_others_halo():
         one = getattr(left, name)[HALO:-HALO, HALO + BLOCK - near : HALO + BLOCK + near]
         other = getattr(right, name)[HALO:-HALO, HALO - near : HALO + near]
         np.testing.assert_allclose(one, other, atol=0.06)
+
+
+@pytest.mark.parametrize("corner", [(3072, 1536), (2560, 2048), (3584, 2560)])
+def test_no_organ_is_cut_off_by_the_window_it_is_painted_in(monkeypatch, corner):
+    canvas, size = Canvas(*corner, BLOCK, 2), Size(6000, 5000)
+    narrow = section(canvas, size)[0]
+    monkeypatch.setattr(organs, "REACH", organs.REACH + 80)
+    wide = section(canvas, size)[0]
+    for name in ("epithelium", "foam", "crowd", "collagen", "chromatin"):
+        np.testing.assert_allclose(getattr(narrow, name), getattr(wide, name), atol=0.02, err_msg=name)
 
 
 def test_reflectance_carries_the_speckle_of_the_microscope(phantom):

@@ -35,6 +35,7 @@ class Anatomy:
     tilt: float  # direction of the skin surface, radians, x towards y
     surface: Floats  # depth below the skin surface
     margin: Floats  # distance inward from the cut
+    epidermis: Floats  # what covers the skin, without organs
     epithelium: Floats  # epidermis, sheaths, ducts and tumour; small values are the basal layer
     tumour: Floats
     foam: Floats  # sebaceous lobules
@@ -60,11 +61,12 @@ def skin(canvas: Canvas, size: Size) -> Anatomy:
     """Lay out the piece of skin on a slide of `size`, as far as it shows on `canvas`, without organs."""
     tilt = 0.5 * (slide_draws(canvas.seed, "tilt", 1)[0] - 0.5)
     surface, margin = _surface(canvas, size, tilt), _margin(canvas, size)
-    absent = [np.full_like(surface, FAR) for _ in range(7)]
+    absent = [np.full_like(surface, FAR) for _ in range(8)]
     unset = [np.zeros_like(surface) for _ in range(2)]
     parts = Anatomy(canvas, tilt, surface, margin, *absent, *unset)
     if not parts.is_glass:
-        parts.epithelium = _epidermis(canvas, surface, tilt)
+        parts.epidermis = _epidermis(canvas, surface, tilt)
+        parts.epithelium = parts.epidermis.copy()
         parts.angle = _fibre_angle(canvas, tilt)
     return parts
 

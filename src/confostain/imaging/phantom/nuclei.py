@@ -147,7 +147,7 @@ def _residents(parts: Anatomy, at: Sample, dense: bool) -> tuple[npt.NDArray[np.
     """Return the kind of cell at each sample and the chance that one is there, for one of the two lattices."""
     height, depth, foam, cuff = parts.epithelium[at], parts.surface[at], parts.foam[at], parts.cuff[at]
     life = parts.canvas.noise("nuclei/life", 64, STEP)[at]
-    papillary = np.exp(np.minimum(height, 0) / 100)
+    papillary = np.exp(np.minimum(parts.epidermis[at], 0) / 100)
     fibroblasts: Floats = np.clip(0.10 + 0.05 * life + 0.2 * papillary, 0.03, 0.4)
     empty = np.maximum(np.maximum(parts.lumen[at] + 4, parts.keratin[at] + 3), parts.fat[at] + 1.5) > 0
     sure: Floats = np.ones_like(height)

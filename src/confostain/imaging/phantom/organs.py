@@ -14,7 +14,7 @@ from confostain.geometry import Size
 from confostain.imaging.phantom.anatomy import FAR, STEP, Anatomy, along_surface, slide_draws
 from confostain.imaging.phantom.lattice import Floats, hashed, uniform
 
-REACH = 150  # px: no organ is wider than this around its centre
+REACH = 150  # px: no organ, with the fibres that it turns aside, is wider than this around its centre
 _PITCH = 330  # px (250 um) between neighbouring organs
 _SHARES = {"follicle": 0.16, "sebaceous": 0.14, "eccrine": 0.14, "vessel": 0.3}  # the rest of the places is empty
 _ROOTED = 110.0  # px below the surface above which no organ has its centre
@@ -151,10 +151,10 @@ def _eccrine(place: _Place) -> None:
 def _vessel(place: _Place) -> None:
     """A small vessel, with a cuff of lymphocytes around most."""
     size, flatness, angle, crowd = place.draws("vessel", 4)
-    shape = place.fitted(place.ellipse(9 + 22 * size**2, 0.35 + 0.6 * flatness, np.pi * angle), 20, 24)
+    shape = place.fitted(place.ellipse(8 + 17 * size**2, 0.35 + 0.6 * flatness, np.pi * angle), 20, 24)
     place.add(place.parts.lumen, shape)
     place.add(place.parts.blood, shape - 2)
-    reach = np.float32(25 + 90 * crowd**2) + 14 * place.noise("cuff", 24)
+    reach = np.float32(25 + 65 * crowd**2) + 10 * place.noise("cuff", 24)
     density = np.float32(min(1.0, 0.3 + crowd)) * np.clip((shape + reach) / 24, 0, 1)
     place.add(place.parts.cuff, np.where(shape < -3, density, 0))
 
@@ -162,7 +162,7 @@ def _vessel(place: _Place) -> None:
 def _tumour(place: _Place) -> None:
     """Nests of basal cell carcinoma, which shrink away from the stroma around them."""
     count = 2 + int(4 * place.draws("tumour", 1)[0])
-    shape = place.fitted(place.lobes("nest", count, 44, 56) + 9 * place.noise("nest", 32), 14, 40)
+    shape = place.fitted(place.lobes("nest", count, 42, 52) + 8 * place.noise("nest", 32), 14, 20)
     place.add(place.parts.epithelium, shape)
     place.add(place.parts.tumour, shape)
     cleft = np.float32(1.2) - np.abs(shape + np.float32(4.5)) + 3 * place.noise("retraction", 32)

@@ -15,7 +15,7 @@ from confostain.imaging.speckle import Speckle
 # Measured on a raw reflectance image of ex vivo skin
 MICROSCOPE = Speckle(looks=45.0, grain=0.5, pedestal=20 / 255, read_noise=1.2 / 255)
 FLUORESCENCE_NOISE = 0.06  # coefficient of variation, white
-FOCUS_BLUR = 0.8  # px, sigma of the fluorescence channel's spot
+FOCUS_BLUR = 0.9  # px, sigma of the fluorescence channel's spot
 
 # Optical density per unit of dye, and the grey of empty glass, read off H&E sections of skin (Aperio, CMU-1)
 _HAEMATOXYLIN = np.array([1.05, 1.12, 0.58], np.float32)
@@ -26,10 +26,10 @@ _GLASS = 243.0
 
 def clean_reflectance(view: Section) -> Floats:
     """Return R without speckle: collagen, keratin and melanin bright, by factors over 10 to 100 px."""
-    cloud = _slow(view.canvas, ("r/cloud", 128, 0.45), ("r/patch", 32, 0.28))
+    cloud = _slow(view.canvas, ("r/cloud", 128, 0.45), ("r/patch", 32, 0.28), ("r/blotch", 16, 0.12))
     cloud *= 1 + np.float32(0.15) * view.canvas.noise("r/mottle", 8)
     light = view.collagen * (np.float32(0.30) + np.float32(0.015) * view.fibre)
-    light *= 1 - np.float32(0.35) * view.cleft
+    light *= 1 - np.float32(0.25) * view.cleft
     light += view.epithelium * (np.float32(0.09) + np.float32(0.07) * view.seams)
     light += np.float32(0.1) * (view.foam + view.blood + view.granules)
     light *= cloud

@@ -73,9 +73,9 @@ def _filled(canvas: Canvas, parts: Anatomy, cells: Nuclei) -> Section:
     flesh = tissue * (1 - hollow * (1 - hair)) * (1 - keratin)
     epithelium, foam = _soft(epithelial), _soft(glandular)
     stroma = (1 - epithelium) * (1 - foam) * flesh
-    papillary = _magnified(np.exp(np.minimum(parts.epithelium, 0) / np.float32(90)))
+    papillary = _magnified(np.exp(np.minimum(parts.epidermis, 0) / np.float32(90)))
     seams, droplets = _cell_walls(canvas, epithelial, glandular)
-    crowd = np.maximum(np.clip((epithelial + 10) * np.float32(0.04), 0, 0.8), _magnified(parts.cuff))
+    crowd = np.maximum(np.clip((epithelial + 10) * np.float32(0.04), 0, 0.8), _magnified(parts.cuff) * (1 - epithelium))
     return Section(
         canvas,
         tissue=tissue,
