@@ -105,8 +105,8 @@ class _Place:
         """Keep a shape `gap` px off what is there already; lead the fibres within `fibre_reach` px around it."""
         taken = np.maximum(self.parts.epithelium[self.window], self.parts.foam[self.window])
         below = self.dy * np.float32(np.cos(self.parts.tilt)) - self.dx * np.float32(np.sin(self.parts.tilt))
-        centre_depth = self.parts.surface[self.window] - below
-        shape = np.minimum(shape, np.minimum(-taken - np.float32(gap), centre_depth - np.float32(_ROOTED)))
+        shallow = np.maximum(np.float32(_ROOTED) - (self.parts.surface[self.window] - below), 0)
+        shape = np.minimum(shape - 6 * shallow, -taken - np.float32(gap))  # too near the surface it shrinks away
         down, across = np.gradient(shape)
         turned = np.arctan2(-across, down) - self.parts.angle[self.window]
         turned -= np.pi * np.round(turned / np.pi)  # a fibre has no front and back
