@@ -8,8 +8,11 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from confostain.geometry import Size
@@ -35,7 +38,7 @@ def main() -> None:
         bar_format="{l_bar}{bar}| {n:.0f}/{total:.0f} Mpx {rate_fmt}",
     ) as bar:
 
-        def watched():
+        def watched() -> Iterator[npt.NDArray[np.uint16]]:
             for band in phantom.recorded_bands():
                 yield band
                 bar.update(band[0].size / 1e6)
