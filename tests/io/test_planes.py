@@ -229,6 +229,24 @@ def test_a_truncated_file_is_refused_or_reads_right(
     assert capfd.readouterr() == ("", "")
 
 
+def test_decoders_do_not_talk_on_stderr(tmp_path: Path) -> None:
+    """In a program without logging of its own, as the command line is; under pytest nothing would show."""
+    write_by_libtiff(tmp_path / "a.tif", painted(70, 90))
+    (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:-4])
+    code = """if True:
+        import sys
+        from confostain.io.layouts import open_grey
+        try:
+            open_grey(sys.argv[1])
+        except Exception as error:
+            print(error)
+    """
+    command = [sys.executable, "-c", code, str(tmp_path / "a.tif")]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "tags can be read" in found.stdout
+    assert found.stderr == ""
+
+
 @writers
 def test_a_damaged_file_never_raises_anything_else(tmp_path: Path, write: Writer, dtype: str) -> None:
     write(tmp_path / "image", painted(40, 50, dtype))
