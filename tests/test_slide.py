@@ -7,13 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from confostain.errors import ConfostainWarning, OptionError, SlideError
 from confostain.geometry import Region, Size
 from confostain.imaging.intensity import normalise
 from confostain.imaging.phantom import Phantom
 from confostain.io.layouts import open_channels
-from confostain.slide import KEPT_PIXELS, Slide, _sampled, open_slide
+from confostain.slide import KEPT_PIXELS, MAX_CELLS, Slide, _Lattice, _lattice, _sampled, open_slide
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 NUMBERS = np.random.default_rng(11)
@@ -95,19 +97,31 @@ def test_a_small_piece_on_much_glass_keeps_its_contrast(tmp_path: Path) -> None:
     assert shape[0] * shape[1] > 16 * KEPT_PIXELS
 
 
-@pytest.mark.parametrize("row_step", [1, 4, 16])
+@pytest.mark.parametrize(("row_step", "cell"), [(1, 16), (4, 16), (16, 16), (16, 64)])
 def test_cells_at_the_border_hold_means_like_the_others(
-    folder: Path, raw: npt.NDArray[np.uint16], row_step: int
+    folder: Path, raw: npt.NDArray[np.uint16], row_step: int, cell: int
 ) -> None:
     channels = open_channels(folder)
-    sample = _sampled(channels.reflectance, row_step)
-    rows = raw[0, min(row_step // 2, (301 - 1) % row_step) :: row_step]
-    per_cell = 16 // row_step
-    for row in range(19):
-        for column in range(26):
-            inside = rows[row * per_cell : (row + 1) * per_cell, column * 16 : (column + 1) * 16]
-            assert sample.means[row, column] == pytest.approx(inside.mean(), rel=1e-5)
+    sample = _sampled(channels.reflectance, _Lattice(row_step, 3, cell))
     channels.close()
+    rows = raw[0, min(row_step // 2, (301 - 1) % row_step) :: row_step]
+    per_cell = cell // row_step
+    for row, column in np.ndindex(sample.means.shape):
+        inside = rows[row * per_cell : (row + 1) * per_cell, column * cell : (column + 1) * cell]
+        assert sample.means[row, column] == pytest.approx(inside.mean(), rel=1e-5)
+    assert sample.means.shape == (-(-301 // cell), -(-405 // cell))
+    assert np.array_equal(sample.values, rows[:, ::3])
+
+
+@given(st.integers(1, 200_000), st.integers(1, 200_000))
+def test_the_survey_keeps_little_of_a_slide_of_any_size(width: int, height: int) -> None:
+    lattice = _lattice(Size(width, height))
+    kept = -(-height // lattice.row_step) * -(-width // lattice.column_step)
+    cells = -(-height // lattice.cell) * -(-width // lattice.cell)
+    assert lattice.cell % lattice.row_step == 0
+    assert kept < 3 * KEPT_PIXELS
+    assert cells < MAX_CELLS + 200_000 // 16 + 200_000 // 16 + 1
+    assert lattice.cell == 16 or cells > MAX_CELLS / 5
 
 
 def test_what_was_not_scanned_does_not_lower_the_dark_pedestal(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from confostain.io.planes import Plane
 StrPath = str | PathLike[str]
 
 READ_PIXELS = 1 << 22  # rows are left out until one plane's survey reads about as many: every 16th of a large slide
+MAX_CELLS = 1_200_000  # above, the cells of the tissue mask are doubled: 32 px wide for a scan of 25 x 25 mm
 KEPT_PIXELS = 1 << 19  # values kept of each channel for its percentiles, whatever the size of the slide
 WINDOWS = 6  # looked at in full resolution to tell the channels apart
 WINDOW = 256  # px
@@ -184,65 +185,72 @@ class _Survey:
 
 def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
     size = reflectance.size
-    step = 1
-    while step < CELL and size.pixels > step * READ_PIXELS:
-        step *= 2  # a divisor of the cell, so that each row stands for one row of cells
-    samples = [_sampled(plane, step) for plane in (reflectance, fluorescence)]
-    tissue = find_tissue(samples[0].means, samples[1].means, size)
-    scanned = (samples[0].values > 0) | (samples[1].values > 0)  # scanners pad with zeros what they did not scan
-    in_tissue = samples[0].of_cells(tissue.cells)[scanned]
-    of_r, of_f = (measured_range(sample.values[scanned], in_tissue) for sample in samples)
+    lattice = _lattice(size)
+    r, f = (_sampled(plane, lattice) for plane in (reflectance, fluorescence))
+    tissue = find_tissue(r.means, f.means, size, lattice.cell)
+    scanned = (r.values > 0) | (f.values > 0)  # scanners pad with zeros what they did not scan
+    in_tissue = lattice.of_cells(tissue.cells, r.values.shape)[scanned]
+    ranges = (measured_range(r.values[scanned], in_tissue), measured_range(f.values[scanned], in_tissue))
     windows = _windows_in(tissue)
     swapped = bool(windows) and look_swapped(
-        np.stack([normalise(reflectance.read(window), of_r) for window in windows]),
-        np.stack([normalise(fluorescence.read(window), of_f) for window in windows]),
+        np.stack([normalise(reflectance.read(window), ranges[0]) for window in windows]),
+        np.stack([normalise(fluorescence.read(window), ranges[1]) for window in windows]),
     )
-    return _Survey((of_r, of_f), tissue, swapped)
+    return _Survey(ranges, tissue, swapped)
 
 
 def _windows_in(tissue: TissueMask) -> list[Region]:
     """A handful of windows at full resolution, spread evenly over the tissue."""
-    cells = np.argwhere(tissue.cells)
+    cells = np.flatnonzero(tissue.cells)
     if not len(cells):
         return []
     chosen = cells[(2 * np.arange(WINDOWS) + 1) * len(cells) // (2 * WINDOWS)]
-    corners = np.clip(chosen * CELL - WINDOW // 2, 0, [tissue.size.height - WINDOW, tissue.size.width - WINDOW])
+    level0_yx = np.column_stack(np.unravel_index(chosen, tissue.cells.shape)) * tissue.cell - WINDOW // 2
+    corners = np.clip(level0_yx, 0, [tissue.size.height - WINDOW, tissue.size.width - WINDOW])
     return [Region(int(x), int(y), WINDOW, WINDOW) for y, x in corners]
+
+
+@dataclass(frozen=True)
+class _Lattice:
+    """Which pixels of a slide the survey sees. All steps in level-0 pixels."""
+
+    row_step: int  # of the rows read
+    column_step: int  # of the pixels kept from these rows
+    cell: int  # side of the cells, a multiple of row_step, so that each row lies in one row of cells
+
+    def of_cells(self, cells: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+        """For each of the pixels kept, what `cells` says of the cell it lies in."""
+        rows = np.arange(shape[0]) * self.row_step // self.cell
+        columns = np.arange(shape[1]) * self.column_step // self.cell
+        return np.asarray(cells[np.ix_(rows, columns)])
+
+
+def _lattice(size: Size) -> _Lattice:
+    row_step, cell = 1, CELL
+    while row_step < CELL and size.pixels > row_step * READ_PIXELS:
+        row_step *= 2
+    while size.pixels > cell**2 * MAX_CELLS:
+        cell *= 2
+    return _Lattice(row_step, max(1, size.pixels // (row_step * KEPT_PIXELS)), cell)
 
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """What is kept of one plane: the mean of each cell, and single pixels on a lattice of bounded size."""
+    """What is kept of one plane."""
 
-    means: Grid
-    values: npt.NDArray[Any]  # every `row_step`-th row and `column_step`-th column, in stored units
-    row_step: int
-    column_step: int
-
-    def of_cells(self, cells: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """For each pixel kept, what `cells` says of the cell it lies in."""
-        rows = np.arange(self.values.shape[0]) * self.row_step // CELL
-        columns = np.arange(self.values.shape[1]) * self.column_step // CELL
-        return np.asarray(cells[np.ix_(rows, columns)])
+    means: Grid  # of the cells
+    values: npt.NDArray[Any]  # single pixels, in stored units
 
 
-def _sampled(plane: Plane, row_step: int) -> _Sample:
-    width, height = plane.size.width, plane.size.height
-    block_rows = -(-height // row_step)
-    column_step = -(-block_rows * width // KEPT_PIXELS)
-    values = np.empty((block_rows, -(-width // column_step)), plane.dtype)
-    per_cell = CELL // row_step
-    sums = np.zeros((-(-block_rows // per_cell), -(-width // CELL)), np.float32)
-    for first, rows in plane.scan(row_step):
-        values[first : first + len(rows)] = rows[:, ::column_step]
-        for row, line in enumerate(_sums_along(rows), first):
-            sums[row // per_cell] += line
-    rows_in_cell = np.bincount(np.arange(block_rows) // per_cell)
-    columns_in_cell = np.bincount(np.arange(width) // CELL)
-    sums /= rows_in_cell[:, np.newaxis] * columns_in_cell
-    return _Sample(sums, values, row_step, column_step)
-
-
-def _sums_along(rows: npt.NDArray[Any]) -> Grid:
-    """The sums of each CELL neighbours in each row; the last may hold fewer."""
-    return np.add.reduceat(rows, np.arange(0, rows.shape[1], CELL), axis=1, dtype=np.float32)
+def _sampled(plane: Plane, lattice: _Lattice) -> _Sample:
+    width, block_rows = plane.size.width, -(-plane.size.height // lattice.row_step)
+    columns = np.arange(0, width, lattice.cell)
+    cell_of_row = np.arange(block_rows) * lattice.row_step // lattice.cell
+    values = np.empty((block_rows, -(-width // lattice.column_step)), plane.dtype)
+    sums = np.zeros((cell_of_row[-1] + 1, len(columns)), np.float32)
+    for first, rows in plane.scan(lattice.row_step):
+        values[first : first + len(rows)] = rows[:, :: lattice.column_step]
+        for row, line in enumerate(np.add.reduceat(rows, columns, axis=1, dtype=np.float32), first):
+            sums[cell_of_row[row]] += line
+    sums /= np.bincount(cell_of_row)[:, np.newaxis] * np.diff(columns, append=width)
+    return _Sample(sums, values)
