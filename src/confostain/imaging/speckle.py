@@ -43,7 +43,7 @@ class Speckle:
             raise OptionError(f"speckle law {self.law!r}: expected gamma, rayleigh or uniform")
         if min(self.grain, self.pedestal, self.read_noise) < 0 or self.gain <= 0:
             raise OptionError(f"{self}: grain, pedestal and read noise must not be negative and gain must be positive")
-        fewest = _FEWEST_LOOKS[self.law] * self.looks / self.white_looks
+        fewest = _FEWEST_LOOKS[self.law] / (self.white_looks / self.looks) if self.looks > 0 else 0.0
         if not self.looks > 0.999 * fewest:
             raise OptionError(
                 f"{self.looks:g} looks of {self.law} speckle with grain {self.grain:g}: more than "
