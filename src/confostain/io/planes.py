@@ -138,11 +138,14 @@ def refuse_colour(name: str, samples: int) -> SlideError:
 
 
 def plausible_microns(x: float | None, y: float | None = None) -> float | None:
-    """`x` (um/px) where it can be a microscope's pixel size and `y`, if known, is within 1 %; else None."""
+    """`x` (um/px) where it can be a microscope's pixel size and `y`, if known, is within 1 %; else None.
+
+    To six digits: what lies beyond comes from writing it as pixels per centimetre or per inch.
+    """
     low, high = MICRONS_PER_PIXEL
     if x is None or not (math.isfinite(x) and low <= x <= high):
         return None
-    return None if y is not None and abs(y - x) > 0.01 * x else x
+    return None if y is not None and abs(y - x) > 0.01 * x else float(f"{x:.6g}")
 
 
 def microns(value: float, unit: str | None) -> float | None:
