@@ -1,23 +1,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from scipy import ndimage
+from skimage.filters import threshold_otsu
 
 from confostain.geometry import Region, Size
 from confostain.imaging.phantom import Phantom
 from confostain.imaging.tissue import CELL, TissueMask, find_tissue
 
-Image = npt.NDArray[np.float64]
+Picture = npt.NDArray[np.float64]
 SHAPE = (640, 800)
 RNG = np.random.default_rng(5)
 
 
-def cell_means(image: Image) -> npt.NDArray[np.float32]:
+def cell_means(image: Picture) -> npt.NDArray[np.float32]:
     """From one row in each row of cells, which is all that is read of a large slide."""
     rows = image[min(CELL // 2, (image.shape[0] - 1) % CELL) :: CELL]
     columns = np.arange(0, image.shape[1], CELL)
@@ -25,16 +29,16 @@ def cell_means(image: Image) -> npt.NDArray[np.float32]:
     return (sums / np.diff(columns, append=image.shape[1])).astype(np.float32)
 
 
-def tissue_of(reflectance: Image, fluorescence: Image) -> TissueMask:
+def tissue_of(reflectance: Picture, fluorescence: Picture) -> TissueMask:
     height, width = reflectance.shape
     return find_tissue(cell_means(reflectance), cell_means(fluorescence), Size(width, height))
 
 
-def noise(shape: tuple[int, int] = SHAPE, level: float = 900, spread: float = 20) -> Image:
+def noise(shape: tuple[int, int] = SHAPE, level: float = 900, spread: float = 20) -> Picture:
     return RNG.normal(level, spread, shape)
 
 
-def texture(shape: tuple[int, int] = SHAPE, low: float = 3000, high: float = 30000) -> Image:
+def texture(shape: tuple[int, int] = SHAPE, low: float = 3000, high: float = 30000) -> Picture:
     """Tissue as the microscope sees it: brightness varies by a factor over 10 to 50 px."""
     coarse = RNG.random((shape[0] // 24 + 2, shape[1] // 24 + 2)) ** 2
     return low + (high - low) * np.kron(coarse, np.ones((24, 24)))[: shape[0], : shape[1]]
@@ -51,7 +55,7 @@ def covered(mask: TissueMask, pixels: npt.NDArray[np.bool_]) -> tuple[float, flo
     return float(coverage.min()), float(coverage.max())
 
 
-EMPTY: dict[str, Callable[[], Image]] = {
+EMPTY: dict[str, Callable[[], Picture]] = {
     "black": lambda: np.zeros(SHAPE),
     "constant": lambda: np.full(SHAPE, 1000.0),
     "read noise": noise,
@@ -190,3 +194,27 @@ def test_large_regions_are_answered_without_computing() -> None:
         mask = TissueMask(np.full((10, 10), value), CELL, Size(160, 160))
         assert (mask.touches(mask.size.region), mask.fills(mask.size.region)) == (value, value)
         assert (mask.coverage(Region(3, 5, 90, 70)) == float(value)).all()
+
+
+# whole mosaics, seen at about 10 um/px: a pixel is about as large as a cell ---------------------------------------
+
+THUMBNAILS = Path(__file__).parents[3] / "shared" / "data" / "cm" / "thumbnails"
+GLASS = {  # x, y, width, height of what a person calls glass
+    ("scan0_R-thumbnail.jpg", "scan0_F-thumbnail.jpg"): (40, 20, 140, 50),
+    ("scan3_R-thumbnail.jpg", "scan3_F-thumbnail.jpg"): (10, 200, 70, 250),
+    ("scan6-R.png", "scan6-F.png"): (300, 360, 60, 140),
+    ("CM-R.png", "CM-F.png"): (440, 260, 50, 40),
+    ("R_crop_thumbnail.jpg", "F_crop_thumbnail.jpg"): (200, 5, 60, 60),
+}
+
+
+@pytest.mark.skipif(not THUMBNAILS.is_dir(), reason="real mosaics lie beside the checkout, in ../shared; absent here")
+@pytest.mark.parametrize("pair", GLASS, ids=lambda pair: pair[0])
+def test_real_mosaics_lose_their_glass_and_nothing_else(pair: tuple[str, str]) -> None:
+    reflectance, fluorescence = (np.asarray(Image.open(THUMBNAILS / name).convert("L"), np.float32) for name in pair)
+    height, width = reflectance.shape
+    mask = find_tissue(reflectance, fluorescence, Size(width * CELL, height * CELL))
+    assert mask.cells[Region(*GLASS[pair]).slices_in(Region(0, 0, width, height))].mean() < 0.1  # dust
+    for channel in (reflectance, fluorescence):
+        smooth = ndimage.median_filter(channel, 5)
+        assert mask.cells[smooth > threshold_otsu(channel)].mean() > 0.999
