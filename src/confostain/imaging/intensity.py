@@ -31,9 +31,7 @@ def measured_range(pixels: npt.NDArray[Any], in_tissue: npt.NDArray[np.bool_]) -
     """
     tissue = pixels[in_tissue]
     dark = float(np.percentile(pixels, DARK_PERCENTILE)) if pixels.size else 0.0
-    bright = (
-        float(np.percentile(tissue if tissue.size else pixels, BRIGHT_PERCENTILE)) if pixels.size else 0.0
-    )
+    bright = float(np.percentile(tissue if tissue.size else pixels, BRIGHT_PERCENTILE)) if pixels.size else 0.0
     return IntensityRange(dark, max(dark, bright))
 
 
