@@ -92,7 +92,7 @@ def train_despeckler(config_file: Path, folder: Path, resume: bool = False, prog
         if not fabric.is_global_zero:
             continue
         if done % config.record_every == 0 or done == 1:
-            run.record(done, {name: float(value) for name, value in values.items()})
+            run.record(done, {name: float(value.detach()) for name, value in values.items()})
         if done % config.look_every == 0 or done == config.steps:
             psnr, picture = player.look(validate)
             run.record(done, psnr)

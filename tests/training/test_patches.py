@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from confostain.errors import ConfigError
+from confostain.training.patches import NoiseRange, NoisyPatches, contaminated, read_inverted
+
+WIDE = NoiseRange((1, 80), 0.5, (0, 1), (0, 0.15), (0.25, 1.2), (0, 0.01), (0.6, 1.6), 0.3)
+
+
+def test_inverted_tissue_is_bright_and_glass_is_dark(histology: Path) -> None:
+    (grey,) = read_inverted([str(histology)], 0.75)
+    assert grey.shape == (200, 260)
+    assert grey[:, :20].max() < 15
+    assert grey[:, 20:].min() > 60
+
+
+def test_no_files_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no H&E files"):
+        read_inverted([], 0.75)
+
+
+def test_a_seed_says_the_batch(histology: Path) -> None:
+    patches = NoisyPatches(read_inverted([str(histology)], 0.75), WIDE, 48, 3)
+    noisy, clean = patches.draw((1, 2, 0))
+    assert noisy.shape == clean.shape == (3, 1, 48, 48)
+    assert noisy.dtype == clean.dtype == np.float32
+    assert np.array_equal(noisy, patches.draw((1, 2, 0))[0])
+    assert not np.array_equal(noisy, patches.draw((1, 2, 1))[0])
+    assert not np.array_equal(noisy, patches.draw((1, 3, 0))[0])
+
+
+def test_crops_are_turned_but_never_changed() -> None:
+    marked = np.arange(40 * 40, dtype=np.uint16).reshape(40, 40) % 251
+    patches = NoisyPatches([marked.astype(np.uint8)], NoiseRange((1e6, 1e6)), 40, 64)
+    clean = np.rint(patches.draw((5,))[1] * 255).astype(np.uint8)
+    turned = {image[0].tobytes() for image in clean}
+    square = marked.astype(np.uint8)
+    symmetries = {
+        np.ascontiguousarray(s).tobytes() for k in range(4) for s in (np.rot90(square, k), np.rot90(square.T, k))
+    }
+    assert turned == symmetries
+
+
+def test_noise_keeps_the_mean_of_what_should_come_out() -> None:
+    clean = np.full((256, 256), 0.4, np.float32)
+    noise = NoiseRange((20, 20), 1.0, (0, 1), (0, 0.15), (0.25, 1.2), (0, 0.01), (0.6, 1.6), 0.0)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        noisy, expected = contaminated(clean, noise, rng)
+        assert noisy.mean() == pytest.approx(expected.mean(), rel=0.02)
+
+
+def test_a_saturating_detector_clips_both() -> None:
+    clean = np.full((64, 64), 1.0, np.float32)
+    noisy, expected = contaminated(clean, NoiseRange((4, 4), clipped_share=1.0), np.random.default_rng(0))
+    assert noisy.max() == 1
+    assert expected.max() == 1
