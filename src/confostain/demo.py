@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
 from PIL import Image, ImageDraw, ImageFont
 
 from confostain.errors import OutputError
 from confostain.geometry import Region, Size
 from confostain.imaging.phantom import Phantom
 from confostain.inference.models import DEFAULT_MODEL
-from confostain.inference.stainer import Progress, stain, stain_slide
+from confostain.inference.stainer import Progress, stain_slide
 from confostain.io.vivascope import write_mosaic
 from confostain.io.writing import RESEARCH_USE, complete_or_absent
 from confostain.slide import Slide, open_slide
@@ -57,14 +58,15 @@ def run_demo(folder: Path, overwrite: bool = False, progress: Progress | None = 
     write_mosaic(demo.scan.parent, phantom.size, bands, phantom.microns_per_pixel, overwrite)
     with open_slide(demo.scan) as slide:
         stain_slide(slide, demo.stained, overwrite=overwrite, progress=progress)
-        picture = before_and_after(slide, _most_varied(slide))
+        picture = before_and_after(slide, tifffile.imread(demo.stained), _most_varied(slide))
     with complete_or_absent(demo.picture, overwrite) as partial:
         picture.save(partial, format="PNG", optimize=True)
     return demo
 
 
-def before_and_after(slide: Slide, detail: Region) -> Image.Image:
+def before_and_after(slide: Slide, stained: Rgb, detail: Region) -> Image.Image:
     """Reflectance, fluorescence and stain of a small slide: all of it above, a detail below."""
+    whole = Size(*slide.size).region
     columns = len(titles := ("reflectance", "fluorescence", f"digitally stained: {DEFAULT_MODEL}"))
     sheet = Image.new(
         "RGB",
@@ -72,10 +74,10 @@ def before_and_after(slide: Slide, detail: Region) -> Image.Image:
         "white",
     )
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
-    for row, region in enumerate((Size(*slide.size).region, detail)):
+    for row, region in enumerate((whole, detail)):
         y = GAP + LINE + row * (PANEL.height + LINE)
-        pair = slide.read(region)
-        for column, (title, rgb) in enumerate(zip(titles, (*map(_grey, pair), stain(pair)), strict=True)):
+        panels = (*map(_grey, slide.read(region)), stained[region.slices_in(whole)])
+        for column, (title, rgb) in enumerate(zip(titles, panels, strict=True)):
             x = GAP + column * (PANEL.width + GAP)
             sheet.paste(_fitted(rgb), (x, y))
             if row == 0:
