@@ -103,10 +103,9 @@ def main() -> None:
             print(f"{label:12} {wall:6.2f} s wall {processor:6.2f} s processor {memory:6.0f} MB")
         ratio = statistics.median(one[0] / other[0] for one, other in zip(ours, theirs, strict=True))
         print(f"wall time, confostain / libvips: {ratio:.2f}")
-        once, twice = ours[-1][2], measured(by_confostain(2 * options.side))
-        print(
-            f"{2 * options.side} px: {twice[0]:.2f} s wall, {twice[2]:.0f} MB, {100 * (twice[2] / once - 1):+.0f} % memory"
-        )
+        memory, twice = ours[-1][2], measured(by_confostain(2 * options.side))
+        growth = 100 * (twice[2] / memory - 1)
+        print(f"{2 * options.side} px: {twice[0]:.2f} s wall, {twice[2]:.0f} MB, {growth:+.0f} % memory")
 
 
 if __name__ == "__main__":

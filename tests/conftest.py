@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from confostain.geometry import Size
 from confostain.imaging.phantom import Phantom
 from confostain.io.vivascope import write_mosaic
+
+settings.register_profile("confostain", deadline=None)  # shared machines are now and then slow
+settings.load_profile("confostain")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ def test_the_front_door_is_exactly_this() -> None:
         "ConfostainError",
         "Slide",
         "__version__",
+        "despeckle",
         "open_slide",
         "stain",
         "stain_slide",

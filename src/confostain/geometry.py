@@ -63,9 +63,7 @@ class Region:
     def intersection(self, other: Region) -> Region:
         """The rectangle common to both; empty (width or height 0) where they do not meet."""
         x, y = max(self.x, other.x), max(self.y, other.y)
-        return Region(
-            x, y, max(0, min(self.right, other.right) - x), max(0, min(self.bottom, other.bottom) - y)
-        )
+        return Region(x, y, max(0, min(self.right, other.right) - x), max(0, min(self.bottom, other.bottom) - y))
 
     def grown(self, margin: int) -> Region:
         """The rectangle with `margin` more pixels on every side."""

@@ -64,9 +64,7 @@ def test_normalise_writes_into_the_array_it_is_given() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(0, 60000), st.integers(1, 60000), st.data())
-def test_any_cut_gives_the_same_bits(
-    height: int, width: int, dark: int, contrast: int, data: st.DataObject
-) -> None:
+def test_any_cut_gives_the_same_bits(height: int, width: int, dark: int, contrast: int, data: st.DataObject) -> None:
     raw = np.random.default_rng(height).integers(0, 65536, (height, width), np.uint16)
     intensity = IntensityRange(dark, dark + contrast)
     top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
