@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from confostain.errors import ModelError, OutputError, SlideError
+from confostain.errors import ModelError, OptionError, OutputError, SlideError
 from confostain.geometry import Region, Size
 from confostain.inference.engine import OpenVinoNetwork
 from confostain.inference.tiling import HaloTile, TileGrid, read_mirrored
@@ -132,8 +132,10 @@ def despeckle(
     size = Size(image.shape[1], image.shape[0])
     work = _Work(lambda region: _share(image[region.slices_in(size.region)], bright), size, _model(model))
     clean = np.empty(image.shape, np.float32)
-    for halo_tile in work.grid(tile):
-        clean[halo_tile.level0_core.slices_in(size.region)] = work.clean(halo_tile)
+    squares = list(work.grid(tile))
+    with ThreadPoolExecutor(_processors(), thread_name_prefix="despeckle") as pool:
+        for square, core in zip(squares, pool.map(work.clean, squares), strict=True):
+            clean[square.level0_core.slices_in(size.region)] = core
     return clean * np.float32(bright)
 
 
@@ -192,6 +194,8 @@ class _Work:
     model: Despeckler
 
     def grid(self, tile: int) -> TileGrid:
+        if tile < 1:
+            raise OptionError(f"tile of {tile} px: expected a positive number")
         return TileGrid(self.size.region, tile, self.model.receptive_field, self.model.stride)
 
     def clean(self, tile: HaloTile) -> Image:
