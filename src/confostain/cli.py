@@ -365,7 +365,7 @@ def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--model", action="append", default=[], metavar="NAME", help="a further despeckler, or a training's folder"
     )
-    parser.add_argument("--patches", type=int, default=16, metavar="N", help="how many H&E patches (default: 16)")
+    parser.add_argument("--patches", type=int, default=20, metavar="N", help="how many H&E patches (default: 20)")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where tables and figures go")
 
 

@@ -48,7 +48,7 @@ def compare_despecklers(
     out: Path,
     models: Sequence[str] = (),
     *,
-    patches: int = 16,
+    patches: int = 20,
     microns_per_pixel: float = 0.75,
     say: Say = lambda line: None,
 ) -> list[Row]:

@@ -21,6 +21,8 @@ from confostain.imaging.speckle_measures import (
 from confostain.inference.despeckling import DEFAULT_DESPECKLER, despeckle
 from confostain.io.planes import Plane
 
+TWIN_BLUR = 3.0  # px; takes 99 % of the speckle's variance and leaves the slow structure
+
 
 @dataclass(frozen=True)
 class Appearance:
@@ -48,7 +50,7 @@ class RealVerdict:
     speckle_correlation: float
     checkerboard: float  # share of the mean brightness; see `checkerboard`
     scan: Appearance
-    twin: Appearance  # of the despeckled scan with the estimated noise put back
+    twin: Appearance  # of the blurred scan with the estimated noise on it
 
     def text(self) -> str:
         """For people, one measure per line."""
@@ -88,10 +90,13 @@ def judge_real(plane: Plane, out: Path, model: str = DEFAULT_DESPECKLER) -> Real
 
 def judged(noisy: Image, clean: Image) -> RealVerdict:
     """The measures of a scan (h, w) in [0, 1] and its despeckled image."""
+    from scipy.ndimage import gaussian_filter
+
     noise = estimate_speckle(noisy)
     quiet = Windows.of(noisy).quiet()
     signed, swings = structure_in_ratio(noisy, clean, noise.pedestal)
-    twin = noise.recorded(np.maximum(clean - np.float32(noise.pedestal), 0), SEED).clip(0, 1)
+    smooth = gaussian_filter(noisy, TWIN_BLUR)  # no network: what it leaves of the speckle would count twice
+    twin = noise.recorded(np.maximum(smooth - np.float32(noise.pedestal), 0), SEED).clip(0, 1)
     return RealVerdict(
         noise=noise,
         looks_before=effective_looks(noisy, noise.pedestal, quiet),
