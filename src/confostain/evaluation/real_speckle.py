@@ -131,11 +131,14 @@ def checkerboard(image: Image, period: int = 4) -> float:
     A network that works at half and quarter resolution leaves one if anything. Every pixel of a 4 x 4 cell is
     averaged over all cells; the patterns are the cell's Fourier components.
     """
+    from scipy.ndimage import gaussian_filter
+
     height, width = (length // period * period for length in image.shape)
-    phases = image[:height, :width].reshape(height // period, period, width // period, period)
+    fast = (image - gaussian_filter(image, period))[:height, :width]  # a slope over the image is no pattern
+    phases = fast.reshape(height // period, period, width // period, period)
     spectrum = np.abs(np.fft.fft2(phases.mean(axis=(0, 2), dtype=np.float64))) / period**2
-    mean, spectrum[0, 0] = spectrum[0, 0], 0
-    return float(spectrum.max() / mean) if mean else 0.0
+    mean = float(image.mean(dtype=np.float64))
+    return float(spectrum.max()) / mean if mean else 0.0
 
 
 def _draw(noisy: Image, clean: Image, noise: Speckle, path: Path) -> None:
