@@ -154,7 +154,7 @@ def despeckle_plane(
         plane: the reflectance channel of a slide, or a grey image.
         out: `.tif` or `.tiff`, tiled, of the plane's dtype and scale.
         model: a despeckler, its name, or the folder of one.
-        tile: side of the squares computed at once, in pixels; it never changes a pixel.
+        tile: side of the squares computed at once, in pixels, rounded up to multiples of 256; it never changes a pixel.
         overwrite: whether an existing file may be replaced.
         progress: called now and then with the pixels done and the pixels in all.
 
@@ -173,7 +173,7 @@ def despeckle_plane(
     microns = plane.microns_per_pixel
     with complete_or_absent(out, overwrite) as partial, tifffile.TiffWriter(partial, bigtiff=_is_big(plane)) as tiff:
         tiff.write(
-            _file_tiles(work, max(tile // FILE_TILE, 1) * FILE_TILE, plane.dtype, bright, progress),
+            _file_tiles(work, -(-tile // FILE_TILE) * FILE_TILE, plane.dtype, bright, progress),
             shape=(plane.size.height, plane.size.width),
             dtype=plane.dtype,
             tile=(FILE_TILE, FILE_TILE),
