@@ -366,6 +366,8 @@ def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
         "--model", action="append", default=[], metavar="NAME", help="a further despeckler, or a training's folder"
     )
     parser.add_argument("--patches", type=int, default=20, metavar="N", help="how many H&E patches (default: 20)")
+    parser.add_argument("--side", type=int, default=256, metavar="PX", help="side of a patch (default: 256)")
+    parser.add_argument("--no-classical", action="store_true", help="networks only; BM3D takes minutes")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where tables and figures go")
 
 
@@ -379,7 +381,15 @@ def _evaluate_despeckler(options: argparse.Namespace) -> int:
     if not (options.histology or options.real):
         raise OptionError("nothing to measure on: give H&E slides with --histology, or a real scan with --real")
     if options.histology:
-        compare_despecklers(options.histology, options.output, options.model, patches=options.patches, say=print)
+        compare_despecklers(
+            options.histology,
+            options.output,
+            options.model,
+            patches=options.patches,
+            side=options.side,
+            classical=not options.no_classical,
+            say=print,
+        )
     if options.real:
         model = options.model[-1] if options.model else DEFAULT_DESPECKLER
         print(judge_real(open_reflectance(options.real), options.output, model).text())

@@ -38,10 +38,12 @@ def test_the_papers_noise_has_the_papers_psnr() -> None:
 
 
 def test_patches_show_tissue() -> None:
-    slide = np.zeros((800, 1300), np.uint8)
+    slide = np.zeros((600, 1300), np.uint8)
     slide[:, 500:] = 100
     patches = tissue_patches([slide], 40)
-    assert len(patches) == 4
+    assert len(patches) == 6
+    assert len(tissue_patches([slide], 4)) == 4
+    assert len(tissue_patches([slide], 40, side=600)) == 1
     assert all(patch.shape == (256, 256) and patch.min() > 0.35 for patch in patches)
     with pytest.raises(SlideError, match="without"):
         tissue_patches([np.zeros((800, 800), np.uint8)], 4)

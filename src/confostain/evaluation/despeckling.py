@@ -22,8 +22,7 @@ from confostain.inference.despeckling import Despeckler, despeckle, load_despeck
 from confostain.training.patches import TISSUE, read_inverted
 
 PAPER_PSNR = 16.19  # dB, of the noisy images in the paper's table 1
-SIDE = 256  # px, of a patch
-PITCH = 512  # px, from patch to patch
+SIDE = 256  # px, of a patch; the paper took 1024
 SEED = 1980
 MICROSCOPE = Speckle(looks=45, grain=0.55, pedestal=0.08, gain=0.7, read_noise=0.005)  # as measured on real scans
 
@@ -49,6 +48,8 @@ def compare_despecklers(
     models: Sequence[str] = (),
     *,
     patches: int = 20,
+    side: int = SIDE,
+    classical: bool = True,
     microns_per_pixel: float = 0.75,
     say: Say = lambda line: None,
 ) -> list[Row]:
@@ -60,14 +61,16 @@ def compare_despecklers(
         histology: H&E slides that no model was trained on.
         out: a folder; made if it does not exist.
         models: names of despecklers, or folders of trained ones.
-        patches: how many tissue patches of 256 x 256 px, evenly from all there are.
+        patches: how many tissue patches, evenly from all there are.
+        side: of a patch, in pixels.
+        classical: whether the methods without a network take part; BM3D needs minutes per megapixel.
         microns_per_pixel: at which pixel size.
         say: told about each method when it is done.
 
     Raises:
         SlideError: a slide cannot be read, or there is no tissue. ModelError: a model cannot be loaded.
     """
-    clean = tissue_patches(read_inverted(histology, microns_per_pixel), patches)
+    clean = tissue_patches(read_inverted(histology, microns_per_pixel), patches, side)
     noises = noise_levels(clean)
     noisy = {
         name: [noise.recorded(patch, SEED + index) for index, patch in enumerate(clean)]
@@ -75,7 +78,7 @@ def compare_despecklers(
     }
     truth = {name: [noise.expected(patch) for patch in clean] for name, noise in noises.items()}
     rows, pictures = [_row("noisy", noisy, truth)], {"clean": clean[0], "noisy": noisy["paper"][0]}
-    for name, prepare in _contestants(models):
+    for name, prepare in _contestants(models, classical):
         runs = {noise: prepare(noisy[noise], truth[noise], noises[noise]) for noise in noises}
         made = {noise: [runs[noise](image) for image in noisy[noise]] for noise in noises}
         rows.append(_row(name, made, truth, _speed(runs["paper"], noisy["paper"])))
@@ -85,6 +88,7 @@ def compare_despecklers(
     facts = {
         "slides": [Path(file).name for file in histology],
         "patches": len(clean),
+        "side": side,
         "noise": {name: dataclasses.asdict(noise) for name, noise in noises.items()},
         "rows": [dataclasses.asdict(row) for row in rows],
     }
@@ -94,17 +98,17 @@ def compare_despecklers(
     return rows
 
 
-def tissue_patches(slides: Sequence[npt.NDArray[np.uint8]], number: int) -> list[Image]:
-    """Patches that show tissue, evenly from inverted grey slides: float32 (256, 256) in [0, 1] each."""
+def tissue_patches(slides: Sequence[npt.NDArray[np.uint8]], number: int, side: int = SIDE) -> list[Image]:
+    """Patches that show tissue, evenly from inverted grey slides: float32 (side, side) in [0, 1] each."""
     found = [
         patch
         for slide in slides
-        for y in range(0, slide.shape[0] - SIDE + 1, PITCH)
-        for x in range(0, slide.shape[1] - SIDE + 1, PITCH)
-        if (patch := slide[y : y + SIDE, x : x + SIDE]).mean() > 255 * TISSUE
+        for y in range(0, slide.shape[0] - side + 1, side)
+        for x in range(0, slide.shape[1] - side + 1, side)
+        if (patch := slide[y : y + side, x : x + side]).mean() > 255 * TISSUE
     ]
     if not found:
-        raise SlideError(f"H&E slides without a {SIDE} x {SIDE} px patch of tissue; expected larger ones, or others")
+        raise SlideError(f"H&E slides without a {side} x {side} px patch of tissue; expected larger ones, or others")
     chosen = np.linspace(0, len(found) - 1, min(number, len(found))).round().astype(int)
     return [found[index].astype(np.float32) / np.float32(255) for index in chosen]
 
@@ -117,8 +121,8 @@ def noise_levels(clean: Sequence[Image]) -> dict[str, Speckle]:
     return {"paper": paper, **levels, "correlated": Speckle(looks=10, grain=0.55), "microscope": MICROSCOPE}
 
 
-def _contestants(models: Sequence[str]) -> Iterator[tuple[str, Prepare]]:
-    for method in CLASSICAL:
+def _contestants(models: Sequence[str], classical: bool) -> Iterator[tuple[str, Prepare]]:
+    for method in CLASSICAL if classical else ():
         yield method.name, partial(_tuned, method)
     for name in dict.fromkeys((*reversed(shipped_despecklers()), *models)):
         model = load_despeckler(name)
@@ -152,8 +156,8 @@ def _row(method: str, made: dict[str, list[Image]], truth: dict[str, list[Image]
 
 
 def _speed(run: Clean, patches: Sequence[Image]) -> float:
-    """Megapixels per second on one image of up to 1024 x 1024 px, put together from patches."""
-    across = max(1, min(4, math.isqrt(len(patches))))
+    """Megapixels per second on one image of about 1024 x 1024 px, put together from patches."""
+    across = max(1, min(1024 // len(patches[0]), math.isqrt(len(patches))))
     image = np.block([[patches[row * across + column] for column in range(across)] for row in range(across)])
     begin = time.perf_counter()
     run(image)
@@ -182,7 +186,7 @@ def draw(pictures: dict[str, Image], path: Path, columns: int = 5) -> None:
     figure = Figure(figsize=(2.6 * columns, 2.8 * rows), layout="constrained")
     for index, (name, picture) in enumerate(pictures.items()):
         axes = figure.add_subplot(rows, columns, index + 1)
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.imshow(picture[:256, :256], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_axis_off()
         quality = f"\n{psnr(picture, pictures['clean']):.2f} dB" if "clean" in pictures and name != "clean" else "\n"
         axes.set_title(name + quality, fontsize=9)
