@@ -15,8 +15,6 @@ from confostain.errors import OptionError, OutputError
 from confostain.geometry import Size
 from confostain.io.pyramid import PyramidTile
 
-RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
-
 
 @dataclass(frozen=True)
 class StainedImage:
