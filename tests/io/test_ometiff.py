@@ -13,7 +13,7 @@ from confostain.errors import OptionError, OutputError
 from confostain.geometry import Size
 from confostain.inference.tiling import TileGrid
 from confostain.io.ometiff import OmeTiffWriter
-from confostain.io.pyramid import PyramidTop, cut_block, halved, level_sizes
+from confostain.io.pyramid import PyramidTop, cut_block
 from confostain.io.writing import StainedImage
 
 Rgb = npt.NDArray[np.uint8]
@@ -53,11 +53,8 @@ def colours() -> Rgb:
 
 
 @pytest.fixture(scope="module")
-def levels(colours: Rgb) -> list[Rgb]:
-    means = [colours.astype(np.float32)]
-    for _ in level_sizes(Size(1301, 777))[1:]:
-        means.append(halved(means[-1]))
-    return [np.floor(mean + 0.5).astype(np.uint8) for mean in means]
+def levels(colours: Rgb, mean_of_level: Callable[[Rgb, int], Rgb]) -> list[Rgb]:
+    return [mean_of_level(colours, level) for level in range(4)]
 
 
 @pytest.fixture(scope="module")
