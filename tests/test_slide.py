@@ -136,7 +136,8 @@ def test_what_was_not_scanned_does_not_lower_the_dark_pedestal(tmp_path: Path) -
 def test_an_empty_slide_has_no_tissue_and_reads_as_black(tmp_path: Path, dtype: type, value: int) -> None:
     empty = np.full((200, 300), value, dtype)
     with open_slide(write_pair(tmp_path / "slide", empty, empty)) as slide:
-        assert slide.tissue.share == 0
+        with pytest.warns(ConfostainWarning, match=r"^slide: no tissue found in 785\.tif or 488\.tif; .*white"):
+            assert slide.tissue.share == 0
         assert not slide.read_region((0, 0), (300, 200)).any()
 
 
@@ -156,6 +157,32 @@ def test_the_range_does_not_depend_on_the_dtype(tmp_path: Path) -> None:
         with open_slide(write_pair(tmp_path / "slide", field.astype(dtype), field.astype(dtype))) as slide:
             regions.append(slide.read_region((0, 0), slide.size))
     assert np.array_equal(*regions)
+
+
+FIELDS = {"all tissue": (400, 500), "tissue on glass": (600, 800)}
+
+
+@pytest.mark.parametrize("shape", FIELDS.values(), ids=FIELDS)
+@pytest.mark.parametrize(
+    ("dtype", "gain", "offset"),
+    [(np.uint16, 1, 30000), (np.uint16, 2, 7), (np.float32, 1, -300), (np.float32, 1, -3000), (np.float32, 0.1, 1e4)],
+)
+def test_gain_and_offset_change_nothing_but_the_ranges(
+    tmp_path: Path, shape: tuple[int, int], dtype: type, gain: float, offset: float
+) -> None:
+    field = NUMBERS.normal(900, 20, shape).astype(np.uint16)
+    field[100:400, 200:500] = blotches((300, 300))
+    if shape == FIELDS["all tissue"]:
+        field = blotches(shape)
+    with open_slide(write_pair(tmp_path / "slide", field, field)) as slide:
+        plain, ranges, cells = slide.read_region((0, 0), slide.size), slide.ranges, slide.tissue.cells
+    moved = (field.astype(float) * gain + offset).astype(dtype)
+    with open_slide(write_pair(tmp_path / "slide", moved, moved)) as slide:
+        for one, other in zip(slide.ranges, ranges, strict=True):
+            assert one.dark == pytest.approx(other.dark * gain + offset, abs=0.05 * gain)
+            assert one.bright == pytest.approx(other.bright * gain + offset, abs=0.05 * gain)
+        assert np.array_equal(slide.tissue.cells, cells)
+        assert np.abs(slide.read_region((0, 0), slide.size) - plain).max() < 1e-5
 
 
 def test_given_pixel_size_counts_where_the_files_say_none(folder: Path) -> None:

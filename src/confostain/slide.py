@@ -17,7 +17,7 @@ from confostain.errors import ConfostainWarning, OptionError
 from confostain.geometry import Region, Size
 from confostain.imaging.channels import look_swapped
 from confostain.imaging.intensity import IntensityRange, measured_range, normalise
-from confostain.imaging.tissue import CELL, Grid, TissueMask, find_tissue
+from confostain.imaging.tissue import CELL, Grid, TissueMask, find_tissue, where_scanned
 from confostain.io.layouts import Channels, open_channels
 from confostain.io.planes import Plane
 
@@ -126,6 +126,13 @@ class Slide:
     @cached_property
     def _survey(self) -> _Survey:
         survey = _surveyed(*self._planes)
+        if not survey.tissue.cells.any():
+            warnings.warn(
+                f"{self.name}: no tissue found in {self.sources[0]} or {self.sources[1]}; the result will be white;"
+                " look at both files: is this the right slide, and was the scan exposed?",
+                ConfostainWarning,
+                stacklevel=4,
+            )
         if survey.channels_look_swapped:
             warnings.warn(
                 f"{self.name}: the channels look swapped, nuclei show in {self.sources[0]}, taken for reflectance;"
@@ -188,7 +195,7 @@ def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
     lattice = _lattice(size)
     r, f = (_sampled(plane, lattice) for plane in (reflectance, fluorescence))
     tissue = find_tissue(r.means, f.means, size, lattice.cell)
-    scanned = (r.values > 0) | (f.values > 0)  # scanners pad with zeros what they did not scan
+    scanned = where_scanned(r.values, f.values)
     in_tissue = lattice.of_cells(tissue.cells, r.values.shape)[scanned]
     ranges = (measured_range(r.values[scanned], in_tissue), measured_range(f.values[scanned], in_tissue))
     windows = _windows_in(tissue)
