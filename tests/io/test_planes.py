@@ -131,6 +131,34 @@ def test_two_samples_per_pixel(tmp_path: Path, planar: str, options: dict[str, A
             np.testing.assert_array_equal(plane.read(Region(-3, 5, 30, 50)), cut(image, Region(-3, 5, 30, 50)))
 
 
+def test_interleaved_samples_are_decoded_once_and_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from confostain.io.tiff_input import open_tiff
+
+    decoded: list[int] = []
+    decode = tiff_pixels._decoded
+
+    def counted(page: Any, segments: Any, file: Any, index: int) -> np.ndarray:
+        tile = decode(page, segments, file, index)
+        decoded.append(tile.nbytes)
+        assert tile.base is None or tile.base.nbytes == tile.nbytes  # nothing more is held than is counted
+        return tile
+
+    monkeypatch.setattr(tiff_pixels, "_decoded", counted)
+    pair = np.stack([painted(45, 37), painted(37, 45).T])
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.moveaxis(pair, 0, -1),
+        photometric="minisblack",
+        planarconfig="contig",
+        tile=(16, 16),
+        compression="zlib",
+    )
+    planes = open_tiff(tmp_path / "a.tif").planes
+    for plane, image in zip(planes, pair, strict=True):
+        np.testing.assert_array_equal(whole(plane), image)
+    assert decoded == [16 * 16 * 2 * 2] * 9
+
+
 def write_png(path: Path, image: np.ndarray) -> None:
     path.write_bytes(imagecodecs.png_encode(image))
 

@@ -70,12 +70,14 @@ def _plane(name: str, array: Any, axes: list[str], channel: int, microns_per_pix
     size = Size(array.shape[-1], array.shape[-2])
     height, width = array.chunks[-2:]
     outer = tuple(channel if axis == "c" else 0 for axis in axes[:-2])
+    remembered = Remembered()
 
     def load(row: int, column: int) -> Pixels:
         y, x = row * height, column * width
-        return np.asarray(array[(*outer, slice(y, y + height), slice(x, x + width))])
+        part = (*outer, slice(y, y + height), slice(x, x + width))
+        return remembered.get((row, column), lambda: np.asarray(array[part]))
 
-    source = Chunks(Size(width, height), Remembered(load))
+    source = Chunks(Size(width, height), load)
     return Plane(f"{name} (channel {channel + 1})", size, dtype, microns_per_pixel, source)
 
 
