@@ -205,6 +205,48 @@ def test_a_pixel_size_that_is_no_length_is_refused(folder: Path, length: float) 
         open_slide(folder, microns_per_pixel=length)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("planar.ome.tif", "planar"),
+        ("patient 4711.v2.TIFF", "patient 4711.v2"),
+        ("patient 4711.v2", "patient 4711.v2"),
+        ("a.ome.btf", "a"),
+    ],
+)
+def test_a_slide_is_called_like_its_file(tmp_path: Path, raw: npt.NDArray[np.uint16], name: str, expected: str) -> None:
+    tifffile.imwrite(tmp_path / name, raw, photometric="minisblack", ome=".ome." in name)
+    with open_slide(tmp_path / name) as slide:
+        assert slide.name == expected
+        assert slide.sources[0].startswith(name)
+
+
+def test_a_folder_keeps_its_whole_name(
+    tmp_path: Path, raw: npt.NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_pair(tmp_path / "patient 4711.v2", *raw)
+    monkeypatch.chdir(folder)
+    for given in (folder, "."):
+        with open_slide(given) as slide:
+            assert slide.name == "patient 4711.v2"
+
+
+def test_a_mosaic_is_called_like_its_scan(
+    tmp_path: Path, raw: npt.NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [tmp_path / "patient7.v2" / "mosaic1" / detector / "highres_raw.tif" for detector in ("DET#1", "DET#2")]
+    for file, channel in zip(files, raw, strict=True):
+        file.parent.mkdir(parents=True)
+        tifffile.imwrite(file, channel, photometric="minisblack")
+    mosaic = files[0].parents[1]
+    monkeypatch.chdir(mosaic)
+    both = {"reflectance": files[0], "fluorescence": files[1]}
+    for given in ({"path": mosaic}, {"path": mosaic.parent}, {"path": "."}, {"path": ".."}, both):
+        with open_slide(**given) as slide:
+            assert slide.name == "patient7.v2/mosaic1"
+            assert slide.sources == tuple(f"patient7.v2/mosaic1/DET#{n}/highres_raw.tif" for n in (1, 2))
+
+
 def test_a_slide_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SlideError, match="no such file"):
         open_slide(tmp_path / "nothing")

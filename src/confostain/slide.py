@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,7 @@ MAX_CELLS = 1_200_000  # above, the cells of the tissue mask are doubled: 32 px 
 KEPT_PIXELS = 1 << 19  # values kept of each channel for its percentiles, whatever the size of the slide
 WINDOWS = 6  # looked at in full resolution to tell the channels apart
 WINDOW = 256  # px
+_SUFFIX = re.compile(r"(\.ome)?\.(tiff?|btf|tf8|png|jpe?g|zarr)$", re.IGNORECASE)
 SAME_PIXEL_SIZE = 0.02  # relative; the stated size may be rounded
 
 
@@ -177,8 +179,14 @@ def open_slide(
         )
     if swap_channels:
         channels = Channels(channels.fluorescence, channels.reflectance, channels.layout)
-    name = (path or reflectance or Path()).resolve().stem
+    name = _name(path or reflectance or Path(), channels.reflectance.name)
     return Slide(channels, name, microns_per_pixel)
+
+
+def _name(path: Path, source: str) -> str:
+    """Scan and mosaic as the name of the `source` says, else the name of the file or folder at `path`."""
+    scan, detector, _ = source.rpartition("/DET#")
+    return scan if detector else _SUFFIX.sub("", path.resolve().name)
 
 
 @dataclass(frozen=True, eq=False)

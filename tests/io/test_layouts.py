@@ -43,8 +43,8 @@ def test_a_vivascope_mosaic_and_its_scan(tmp_path: Path) -> None:
     for given in (mosaic, tmp_path / "scan", str(mosaic)):
         channels = open_channels(given)
         assert channels.layout == "VivaScope mosaic"
-        assert channels.reflectance.name == "DET#1/highres_raw.tif"
-        assert channels.fluorescence.name == "DET#2/highres_raw.tif"
+        assert channels.reflectance.name == "scan/mosaic1/DET#1/highres_raw.tif"
+        assert channels.fluorescence.name == "scan/mosaic1/DET#2/highres_raw.tif"
         assert channels.microns_per_pixel == pytest.approx(0.5)
         assert_channels(channels)
 
@@ -64,10 +64,10 @@ def test_a_mosaic_without_one_detector_names_the_missing_file(tmp_path: Path) ->
 
 
 def test_errors_of_a_mosaic_name_the_detector(tmp_path: Path) -> None:
-    file = write_mosaic(tmp_path) / "DET#2" / "highres_raw.tif"
+    file = write_mosaic(tmp_path / "scan") / "DET#2" / "highres_raw.tif"
     file.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(SlideError, match=r"^DET#2/highres_raw\.tif: truncated"):
-        open_channels(tmp_path)
+    with pytest.raises(SlideError, match=r"^scan/DET#2/highres_raw\.tif: truncated"):
+        open_channels(tmp_path / "scan")
 
 
 def test_one_png_per_laser_line(tmp_path: Path) -> None:

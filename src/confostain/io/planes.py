@@ -100,8 +100,15 @@ class Plane:
 
 
 def file_label(path: Path) -> str:
-    """The name of a file in messages and provenance; with its detector, since those files share one name."""
-    return f"{path.parent.name}/{path.name}" if path.parent.name.startswith("DET#") else path.name
+    """The name of a file in messages and provenance; the files of all VivaScope scans share one name, so theirs
+    begins with the folder of the scan.
+    """
+    detector = path.parent.resolve()
+    if not detector.name.startswith("DET#"):
+        return path.name
+    mosaic = detector.parent
+    scan = mosaic.parent if mosaic.name.startswith("mosaic") else mosaic
+    return (detector.relative_to(scan.parent) / path.name).as_posix()
 
 
 @contextmanager
