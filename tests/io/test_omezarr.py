@@ -1,9 +1,12 @@
+import base64
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
+from PIL import ImageCms
 
 from confostain.errors import OutputError
 from confostain.geometry import Size
@@ -39,6 +42,8 @@ def test_levels_scale_and_provenance_are_there(
     np.testing.assert_array_equal(np.moveaxis(group["0"][:], 0, 2), rgb)
     np.testing.assert_array_equal(np.moveaxis(group["1"][:], 0, 2), mean_of_level(rgb, 1))
     assert group.attrs["confostain"] == {"model": "gareau"}
+    profile = ImageCms.ImageCmsProfile(BytesIO(base64.b64decode(group.attrs["icc_profile"])))
+    assert "sRGB" in ImageCms.getProfileDescription(profile)
 
 
 def test_white_is_not_stored(tmp_path: Path) -> None:
