@@ -226,8 +226,8 @@ def test_a_folder_keeps_its_whole_name(
 ) -> None:
     folder = write_pair(tmp_path / "patient 4711.v2", *raw)
     monkeypatch.chdir(folder)
-    for given in (folder, "."):
-        with open_slide(given) as slide:
+    for path in (folder, "."):
+        with open_slide(path) as slide:
             assert slide.name == "patient 4711.v2"
 
 
@@ -241,8 +241,8 @@ def test_a_mosaic_is_called_like_its_scan(
     mosaic = files[0].parents[1]
     monkeypatch.chdir(mosaic)
     both = {"reflectance": files[0], "fluorescence": files[1]}
-    for given in ({"path": mosaic}, {"path": mosaic.parent}, {"path": "."}, {"path": ".."}, both):
-        with open_slide(**given) as slide:
+    for where in ({"path": mosaic}, {"path": mosaic.parent}, {"path": "."}, {"path": ".."}, both):
+        with open_slide(**where) as slide:
             assert slide.name == "patient7.v2/mosaic1"
             assert slide.sources == tuple(f"patient7.v2/mosaic1/DET#{n}/highres_raw.tif" for n in (1, 2))
 

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 import zarr
 
-from confostain.errors import SlideError
+from confostain.errors import ConfostainWarning, SlideError
 from confostain.geometry import Region, Size
 from confostain.io.layouts import Channels, open_channels
 
@@ -228,6 +228,16 @@ def test_ome_zarr_in_shards(tmp_path: Path) -> None:
     assert_channels(open_channels(ngff(tmp_path / "a.zarr", "cyx", zarr_format=3, shards=(1, 64, 64))))
 
 
+@pytest.mark.parametrize(("sharding", "total"), [({}, 24), ({"shards": (1, 64, 64), "zarr_format": 3}, 4)])
+def test_missing_chunks_are_warned_of(tmp_path: Path, sharding: dict[str, Any], total: int) -> None:
+    path = ngff(tmp_path / "a.zarr", "cyx", **sharding)
+    min(file for file in path.rglob("[0-9]*") if file.is_file()).unlink()
+    with pytest.warns(ConfostainWarning, match=rf"^a\.zarr: 1 of {total} chunks are missing; they count as 0"):
+        channels = open_channels(path)
+    assert not channels.reflectance.read(Region(0, 0, 32, 16)).any()
+    np.testing.assert_array_equal(channels.fluorescence.read(Region(0, 0, 83, 61)), F)
+
+
 def test_ome_zarr_goes_by_the_channel_labels(tmp_path: Path) -> None:
     def change(image: dict[str, Any]) -> None:
         image["omero"] = {"channels": [{"label": "fluorescence"}, {"label": "reflectance"}]}
@@ -286,7 +296,7 @@ def test_real_slides() -> None:
     assert skin_a.layout == "VivaScope mosaic"
     assert skin_a.microns_per_pixel == pytest.approx(0.75)
     for plane in (skin_a.reflectance, skin_a.fluorescence):
-        stored = tifffile.imread(SHARED / "cm" / "skin_a" / plane.name)
+        stored = tifffile.imread(SHARED / "cm" / plane.name)
         np.testing.assert_array_equal(plane.read(plane.size.region), stored)
     skin_b, prostate = SHARED / "cm" / "skin_b", SHARED / "otls" / "prostate"
     pair = open_channels(reflectance=skin_b / "R.jpg", fluorescence=skin_b / "F.jpg")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from confostain.errors import SlideError
+from confostain.errors import ConfostainWarning, SlideError
 from confostain.geometry import Size
 from confostain.io.planes import Pixels, Plane, checked_dtype, microns, plausible_microns, refusing
 from confostain.io.sources import Chunks, Remembered
@@ -42,6 +44,7 @@ def open_zarr(path: Path) -> ZarrPlanes:
         array = group[image["datasets"][0]["path"]]
         axes = [axis["name"] for axis in image["axes"]]
         _check_axes(path.name, axes, array.shape)
+        _warn_of_missing_chunks(path.name, array)
         labels = tuple(str(c.get("label", "")) for c in metadata.get("omero", {}).get("channels", []))
         count = array.shape[axes.index("c")] if "c" in axes else 1
         size = _pixel_size(image, axes)
@@ -62,6 +65,20 @@ def _check_axes(name: str, axes: list[str], shape: tuple[int, ...]) -> None:
         raise SlideError(
             f"{name}: axes {''.join(axes)} of {shape}; expected one plane per channel, y and x last; "
             "export one plane or projection"
+        )
+
+
+def _warn_of_missing_chunks(name: str, array: Any) -> None:
+    """Absent chunks are legal, for what was not scanned; a copy that broke off looks the same."""
+    stored = array.shards or array.chunks  # what one file holds
+    expected = math.prod(math.ceil(n / each) for n, each in zip(array.shape, stored, strict=True))
+    found = array.nchunks_initialized * math.prod(array.chunks) // math.prod(stored)
+    if found < expected:
+        warnings.warn(
+            f"{name}: {expected - found} of {expected} chunks are missing; they count as {array.fill_value or 0};"
+            " copy the slide again unless it is sparse on purpose",
+            ConfostainWarning,
+            stacklevel=2,
         )
 
 
