@@ -20,7 +20,7 @@ from confostain.imaging.channels import look_swapped
 from confostain.imaging.intensity import IntensityRange, measured_range, normalise
 from confostain.imaging.tissue import CELL, Grid, TissueMask, find_tissue, where_scanned
 from confostain.io.layouts import Channels, open_channels
-from confostain.io.planes import Plane
+from confostain.io.planes import MICRONS_PER_PIXEL, Plane, plausible_microns
 
 StrPath = str | PathLike[str]
 
@@ -164,10 +164,11 @@ def open_slide(
 
     Raises:
         SlideError: no known layout there, or a file that is damaged or not grey.
-        OptionError: a pixel size that is not positive or contradicts the file's by more than 2 %.
+        OptionError: a pixel size outside 0.05 to 20 um, or one that contradicts the file's by more than 2 %.
     """
-    if microns_per_pixel is not None and not 0 < microns_per_pixel < float("inf"):
-        raise OptionError(f"pixel size {microns_per_pixel:g} um: expected a positive length; give um per pixel")
+    if microns_per_pixel is not None and plausible_microns(microns_per_pixel) is None:
+        low, high = MICRONS_PER_PIXEL
+        raise OptionError(f"pixel size {microns_per_pixel:g} um: expected {low:g} to {high:g}; give um per pixel")
     path, reflectance, fluorescence = (p if p is None else Path(p) for p in (path, reflectance, fluorescence))
     channels = open_channels(path, reflectance=reflectance, fluorescence=fluorescence)
     stated = channels.microns_per_pixel

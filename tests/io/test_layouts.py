@@ -1,5 +1,6 @@
 """Which file is which channel, in every layout that is known, and what is said where none is found."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,32 @@ def test_a_mosaic_without_one_detector_names_the_missing_file(tmp_path: Path) ->
     shutil.rmtree(tmp_path / "mosaic" / "DET#2")
     with pytest.raises(SlideError, match=r"no DET#2/highres_raw\.tif"):
         open_channels(tmp_path)
+
+
+def test_one_file_cannot_be_both_channels(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", R)
+    (tmp_path / "b.tif").symlink_to("a.tif")
+    for other in ("a.tif", "b.tif"):
+        with pytest.raises(SlideError, match=r"^a\.tif: given for reflectance and for fluorescence"):
+            open_channels(reflectance=tmp_path / "a.tif", fluorescence=tmp_path / other)
+
+
+def test_a_path_that_no_file_can_have_is_refused_in_one_short_line(tmp_path: Path) -> None:
+    for length in (300, 5000):
+        with pytest.raises(SlideError, match=r"^a+: cannot be opened \(.*check its path") as found:
+            open_channels(tmp_path / ("a" * length))
+        assert len(str(found.value)) < 250
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_refused(tmp_path: Path) -> None:
+    mosaic = write_mosaic(tmp_path / "mosaic1")
+    for locked in (mosaic, mosaic / "DET#2", mosaic / "DET#2" / "highres_raw.tif"):
+        mode = locked.stat().st_mode
+        locked.chmod(0)
+        with pytest.raises(SlideError, match=r"cannot be opened \(Permission denied\)"):
+            open_channels(mosaic)
+        locked.chmod(mode)
 
 
 def test_errors_of_a_mosaic_name_the_detector(tmp_path: Path) -> None:

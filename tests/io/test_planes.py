@@ -1,5 +1,6 @@
 """Regions and rows of one grey plane against the same plane in memory, for every way pixels are stored."""
 
+import errno
 import itertools
 import random
 import subprocess
@@ -23,7 +24,7 @@ from confostain.errors import SlideError
 from confostain.geometry import Region, Size
 from confostain.io import sources, tiff_pixels
 from confostain.io.layouts import open_grey
-from confostain.io.planes import Plane
+from confostain.io.planes import Plane, refusing
 
 
 def painted(height: int, width: int, dtype: str = "uint16") -> np.ndarray:
@@ -306,6 +307,21 @@ def test_threads_read_side_by_side(tmp_path: Path, write: Writer, monkeypatch: p
             np.testing.assert_array_equal(found[: part.shape[0], : part.shape[1]], part)
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EMFILE, "Too many files")]
+)
+def test_what_is_not_the_files_fault_goes_through(error: Exception) -> None:
+    with pytest.raises(type(error)) as found, refusing("a.tif"):
+        raise error
+    assert found.value is error
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENAMETOOLONG, errno.EISDIR])
+def test_what_cannot_be_opened_is_not_called_damaged(number: int) -> None:
+    with pytest.raises(SlideError, match=r"^a\.tif: cannot be opened \(.*permissions$"), refusing("a.tif"):
+        raise OSError(number, "said by the system")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_float_images_must_be_finite(tmp_path: Path, value: float) -> None:
     image = painted(40, 50, "float32")
@@ -423,7 +439,7 @@ def test_no_room_to_unpack_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("os.fstatvfs", lambda descriptor: Full)
     write_png(tmp_path / "a.png", painted(30, 40))
-    with pytest.raises(SlideError, match="too little room"):
+    with pytest.raises(SlideError, match=r"too little room.* expected 1 MB"):
         whole(open_grey(tmp_path / "a.png"))
 
 

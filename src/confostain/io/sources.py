@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import threading
@@ -205,7 +206,7 @@ class Unpacked:
             if free.f_bavail * free.f_frsize < expected:
                 raise SlideError(
                     f"{tempfile.gettempdir()}: too little room to unpack a compressed channel; expected "
-                    f"{expected / 1e9:.1f} GB; set TMPDIR to a larger disk or save the slide uncompressed"
+                    f"{math.ceil(expected / 1e6):,} MB; set TMPDIR to a larger disk or save the slide uncompressed"
                 )
             self._unpack(spool)
             spool.flush()
