@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -62,6 +62,12 @@ class Slide:
     def sources(self) -> tuple[str, str]:
         """The names of the files that hold R and F."""
         return self._planes[0].name, self._planes[1].name
+
+    def is_made_of(self, path: Path) -> bool:
+        """Whether writing to `path` would destroy what this slide is read from."""
+        target = path.resolve()
+        files = [source.resolve() for source in self._channels.paths]
+        return any(target == file or target in file.parents or file in target.parents for file in files)
 
     @property
     def ranges(self) -> tuple[IntensityRange, IntensityRange]:
@@ -179,7 +185,7 @@ def open_slide(
             " expected the same; leave the given one out, or correct the file"
         )
     if swap_channels:
-        channels = Channels(channels.fluorescence, channels.reflectance, channels.layout)
+        channels = replace(channels, reflectance=channels.fluorescence, fluorescence=channels.reflectance)
     name = _name(path or reflectance or Path(), channels.reflectance.name)
     return Slide(channels, name, microns_per_pixel)
 

@@ -1,3 +1,4 @@
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -203,3 +204,16 @@ def test_what_cannot_be_done_is_said(slide: Slide, tmp_path: Path) -> None:
 def test_arrays_that_are_no_pair_are_refused(array: npt.NDArray[np.float32], message: str) -> None:
     with pytest.raises(SlideError, match=message):
         confostain.stain(array)
+
+
+def test_a_result_never_takes_the_place_of_its_slide(phantom_scan: Path, tmp_path: Path) -> None:
+    scan = shutil.copytree(phantom_scan, tmp_path / "scan.ome.zarr")  # a name that suits a result, to tempt it
+    raw = {path: path.read_bytes() for path in scan.rglob("*.tif")}
+    link = tmp_path / "link.tif"
+    link.symlink_to(scan / "DET#1" / "highres_raw.tif")
+    with open_slide(scan) as slide:
+        for out in (scan, scan / "DET#2" / "highres_raw.tif", link):
+            with pytest.raises(OutputError, match="belongs to the slide"):
+                confostain.stain_slide(slide, out, overwrite=True)
+        confostain.stain_slide(slide, scan / "stained.ome.tif")
+    assert all(path.read_bytes() == pixels for path, pixels in raw.items())

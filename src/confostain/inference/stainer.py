@@ -112,6 +112,8 @@ def stain_slide(
     """
     out, area, side = Path(out), _area(slide, region), _checked_side(tile)
     chosen, start_writing = _model(model, device), _writer_of(out)
+    if slide.is_made_of(out):
+        raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
     refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
     with start_writing(out, _description(slide, chosen, area, quality), overwrite) as writer:
         painter = _Painter(slide.read, Size(*slide.size), chosen, slide.tissue)

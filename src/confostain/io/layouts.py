@@ -32,6 +32,7 @@ class Channels:
     reflectance: Plane
     fluorescence: Plane
     layout: str  # in words, for people
+    paths: tuple[Path, ...]  # the files, or the folder of an OME-Zarr, that hold them
 
     @property
     def microns_per_pixel(self) -> float | None:
@@ -146,7 +147,7 @@ def _open_pair(reflectance: Path, fluorescence: Path, layout: str) -> Channels:
             f"{reflectance.name}: given for reflectance and for fluorescence; expected one file for each channel; "
             "give the other file too, or the slide itself where one file holds both"
         )
-    return Channels(open_grey(reflectance), open_grey(fluorescence), layout)
+    return Channels(open_grey(reflectance), open_grey(fluorescence), layout, (reflectance, fluorescence))
 
 
 def _open_file(path: Path) -> Channels:
@@ -165,7 +166,7 @@ def _two_channels(path: Path, planes: Sequence[Plane], names: Sequence[str], lay
         raise SlideError(f"{path.name}: {len(planes)} channels; expected two, reflectance and fluorescence")
     kinds = tuple(_kind(name) for name in names)
     r, f = (1, 0) if kinds in (("F", "R"), ("F", ""), ("", "R")) else (0, 1)
-    return Channels(planes[r], planes[f], layout)
+    return Channels(planes[r], planes[f], layout, (path,))
 
 
 def _kind(name: str) -> str:
