@@ -19,7 +19,10 @@ from confostain import __version__
 from confostain.errors import ConfostainError, ConfostainWarning, OptionError
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from confostain.slide import Slide
+    from confostain.viewer.serving import Address
 
 RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 SLIDE_HELP = """\
@@ -74,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_despeckle(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_view(commands)
     _add_models(commands)
     return parser
 
@@ -330,7 +334,7 @@ def _add_train(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _train_despeckler(options: argparse.Namespace) -> int:
-    with _needs_training_extra():
+    with _needs_extra("train"):
         from confostain.training.despeckling import train_despeckler
     with _progress_bar("training", unit=" steps") as progress:
         train_despeckler(options.config, options.output, options.resume, progress)
@@ -339,11 +343,11 @@ def _train_despeckler(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _needs_training_extra() -> Iterator[None]:
+def _needs_extra(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise OptionError(f"{error.name} is not installed; pip install 'confostain[train]'") from error
+        raise OptionError(f"{error.name} is not installed; pip install 'confostain[{extra}]'") from error
 
 
 # evaluate -----------------------------------------------------------------------------------------------------
@@ -370,7 +374,7 @@ def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _evaluate_despeckler(options: argparse.Namespace) -> int:
-    with _needs_training_extra():
+    with _needs_extra("train"):
         from confostain.evaluation.despeckling import compare_despecklers
         from confostain.evaluation.real_speckle import judge_real
     from confostain.inference.despeckling import DEFAULT_DESPECKLER
@@ -385,6 +389,72 @@ def _evaluate_despeckler(options: argparse.Namespace) -> int:
         print(judge_real(open_reflectance(options.real), options.output, model).text())
     print(f"tables and figures are in {options.output}")
     return 0
+
+
+# view ---------------------------------------------------------------------------------------------------------
+
+
+def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "view",
+        _view,
+        "look at raw slides in the browser, stained wherever one looks",
+        SLIDE_HELP + "\nexamples:\n  confostain view scan/mosaic\n"
+        "  confostain view scan1/mosaic scan2/mosaic --histology section.svs\n  confostain view --watch scans\n\n"
+        + RESEARCH_USE,
+    )
+    parser.add_argument("slides", nargs="*", metavar="SLIDE", help="folder or file of a slide")
+    parser.add_argument("--reflectance", metavar="FILE", help="the reflectance channel, where it is a file of its own")
+    parser.add_argument("--fluorescence", metavar="FILE", help="the fluorescence channel, likewise")
+    parser.add_argument("--swap-channels", action="store_true", help="take reflectance for fluorescence and back")
+    parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel, where the files do not say it")
+    parser.add_argument("--histology", action="append", default=[], metavar="FILE", help="an H&E slide to compare with")
+    parser.add_argument("--watch", action="append", default=[], metavar="DIR", help="show slides that appear in there")
+    parser.add_argument("--model", metavar="NAME", help="the stain to show first; see `confostain models`")
+    _add_server_arguments(parser)
+
+
+def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=None, metavar="N", help="default: 8765, or the next one free")
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default: this machine)"
+    )
+    parser.add_argument("--token", metavar="WORD", help="what a browser elsewhere must know (default: made up)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+
+
+def _view(options: argparse.Namespace) -> int:
+    from confostain.inference.models import DEFAULT_MODEL
+
+    with _needs_extra("view"):
+        from confostain.viewer.library import Library
+        from confostain.viewer.serving import serve
+    single = options.reflectance or options.fluorescence
+    if not (options.slides or single or options.histology or options.watch):
+        raise OptionError("nothing to look at: name a slide, or a folder with --watch")
+    with Library(options.model or DEFAULT_MODEL) as library:
+        for path in options.slides + [None] * bool(single):
+            options.slide = path
+            library.add_confocal(_open(options), Path(path or single))
+        for path in options.histology:
+            library.add_histology(Path(path))
+        for folder in options.watch:
+            library.watch(Path(folder))
+
+        def create(token: str | None, is_local: bool) -> FastAPI:
+            with _needs_extra("view"):
+                from confostain.viewer.app import create_app
+            return create_app(library, token, is_local)
+
+        serve(create, _address(options), print)
+    return 0
+
+
+def _address(options: argparse.Namespace) -> Address:
+    from confostain.viewer.serving import Address
+
+    return Address(options.host, options.port, options.token, not options.no_browser)
 
 
 # models -------------------------------------------------------------------------------------------------------

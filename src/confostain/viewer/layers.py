@@ -1,0 +1,276 @@
+"""The ways to look at a slide: its channels, its stains, or an H&E slide; each gives the pixels of any tile.
+
+Full resolution is painted block by block, with the same painter as `confostain stain`. Coarser tiles are the mean
+of these pixels where all of them have been painted, exactly as in the files. Until then they show a preview.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from confostain.geometry import Region, Size
+from confostain.inference.models import Model
+from confostain.imaging.tissue import TissueMask
+from confostain.inference.painter import SlidePainter
+from confostain.io.histology import HistologySlide
+from confostain.io.pyramid import TILE, WHITE, halved, level_sizes, rounded
+from confostain.slide import Slide
+from confostain.viewer.preview import LEARN_LEVEL, Preview
+from confostain.viewer.store import BlockStore
+
+Rgb = npt.NDArray[np.uint8]
+Mean = npt.NDArray[np.float32]
+Source = Literal["network", "closed-form", "average"]
+Work = Callable[[], None]
+
+BLOCK = 512  # px of level 0 painted at once: two tiles, because a halo costs less around larger blocks
+MEAN_LEVEL = 4  # whose means are kept for the whole slide: 16 px of level 0 to one, 5 % of its bytes
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tile of a slide's pyramid: level 0 is full resolution, each next level half of it."""
+
+    level: int
+    column: int
+    row: int
+
+    def level0_region(self, slide: Size) -> Region:
+        """The pixels of level 0 that the tile shows."""
+        side = TILE << self.level
+        return Region(self.column * side, self.row * side, side, side).intersection(slide.region)
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What the page says of a layer."""
+
+    id: str
+    label: str
+    note: str
+    kind: Literal["channel", "stain", "histology"]
+    closed_form: bool
+
+
+class Layer(Protocol):
+    """One way to look at a slide. Several threads may use it at once."""
+
+    info: LayerInfo
+
+    def state(self, place: Place) -> str:
+        """A word that changes when the tile would show something else than before."""
+
+    def render(self, place: Place) -> tuple[Rgb, Source]:
+        """The tile's pixels, uint8 (h, w, 3), cut at the slide's border, and what they show."""
+
+    def painted(self) -> list[float]:
+        """For each level, the share of the slide whose pixels there are the layer's own, no preview."""
+
+    def paint_next(self, level0_xy: tuple[float, float]) -> Work | None:
+        """Work that replaces previews, from the nearest to that point on; None when all is done."""
+
+
+class PaintedLayer:
+    """A channel or a stain of a confocal slide, whose tissue has been found."""
+
+    def __init__(
+        self, info: LayerInfo, slide: Slide, load: Callable[[], Model], preview: Preview, store: BlockStore
+    ) -> None:
+        """Paint with the model that `load` gives on first use, where `preview` shows something."""
+        self.info = info
+        self._slide = slide
+        self._size = Size(*slide.size)
+        self._sizes = level_sizes(self._size)
+        self._load = load
+        self._preview = preview
+        self._store = store
+        self._loading = threading.Lock()
+        self._painter: SlidePainter | None = None
+        self._blank = _without(slide.tissue, self._size) if preview.tissue_only else np.zeros(_grid(self._size), bool)
+        self._averaged = self._blank.copy()  # blocks whose means are known
+        self._pending = ~self._blank  # blocks to be painted when nobody waits
+        top = self._sizes[min(MEAN_LEVEL, len(self._sizes) - 1)]
+        self._means = np.full((top.height, top.width, 3), WHITE, np.float32)
+
+    def state(self, place: Place) -> str:
+        """A word that changes when the tile would show something else than before."""
+        return "painted" if self._is_painted(place) else f"preview {self._preview.revision}"
+
+    def render(self, place: Place) -> tuple[Rgb, Source]:
+        """The tile's pixels; a preview where painting them would take long."""
+        region = place.level0_region(self._size)
+        if not self._is_painted(place):
+            if place.level < MEAN_LEVEL:
+                for block in self._missing(region):  # some may have been painted before, and dropped since
+                    self._pending[block] = True
+            return self._preview.render(region, 1 << place.level), "closed-form"
+        if place.level >= MEAN_LEVEL:
+            return self._from_means(place), "average"
+        rgb = self._at_once(region) if self.info.closed_form else self._joined(region)
+        if place.level:
+            return rounded(_halved(rgb, place.level)), "average"
+        return rgb, "closed-form" if self.info.closed_form else "network"
+
+    def painted(self) -> list[float]:
+        """For each level, the share of the slide whose pixels there are the layer's own, no preview."""
+        share = float(self._averaged.mean())
+        direct = MEAN_LEVEL if self.info.closed_form else 2
+        return [1.0 if level < direct else share for level in range(len(self._sizes))]
+
+    def paint_next(self, level0_xy: tuple[float, float]) -> Work | None:
+        """Work that paints the nearest block that nobody has painted."""
+        blocks = np.argwhere(self._pending)
+        if not len(blocks):
+            return None
+        distances = ((blocks + 0.5) * BLOCK - level0_xy[::-1]) ** 2
+        row, column = map(int, blocks[distances.sum(axis=1).argmin()])
+        self._pending[row, column] = False
+        return lambda: self._paint_idly(row, column)
+
+    def _is_painted(self, place: Place) -> bool:
+        """Whether the tile's own pixels are known, or so few that they can be painted while someone waits."""
+        region = place.level0_region(self._size)
+        if place.level >= MEAN_LEVEL:
+            return bool(self._averaged[_blocks_under(region)].all())
+        return place.level < 2 or self.info.closed_form or not any(self._missing(region))
+
+    def _missing(self, region: Region) -> Iterator[tuple[int, int]]:
+        rows, columns = _blocks_under(region)
+        for block in product(range(rows.start, rows.stop), range(columns.start, columns.stop)):
+            if not self._blank[block] and self._key(*block) not in self._store:
+                yield block
+
+    def _key(self, row: int, column: int) -> tuple[object, ...]:
+        return id(self), row, column
+
+    def _ready(self) -> SlidePainter:
+        with self._loading:
+            if self._painter is None:
+                tissue = self._slide.tissue if self._preview.tissue_only else None
+                self._painter = SlidePainter(self._slide.read, self._size, self._load(), tissue)
+            return self._painter
+
+    def _at_once(self, level0_region: Region) -> Rgb:
+        """Any region of a closed form, which needs no halo."""
+        painter = self._ready()
+        tile = painter.grid(level0_region, max(level0_region.width, level0_region.height)).at(0, 0)
+        return _or_white(painter.paint(tile), level0_region)
+
+    def _block(self, row: int, column: int) -> Rgb | None:
+        """One block of full resolution; None where it is white."""
+        if self._blank[row, column]:
+            return None
+        rgb = self._store.get(self._key(row, column))
+        if rgb is None:
+            painter = self._ready()
+            rgb = painter.paint(painter.grid(self._size.region, BLOCK).at(column, row))
+            if rgb is not None:
+                self._take_mean(row, column, rgb)
+                if not self.info.closed_form:
+                    self._store.put(self._key(row, column), rgb)
+        return rgb
+
+    def _joined(self, level0_region: Region) -> Rgb:
+        """A region put together from blocks."""
+        rgb = np.full((level0_region.height, level0_region.width, 3), WHITE, np.uint8)
+        rows, columns = _blocks_under(level0_region)
+        for row, column in product(range(rows.start, rows.stop), range(columns.start, columns.stop)):
+            block = self._block(row, column)
+            if block is not None:
+                of = Region(column * BLOCK, row * BLOCK, block.shape[1], block.shape[0])
+                common = of.intersection(level0_region)
+                rgb[common.slices_in(level0_region)] = block[common.slices_in(of)]
+        return rgb
+
+    def _paint_idly(self, row: int, column: int) -> None:
+        self._block(row, column)
+
+    def _take_mean(self, row: int, column: int, rgb: Rgb) -> None:
+        if len(self._sizes) > MEAN_LEVEL:
+            mean, side = _halved(rgb, MEAN_LEVEL), BLOCK >> MEAN_LEVEL
+            height, width = mean.shape[:2]
+            self._means[row * side : row * side + height, column * side : column * side + width] = mean
+            if not self.info.closed_form:
+                region = Region(column * BLOCK, row * BLOCK, rgb.shape[1], rgb.shape[0])
+                self._preview.learn(region, _halved(mean, LEARN_LEVEL - MEAN_LEVEL))
+        self._averaged[row, column] = True
+        self._pending[row, column] = False
+
+    def _from_means(self, place: Place) -> Rgb:
+        side = TILE << (place.level - MEAN_LEVEL)
+        x, y = place.column * side, place.row * side
+        return rounded(_halved(self._means[y : y + side, x : x + side], place.level - MEAN_LEVEL))
+
+
+class HistologyLayer:
+    """The one layer of an H&E slide."""
+
+    info = LayerInfo("histology", "H&E", "a real section, as its scanner recorded it", "histology", False)
+
+    def __init__(self, slide: HistologySlide) -> None:
+        """Show `slide`."""
+        self._slide = slide
+        self._sizes = level_sizes(Size(*slide.size))
+
+    def state(self, place: Place) -> str:
+        """Always the same: pixels do not change."""
+        return "scanned"
+
+    def render(self, place: Place) -> tuple[Rgb, Source]:
+        """The tile's pixels, from the nearest finer level of the file."""
+        size = self._sizes[place.level]
+        wanted = Region(place.column * TILE, place.row * TILE, TILE, TILE).intersection(size.region)
+        microns = self._slide.microns_per_pixel * (1 << place.level)
+        there = wanted.intersection(
+            Size(*self._slide.size_at(microns)).region
+        )  # whole pixels only: one less at an edge
+        rgb = self._slide.read_region((there.x, there.y), (there.width, there.height), microns)
+        edges = ((0, wanted.height - there.height), (0, wanted.width - there.width), (0, 0))
+        return np.pad(rgb, edges, mode="edge"), "average"
+
+    def painted(self) -> list[float]:
+        """Everything."""
+        return [1.0] * len(self._sizes)
+
+    def paint_next(self, level0_xy: tuple[float, float]) -> Work | None:
+        """Nothing."""
+        return None
+
+
+def _grid(size: Size) -> tuple[int, int]:
+    """Rows and columns of blocks."""
+    return -(-size.height // BLOCK), -(-size.width // BLOCK)
+
+
+def _without(tissue: TissueMask, size: Size) -> npt.NDArray[np.bool_]:
+    """Blocks without tissue: where `tissue.touches` says no, for all of them at once."""
+    near = ndimage.maximum_filter(tissue.cells, 3)
+    rows, columns = (np.arange(0, length, BLOCK // tissue.cell) for length in near.shape)
+    return ~np.logical_or.reduceat(np.logical_or.reduceat(near, rows, axis=0), columns, axis=1)
+
+
+def _blocks_under(level0_region: Region) -> tuple[slice, slice]:
+    """Rows and columns of the blocks that a region meets."""
+    return (
+        slice(level0_region.y // BLOCK, -(-level0_region.bottom // BLOCK)),
+        slice(level0_region.x // BLOCK, -(-level0_region.right // BLOCK)),
+    )
+
+
+def _halved(image: Rgb | Mean, times: int) -> Mean:
+    """The mean of 2 x 2 pixels, so many times, as the pyramid of a file is made."""
+    for _ in range(times):
+        image = halved(image)
+    return np.asarray(image, np.float32)
+
+
+def _or_white(rgb: Rgb | None, region: Region) -> Rgb:
+    return np.full((region.height, region.width, 3), WHITE, np.uint8) if rgb is None else rgb

@@ -1,0 +1,160 @@
+"""The slides that may be shown: those named when the program starts, and those that a watched folder brings.
+
+A slide is known to the page by an id. Nothing that comes from the page is ever taken for a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from confostain.errors import SlideError
+from confostain.geometry import Size
+from confostain.imaging.linear import gareau
+from confostain.inference.models import LinearStain, load_model, models_at_hand
+from confostain.io.histology import HistologySlide, open_histology
+from confostain.io.pyramid import TILE, level_sizes
+from confostain.slide import Slide, open_slide
+from confostain.viewer.layers import HistologyLayer, Layer, LayerInfo, PaintedLayer
+from confostain.viewer.preview import Preview
+from confostain.viewer.store import BlockStore
+
+Rgb = npt.NDArray[np.uint8]
+Kind = Literal["confocal", "histology"]
+
+
+@dataclass
+class Entry:
+    """One slide of the library.
+
+    Attributes:
+        id: what the page calls it.
+        name: what people call it.
+        kind: a raw scan or an H&E slide.
+        path: where it came from, and where its annotations lie beside it.
+        slide: the open slide.
+        layers: by their ids, once the slide has been surveyed: an exception where it could not be.
+    """
+
+    id: str
+    name: str
+    kind: Kind
+    path: Path
+    slide: Slide | HistologySlide
+    layers: Future[dict[str, Layer]] = field(default_factory=Future)
+
+    @property
+    def size(self) -> Size:
+        """Of level 0."""
+        return Size(*self.slide.size)
+
+
+class Library:
+    """The slides at hand, in the order they came."""
+
+    def __init__(self, model: str) -> None:
+        """Show stains of `model` first."""
+        self.model = model
+        self.store = BlockStore()
+        self.entries: dict[str, Entry] = {}
+        self.listeners: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+
+    def add_confocal(self, slide: Slide, path: Path) -> Entry:
+        """Add an open slide; its survey goes on by itself."""
+        return self._add(Entry(_id_of(path), _name_of(path), "confocal", path, slide), lambda: self._layers(slide))
+
+    def add_histology(self, path: Path, microns_per_pixel: float | None = None) -> Entry:
+        """Open an H&E slide and add it."""
+        slide = open_histology(path, microns_per_pixel)
+        layer = HistologyLayer(slide)
+        return self._add(Entry(_id_of(path), path.stem, "histology", path, slide), lambda: {layer.info.id: layer})
+
+    def watch(self, folder: Path) -> None:
+        """Add the slides in a folder, and those that come."""
+
+    def __enter__(self) -> Library:
+        """Close at the end of a `with` statement."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close, whatever happened."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every slide and remove what was kept on disk."""
+        for entry in self.entries.values():
+            entry.slide.close()
+        self.store.close()
+
+    def _add(self, entry: Entry, layers: Callable[[], dict[str, Layer]]) -> Entry:
+        with self._lock:
+            self.entries = self.entries | {entry.id: entry}
+        threading.Thread(target=_fulfil, args=(entry.layers, layers), name="survey", daemon=True).start()
+        for tell in self.listeners:
+            tell()
+        return entry
+
+    def _layers(self, slide: Slide) -> dict[str, Layer]:
+        slide.overview  # noqa: B018  # measured here, once, before several threads ask for it
+        layers: list[Layer] = [self._stain(slide, info) for info in stain_layers(self.model)]
+        layers += [self._channel(slide, info, band) for info, band in CHANNELS]
+        return {layer.info.id: layer for layer in layers}
+
+    def _stain(self, slide: Slide, info: LayerInfo) -> Layer:
+        load = partial(load_model, info.id)
+        formula = load() if info.closed_form else gareau
+        return PaintedLayer(info, slide, load, Preview(slide, formula, tissue_only=True), self.store)
+
+    def _channel(self, slide: Slide, info: LayerInfo, band: int) -> Layer:
+        model = LinearStain(info.id, partial(_grey, band), info.note)
+        return PaintedLayer(info, slide, lambda: model, Preview(slide, model, tissue_only=False), self.store)
+
+
+def stain_layers(first: str) -> list[LayerInfo]:
+    """The stains there are, `first` first."""
+    models = sorted(models_at_hand(), key=lambda model: model["name"] != first)
+    return [
+        LayerInfo(
+            str(model["name"]), str(model["name"]), str(model["description"]), "stain", model["kind"] == "closed form"
+        )
+        for model in models
+    ]
+
+
+CHANNELS = (
+    (LayerInfo("reflectance", "Reflectance", "raw, 785 nm", "channel", True), 0),
+    (LayerInfo("fluorescence", "Fluorescence", "raw, 488 nm", "channel", True), 1),
+)
+
+
+def _grey(band: int, pair: npt.NDArray[np.float32]) -> Rgb:
+    grey = np.rint(pair[band] * 255).astype(np.uint8)
+    return np.repeat(grey[..., np.newaxis], 3, axis=2)
+
+
+def _id_of(path: Path) -> str:
+    """The same for the same path, so that a link to a position stays good."""
+    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+
+
+def _name_of(path: Path) -> str:
+    """The file's or folder's name; of a mosaic, which all scanners call so, that of its scan."""
+    path = path.resolve()
+    return path.parent.name if path.name.startswith("mosaic") else path.stem
+
+
+def _fulfil(future: Future[Any], work: Callable[[], Any]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:  # whoever waits for the result shall hear of it
+        future.set_exception(error)
