@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -114,6 +115,12 @@ def _add_slide_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="UM",
         help="um per pixel, where the files do not say it (VivaScope: often 0.75)",
     )
+
+
+def _open_path(options: argparse.Namespace, path: Path) -> Slide:
+    from confostain.slide import open_slide
+
+    return open_slide(path, swap_channels=options.swap_channels, microns_per_pixel=options.mpp)
 
 
 def _open(options: argparse.Namespace) -> Slide:
@@ -405,6 +412,7 @@ def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
         + RESEARCH_USE,
     )
     parser.add_argument("slides", nargs="*", metavar="SLIDE", help="folder or file of a slide")
+    parser.set_defaults(slide=None)
     parser.add_argument("--reflectance", metavar="FILE", help="the reflectance channel, where it is a file of its own")
     parser.add_argument("--fluorescence", metavar="FILE", help="the fluorescence channel, likewise")
     parser.add_argument("--swap-channels", action="store_true", help="take reflectance for fluorescence and back")
@@ -434,13 +442,15 @@ def _view(options: argparse.Namespace) -> int:
     if not (options.slides or single or options.histology or options.watch):
         raise OptionError("nothing to look at: name a slide, or a folder with --watch")
     with Library(options.model or DEFAULT_MODEL) as library:
-        for path in options.slides + [None] * bool(single):
-            options.slide = path
-            library.add_confocal(_open(options), Path(path or single))
+        if single:
+            library.add_confocal(_open(options), Path(single))
+        open_slide = partial(_open_path, options)
+        for path in map(Path, options.slides):
+            library.add_confocal(open_slide(path), path)
         for path in options.histology:
             library.add_histology(Path(path))
         for folder in options.watch:
-            library.watch(Path(folder))
+            library.watch(Path(folder), open_slide)
 
         def create(token: str | None, is_local: bool) -> FastAPI:
             with _needs_extra("view"):

@@ -1,169 +1,277 @@
-"""The HTTP interface of the viewer: what the page asks for, and what others may build on."""
+"""The HTTP interface of the viewer: what the page asks for, and what others may build on (see /openapi.json)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
+from functools import partial
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 import confostain
+from confostain.errors import ConfostainError
+from confostain.geometry import Size
 from confostain.io.pyramid import TILE, level_sizes
 from confostain.io.writing import RESEARCH_USE
+from confostain.viewer.annotations import FeatureCollection, Outdated
+from confostain.viewer.guard import Guard
 from confostain.viewer.layers import Layer, Place
-from confostain.viewer.library import CHANNELS, Entry, Library, stain_layers
-from confostain.viewer.tiles import Tile, TileDesk
-from confostain.viewer.workshop import View
+from confostain.viewer.library import Entry, Library
+from confostain.viewer.tiles import Format, Tile, TileDesk
+from confostain.viewer.workshop import Order, View
 
-STATIC = Path(__file__).parent / "static"
-DISCONNECT_POLL = 0.1  # s between looks whether a client that waits has gone
+STATIC = FilePath(__file__).parent / "static"
+LOOK_AGAIN = 0.1  # s between looks whether a client that waits for a tile has gone
+KEEP_ALIVE = 15.0  # s between comments in the stream of events, so that nothing in between closes it
+CACHING = {"Cache-Control": "private, no-cache"}  # kept by the browser, and asked for again by its tag
+
+SlideId = Annotated[str, Path(max_length=32, description="as /api/slides names it")]
+LayerId = Annotated[str, Path(max_length=64, description="as /api/slides names it")]
+Index = Annotated[int, Path(ge=0, le=1 << 24)]
+Responses = dict[int | str, dict[str, Any]]
+
+UNKNOWN: Responses = {404: {"description": "There is no such slide, layer or tile."}}
+UNREADABLE: Responses = {409: {"description": "A file is damaged, cannot be written, or is not what it should be."}}
+PICTURE: Responses = {
+    200: {"content": {"image/jpeg": {}, "image/png": {}}, "description": "The tile. X-Confostain-Source says what of."},
+    204: {"description": "Not rendered: the client has moved on, or has gone."},
+    304: {"description": "As the client knows it."},
+}
 
 
 def create_app(library: Library, token: str | None = None, is_local: bool = True) -> FastAPI:
-    """The application, ready to be served."""
-    desk = TileDesk()
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        desk.workshop.close()
-
-    app = FastAPI(
-        title="confostain view",
-        version=confostain.__version__,
-        description=RESEARCH_USE,
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-    )
-
-    def entry_of(id: str) -> Entry:
-        if id not in library.entries:
-            raise HTTPException(404, f"no slide is called {id!r}; GET /api/slides names those there are")
-        return library.entries[id]
-
-    async def layer_of(id: str, layer: str) -> Layer:
-        layers = await asyncio.shield(asyncio.wrap_future(entry_of(id).layers))
-        if layer not in layers:
-            raise HTTPException(404, f"the slide has no layer {layer!r}; it has {', '.join(layers)}")
-        return layers[layer]
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(STATIC / "index.html")
-
-    @app.get("/api/slides")
-    async def slides() -> list[dict[str, Any]]:
-        """The slides there are."""
-        return [_described(entry, library.model) for entry in library.entries.values()]
-
-    async def answered(
-        request: Request,
-        id: str,
-        layer_id: str,
-        place: Place,
-        form: Literal["jpg", "png"],
-        focus: tuple[float, float] | None = None,
-        view: View | None = None,
-    ) -> Response:
-        layer = await layer_of(id, layer_id)
-        sizes = level_sizes(entry_of(id).size)
-        if place.level >= len(sizes) or not _holds(sizes[place.level], place):
-            raise HTTPException(404, "there is no such tile")
-        etag = desk.etag(layer, place, form)
-        desk.attend(layer, focus)
-        if request.headers.get("if-none-match") == etag:
-            return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
-        tile = desk.kept(etag)
-        if tile is None:
-            tile = await _waited(request, desk, desk.order(layer, place, form, focus, view), view)
-        if tile is None:
-            return Response(status_code=204)
-        return Response(
-            tile.data,
-            media_type="image/png" if form == "png" else "image/jpeg",
-            headers={"ETag": tile.etag, "Cache-Control": "private, no-cache", "X-Confostain-Source": tile.source},
-        )
-
-    @app.get("/api/slides/{id}/thumbnail/{layer}.jpg")
-    async def thumbnail(request: Request, id: str, layer: str) -> Response:
-        """The whole slide as one small picture."""
-        top = len(level_sizes(entry_of(id).size)) - 1
-        return await answered(request, id, layer, Place(top, 0, 0), "jpg")
-
-    @app.get("/api/slides/{id}/tiles/{layer}/{level}/{column}_{row}.{form}")
-    async def tile(
-        request: Request,
-        id: str,
-        layer: str,
-        level: int,
-        column: int,
-        row: int,
-        form: Literal["jpg", "png"],
-        focus: Annotated[str | None, Query(pattern=r"^-?\d{1,7}(\.\d{0,3})?,-?\d{1,7}(\.\d{0,3})?$")] = None,
-        view: Annotated[int | None, Query(ge=0, le=2**53)] = None,
-        client: Annotated[str, Query(max_length=32)] = "",
-    ) -> Response:
-        """One tile of one layer."""
-        centre = tuple(map(float, focus.split(","))) if focus else None
-        wanted = None if view is None else View(client or _address(request), view)
-        return await answered(request, id, layer, Place(level, column, row), form, centre, wanted)
-
-    @app.get("/api/slides/{id}/status/{layer}")
-    async def status(id: str, layer: str) -> dict[int, float]:
-        """For each level, the share computed by the layer's own model."""
-        one = await layer_of(id, layer)
-        desk.attend(one)
-        return dict(enumerate(one.painted()))
-
+    """The application that shows a library, for whoever knows the token; any browser of this machine if None."""
+    app = guarded_app("confostain view", token, is_local, _lifespan)
+    app.state.library = library
+    app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 
 
-def _holds(size: Any, place: Place) -> bool:
-    return 0 <= place.column * TILE < size.width and 0 <= place.row * TILE < size.height
+def guarded_app(
+    title: str, token: str | None, is_local: bool, lifespan: Callable[[FastAPI], Any] | None = None
+) -> FastAPI:
+    """An application without routes, behind the guard."""
+    app = FastAPI(
+        title=title,
+        version=confostain.__version__,
+        description=RESEARCH_USE,
+        docs_url=None,  # these pages would load scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_middleware(Guard, token=token, is_local=is_local)
+    app.add_exception_handler(ConfostainError, _refused)
+    return app
 
 
-async def _waited(request: Request, desk: TileDesk, order: Any, view: View | None) -> Tile | None:
+async def _refused(request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error)}, 409)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.desk = TileDesk()
+    yield
+    app.state.desk.close()
+
+
+# what a request is about ---------------------------------------------------------------------------------------
+
+
+def _library(request: Request) -> Library:
+    return request.app.state.library
+
+
+def _desk(request: Request) -> TileDesk:
+    return request.app.state.desk
+
+
+def _entry(slide: SlideId, library: Annotated[Library, Depends(_library)]) -> Entry:
+    if slide not in library.entries:
+        raise HTTPException(404, "there is no such slide; GET /api/slides names those there are")
+    return library.entries[slide]
+
+
+async def _layer(layer: LayerId, entry: Annotated[Entry, Depends(_entry)]) -> Layer:
+    layers = await asyncio.shield(asyncio.wrap_future(entry.layers))
+    if layer not in layers:
+        raise HTTPException(404, f"there is no such layer; the slide has {', '.join(layers)}")
+    return layers[layer]
+
+
+def _view(
+    x_confostain_client: Annotated[str, Header(max_length=64)] = "",
+    x_confostain_view: Annotated[int | None, Header(ge=0, le=2**53)] = None,
+) -> View | None:
+    """What the client looks at: its earlier requests, with a smaller number, are dropped."""
+    return None if x_confostain_view is None else View(x_confostain_client, x_confostain_view)
+
+
+def _focus(
+    x_confostain_focus: Annotated[str | None, Header(pattern=r"^-?\d{1,7}(\.\d*)?,-?\d{1,7}(\.\d*)?$")] = None,
+) -> tuple[float, float] | None:
+    """The middle of the client's view in level-0 pixels, "x,y": what is near to it comes first."""
+    if x_confostain_focus is None:
+        return None
+    x, y = map(float, x_confostain_focus.split(","))
+    return x, y
+
+
+AnEntry = Annotated[Entry, Depends(_entry)]
+ALayer = Annotated[Layer, Depends(_layer)]
+ADesk = Annotated[TileDesk, Depends(_desk)]
+Focus = Annotated[tuple[float, float] | None, Depends(_focus)]
+OfView = Annotated[View | None, Depends(_view)]
+
+# routes --------------------------------------------------------------------------------------------------------
+
+router = APIRouter()
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> Response:
+    """The page."""
+    return FileResponse(STATIC / "index.html", headers=CACHING)
+
+
+@router.get("/api/slides")
+async def slides(library: Annotated[Library, Depends(_library)]) -> list[dict[str, Any]]:
+    """The slides there are, with their layers and levels. Lengths are in level-0 pixels."""
+    return [entry.described() for entry in library.entries.values()]
+
+
+@router.get("/api/slides/{slide}/thumbnail/{layer}.jpg", responses=UNKNOWN | UNREADABLE | PICTURE)
+async def thumbnail(request: Request, entry: AnEntry, layer: ALayer, desk: ADesk) -> Response:
+    """The whole slide in at most 256 x 256 pixels."""
+    return await _answered(request, desk, layer, Place(len(level_sizes(entry.size)) - 1, 0, 0), "jpg")
+
+
+@router.get("/api/slides/{slide}/tiles/{layer}/{level}/{column}_{row}.{form}", responses=UNKNOWN | UNREADABLE | PICTURE)
+async def tile(
+    request: Request,
+    entry: AnEntry,
+    layer: ALayer,
+    desk: ADesk,
+    level: Index,
+    column: Index,
+    row: Index,
+    form: Literal["jpg", "png"],
+    focus: Focus,
+    view: OfView,
+) -> Response:
+    """One tile. Level 0 is full resolution, each next one half of it; png is lossless."""
+    sizes, place = level_sizes(entry.size), Place(level, column, row)
+    if level >= len(sizes) or not _is_inside(place, sizes[level]):
+        raise HTTPException(404, "there is no such tile")
+    return await _answered(request, desk, layer, place, form, focus, view)
+
+
+@router.get("/api/slides/{slide}/status/{layer}", responses=UNKNOWN | UNREADABLE)
+async def status(layer: ALayer, desk: ADesk) -> dict[int, float]:
+    """For each level, the share of the slide that shows the layer's own pixels instead of a preview.
+
+    Asking tells that somebody looks: the rest is painted while nobody waits for anything else.
+    """
+    desk.attend(layer)
+    return dict(enumerate(layer.painted()))
+
+
+@router.get("/api/slides/{slide}/annotations", responses=UNKNOWN | UNREADABLE)
+def read_annotations(entry: AnEntry) -> Response:
+    """The slide's annotations as GeoJSON, in level-0 pixels; the ETag goes into the If-Match of the next PUT."""
+    data, tag = entry.annotations.read()
+    return Response(data, media_type="application/geo+json", headers={"ETag": tag, "Cache-Control": "no-store"})
+
+
+@router.put(
+    "/api/slides/{slide}/annotations",
+    responses=UNKNOWN
+    | UNREADABLE
+    | {
+        412: {"description": "Somebody else has written since; nothing was changed."},
+        428: {"description": "Without If-Match somebody else's work could be lost."},
+    },
+)
+def write_annotations(
+    entry: AnEntry, collection: FeatureCollection, response: Response, if_match: Annotated[str | None, Header()] = None
+) -> dict[str, int]:
+    """Replace the slide's annotations."""
+    if if_match is None:
+        raise HTTPException(428, "expected the ETag of the annotations known as If-Match")
+    try:
+        tag = entry.annotations.write(collection.model_dump(mode="json", exclude_unset=True), if_match)
+    except Outdated as error:
+        raise HTTPException(412, "the annotations have changed; GET them again") from error
+    except ValueError as error:
+        raise HTTPException(422, f"not JSON ({error})") from error
+    response.headers["ETag"] = tag
+    return {"features": len(collection.features)}
+
+
+@router.get("/api/events", response_class=StreamingResponse)
+async def events(request: Request, library: Annotated[Library, Depends(_library)]) -> Response:
+    """Server-sent events: `slides` whenever a slide has come."""
+    changed, loop = asyncio.Event(), asyncio.get_running_loop()
+    tell = partial(loop.call_soon_threadsafe, changed.set)
+
+    async def stream() -> AsyncIterator[str]:
+        library.listeners.append(tell)
+        try:
+            yield ": listening\n\n"
+            while True:
+                try:
+                    await asyncio.wait_for(changed.wait(), KEEP_ALIVE)
+                    changed.clear()
+                    yield "event: slides\ndata: {}\n\n"
+                except TimeoutError:
+                    yield ": still here\n\n"
+        finally:
+            library.listeners.remove(tell)
+
+    return StreamingResponse(stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+# answers -------------------------------------------------------------------------------------------------------
+
+
+def _is_inside(place: Place, size: Size) -> bool:
+    return place.column * TILE < size.width and place.row * TILE < size.height
+
+
+async def _answered(
+    request: Request,
+    desk: TileDesk,
+    layer: Layer,
+    place: Place,
+    form: Format,
+    level0_focus: tuple[float, float] | None = None,
+    view: View | None = None,
+) -> Response:
+    etag = desk.etag(layer, place, form)
+    if request.headers.get("if-none-match") == etag:
+        desk.attend(layer, level0_focus)
+        return Response(status_code=304, headers=CACHING | {"ETag": etag})
+    tile = desk.kept(etag)
+    if tile is None:
+        tile = await _waited(request, desk, desk.order(layer, place, form, level0_focus, view), view)
+    if tile is None:
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+    headers = CACHING | {"ETag": tile.etag, "X-Confostain-Source": tile.source}
+    return Response(tile.data, media_type=f"image/{'png' if form == 'png' else 'jpeg'}", headers=headers)
+
+
+async def _waited(request: Request, desk: TileDesk, order: Order, view: View | None) -> Tile | None:
+    """The tile, or None where it is wanted no longer."""
     done = asyncio.wrap_future(order.future)
     while not done.done():
-        await asyncio.wait({done}, timeout=DISCONNECT_POLL)
+        await asyncio.wait({done}, timeout=LOOK_AGAIN)
         if not done.done() and await request.is_disconnected():
             desk.workshop.leave(order, view)
             return None
     return None if done.cancelled() else done.result()
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
-def _described(entry: Entry, model: str) -> dict[str, Any]:
-    size = entry.size
-    ready = entry.layers.done() and entry.layers.exception() is None
-    confocal = entry.kind == "confocal"
-    infos = (
-        [*stain_layers(model), *(info for info, _ in CHANNELS)]
-        if confocal
-        else [layer.info for layer in entry.layers.result().values()]
-    )
-    return {
-        "id": entry.id,
-        "name": entry.name,
-        "kind": entry.kind,
-        "width": size.width,
-        "height": size.height,
-        "microns_per_pixel": entry.slide.microns_per_pixel,
-        "tile": TILE,
-        "levels": len(level_sizes(size)),
-        "layers": [vars(info) for info in infos],
-        "models": [info.id for info in infos if info.kind == "stain"],
-        "ready": ready,
-        "tissue_share": entry.slide.tissue.share if ready and confocal else None,
-        "label": f"digitally stained: {model}" if confocal else "H&E",
-    }

@@ -17,8 +17,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from confostain.geometry import Region, Size
-from confostain.inference.models import Model
 from confostain.imaging.tissue import TissueMask
+from confostain.inference.models import Model
 from confostain.inference.painter import SlidePainter
 from confostain.io.histology import HistologySlide
 from confostain.io.pyramid import TILE, WHITE, halved, level_sizes, rounded

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,16 +17,17 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from confostain.errors import SlideError
 from confostain.geometry import Size
 from confostain.imaging.linear import gareau
 from confostain.inference.models import LinearStain, load_model, models_at_hand
 from confostain.io.histology import HistologySlide, open_histology
 from confostain.io.pyramid import TILE, level_sizes
 from confostain.slide import Slide, open_slide
+from confostain.viewer.annotations import AnnotationFile
 from confostain.viewer.layers import HistologyLayer, Layer, LayerInfo, PaintedLayer
 from confostain.viewer.preview import Preview
 from confostain.viewer.store import BlockStore
+from confostain.viewer.watching import Watcher
 
 Rgb = npt.NDArray[np.uint8]
 Kind = Literal["confocal", "histology"]
@@ -42,7 +43,8 @@ class Entry:
         kind: a raw scan or an H&E slide.
         path: where it came from, and where its annotations lie beside it.
         slide: the open slide.
-        layers: by their ids, once the slide has been surveyed: an exception where it could not be.
+        infos: its layers, the one to be shown first in front.
+        layers: those, by their ids, once the slide has been surveyed: an exception where it could not be.
     """
 
     id: str
@@ -50,37 +52,68 @@ class Entry:
     kind: Kind
     path: Path
     slide: Slide | HistologySlide
+    infos: list[LayerInfo]
     layers: Future[dict[str, Layer]] = field(default_factory=Future)
+
+    def __post_init__(self) -> None:
+        self.annotations = AnnotationFile(self.path)
 
     @property
     def size(self) -> Size:
         """Of level 0."""
         return Size(*self.slide.size)
 
+    def described(self) -> dict[str, object]:
+        """What there is to know of it, ready for JSON."""
+        stains = [info.id for info in self.infos if info.kind == "stain"]
+        is_ready = self.layers.done() and self.layers.exception() is None
+        return {
+            "id": self.id,
+            "name": self.name,
+            "kind": self.kind,
+            "width": self.size.width,
+            "height": self.size.height,
+            "microns_per_pixel": self.slide.microns_per_pixel,
+            "tile": TILE,
+            "levels": len(level_sizes(self.size)),
+            "layers": [asdict(info) for info in self.infos],
+            "models": stains,
+            "ready": is_ready,
+            "tissue_share": self.slide.tissue.share if is_ready and isinstance(self.slide, Slide) else None,
+            "label": f"digitally stained: {stains[0]}" if stains else "H&E",
+        }
+
 
 class Library:
     """The slides at hand, in the order they came."""
 
     def __init__(self, model: str) -> None:
-        """Show stains of `model` first."""
-        self.model = model
-        self.store = BlockStore()
+        """Show the stain of `model` first.
+
+        Raises ModelError where there is none of that name.
+        """
+        self._stains = stain_layers(model)
+        self._store = BlockStore()
         self.entries: dict[str, Entry] = {}
-        self.listeners: list[Callable[[], None]] = []
+        self.listeners: list[Callable[[], object]] = []  # called from any thread when a slide has come
+        self._watchers: list[Watcher] = []
         self._lock = threading.Lock()
 
-    def add_confocal(self, slide: Slide, path: Path) -> Entry:
+    def add_confocal(self, slide: Slide, path: Path) -> None:
         """Add an open slide; its survey goes on by itself."""
-        return self._add(Entry(_id_of(path), _name_of(path), "confocal", path, slide), lambda: self._layers(slide))
+        infos = [*self._stains, *(info for info, _ in CHANNELS)]
+        self._add(Entry(_id_of(path), _name_of(path), "confocal", path, slide, infos), lambda: self._layers(slide))
 
-    def add_histology(self, path: Path, microns_per_pixel: float | None = None) -> Entry:
+    def add_histology(self, path: Path, microns_per_pixel: float | None = None) -> None:
         """Open an H&E slide and add it."""
         slide = open_histology(path, microns_per_pixel)
         layer = HistologyLayer(slide)
-        return self._add(Entry(_id_of(path), path.stem, "histology", path, slide), lambda: {layer.info.id: layer})
+        entry = Entry(_id_of(path), path.stem, "histology", path, slide, [layer.info])
+        self._add(entry, lambda: {layer.info.id: layer})
 
-    def watch(self, folder: Path) -> None:
+    def watch(self, folder: Path, open_: Callable[[Path], Slide] = open_slide) -> None:
         """Add the slides in a folder, and those that come."""
+        self._watchers.append(Watcher(folder, open_, self.add_confocal))
 
     def __enter__(self) -> Library:
         """Close at the end of a `with` statement."""
@@ -92,43 +125,46 @@ class Library:
 
     def close(self) -> None:
         """Close every slide and remove what was kept on disk."""
+        for watcher in self._watchers:
+            watcher.close()
         for entry in self.entries.values():
             entry.slide.close()
-        self.store.close()
+        self._store.close()
 
-    def _add(self, entry: Entry, layers: Callable[[], dict[str, Layer]]) -> Entry:
+    def _add(self, entry: Entry, layers: Callable[[], dict[str, Layer]]) -> None:
         with self._lock:
             self.entries = self.entries | {entry.id: entry}
         threading.Thread(target=_fulfil, args=(entry.layers, layers), name="survey", daemon=True).start()
-        for tell in self.listeners:
+        for tell in list(self.listeners):
             tell()
-        return entry
 
     def _layers(self, slide: Slide) -> dict[str, Layer]:
         slide.overview  # noqa: B018  # measured here, once, before several threads ask for it
-        layers: list[Layer] = [self._stain(slide, info) for info in stain_layers(self.model)]
+        layers: list[Layer] = [self._stain(slide, info) for info in self._stains]
         layers += [self._channel(slide, info, band) for info, band in CHANNELS]
         return {layer.info.id: layer for layer in layers}
 
     def _stain(self, slide: Slide, info: LayerInfo) -> Layer:
         load = partial(load_model, info.id)
         formula = load() if info.closed_form else gareau
-        return PaintedLayer(info, slide, load, Preview(slide, formula, tissue_only=True), self.store)
+        return PaintedLayer(info, slide, load, Preview(slide, formula, tissue_only=True), self._store)
 
     def _channel(self, slide: Slide, info: LayerInfo, band: int) -> Layer:
         model = LinearStain(info.id, partial(_grey, band), info.note)
-        return PaintedLayer(info, slide, lambda: model, Preview(slide, model, tissue_only=False), self.store)
+        return PaintedLayer(info, slide, lambda: model, Preview(slide, model, tissue_only=False), self._store)
 
 
 def stain_layers(first: str) -> list[LayerInfo]:
-    """The stains there are, `first` first."""
+    """The stains there are, `first` first; ModelError where it is not among them."""
     models = sorted(models_at_hand(), key=lambda model: model["name"] != first)
-    return [
-        LayerInfo(
-            str(model["name"]), str(model["name"]), str(model["description"]), "stain", model["kind"] == "closed form"
-        )
+    infos = [
+        LayerInfo(name, name, str(model["description"]), "stain", model["kind"] == "closed form")
         for model in models
+        if (name := str(model["name"]))
     ]
+    if infos[0].id != first:
+        load_model(first)  # says which there are
+    return infos
 
 
 CHANNELS = (

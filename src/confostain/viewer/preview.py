@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,10 +42,10 @@ class Preview:
     def render(self, level0_region: Region, step: int) -> Rgb:
         """A region inside the slide at 1 / `step` of its size, which is a power of two."""
         pair = self._pair(level0_region, step)
-        rgb = self._formula(pair) + _features(pair) @ self._correction
+        rgb: npt.NDArray[Any] = self._formula(pair) + _features(pair) @ self._correction
         if self.tissue_only:
             rgb = 255 - (255 - rgb) * self._coverage(level0_region, step)[..., np.newaxis]
-        return np.rint(np.clip(rgb, 0, 255)).astype(np.uint8)
+        return np.asarray(np.rint(np.clip(rgb, 0, 255)), np.uint8)
 
     def learn(self, level0_region: Region, mean: Mean) -> None:
         """Take the painted pixels of a region into account: their mean at LEARN_LEVEL."""

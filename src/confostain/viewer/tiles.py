@@ -69,6 +69,10 @@ class TileDesk:
         focus = level0_focus or (known[2] if known else (0.0, 0.0))
         self._interest[id(layer)] = (time.monotonic(), layer, focus)
 
+    def close(self) -> None:
+        """Stop."""
+        self.workshop.close()
+
     def _render(self, layer: Layer, place: Place, form: Format) -> Tile:
         etag = self.etag(layer, place, form)
         tile = self.kept(etag)
