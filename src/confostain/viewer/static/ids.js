@@ -1,5 +1,7 @@
 // Random identifiers; crypto.randomUUID exists only on pages from localhost or over HTTPS.
 
+export const randomHex = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
 export function uuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;

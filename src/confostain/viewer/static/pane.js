@@ -4,7 +4,7 @@ import { toScreen, toSlide } from "./geometry.js";
 import { layerSource } from "./tilesource.js";
 import { dropUnwanted } from "./tilequeue.js";
 import { filterFor } from "./adjust.js";
-import { uuid } from "./ids.js";
+import { randomHex } from "./ids.js";
 import { caption, describeSource } from "./words.js";
 import { scaleBar } from "./units.js";
 
@@ -25,7 +25,7 @@ export class Pane {
   constructor(host, events) {
     const root = document.getElementById("pane-template").content.firstElementChild.cloneNode(true);
     host.append(root);
-    Object.assign(this, { root, events, slide: null, layer: null, item: null, client: uuid() });
+    Object.assign(this, { root, events, slide: null, layer: null, item: null, client: randomHex() });
     this.parts = Object.fromEntries([...root.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
     this.moves = 0;
     this.revisions = new Map();
@@ -94,7 +94,7 @@ export class Pane {
     const key = `${slide.id}:${layer.id}`;
     if (fresh) this.revisions.set(key, (this.revisions.get(key) ?? 0) + 1);
     const outgoing = this.item;
-    if (outgoing) dropUnwanted([...outgoing.source.orders].map((one) => Object.assign(one, { wanted: () => false })));
+    outgoing?.source.close();
     Object.assign(this, { slide, layer: layer.id });
     this.source = layerSource(slide, layer.id, this, this.revisions.get(key) ?? 0);
     this.viewer.addTiledImage({
@@ -293,7 +293,7 @@ export class Pane {
 
   destroy() {
     this.resizing.disconnect();
-    if (this.source) dropUnwanted([...this.source.orders].map((one) => Object.assign(one, { wanted: () => false, forget() {} })));
+    this.source?.close();
     this.item = null;
     this.viewer.destroy();
     this.root.remove();

@@ -15,7 +15,7 @@ export class SlideList {
   }
 
   async #load() {
-    this.slides = (await listSlides()).filter((slide) => slide.ready !== false);
+    this.slides = await listSlides();
     const fresh = this.known ? this.slides.filter((slide) => !this.known.has(slide.id)) : [];
     this.known = new Set(this.slides.map((slide) => slide.id));
     this.fresh = new Set([...(this.fresh ?? []), ...fresh.map((slide) => slide.id)]);
@@ -65,10 +65,9 @@ export class SlideList {
   }
 }
 
-/** What a slide is opened with: its best stain, else its only layer. */
+/** What a slide is opened with: its first stain, else its first layer. */
 export function preferredLayer(slide) {
-  const stains = slide.layers.filter((layer) => layer.kind === "stain");
-  return stains.findLast((layer) => !layer.closed_form) ?? stains[0] ?? slide.layers[0];
+  return slide.layers.find((layer) => layer.kind === "stain") ?? slide.layers[0];
 }
 
 /** What the panes of a mode show at first: the layer in view with the stain, and a real H&E where there is one. */

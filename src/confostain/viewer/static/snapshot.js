@@ -91,7 +91,7 @@ function paintDivider(context, x, height) {
 
 function paintFoot(context, stage, frame) {
   context.fillStyle = "#14181d";
-  context.fillRect(0, frame.height, frame.width, FOOT);
+  context.fillRect(0, frame.height, frame.width, FOOT + 1);
   Object.assign(context, { textAlign: "left", textBaseline: "middle", fillStyle: "#fff", font: `600 14px ${FONT}` });
   context.fillText([...stains(stage), RESEARCH_USE].join("  ·  "), 16, frame.height + 20, frame.width - 32);
   Object.assign(context, { fillStyle: "#a3afba", font: `13px ${FONT}` });

@@ -21,7 +21,15 @@ export function layerSource(slide, layer, pane, revision = 0) {
   source.orders = orders;
   source.provenance = (url) => sources.get(url);
 
+  let closed = false;
+  /** Nothing more is fetched: the layer is on its way out. What is there stays on the screen. */
+  source.close = () => {
+    closed = true;
+    orders.forEach(cancel);
+    orders.clear();
+  };
   source.downloadTileStart = (job) => {
+    if (closed) return;
     const level = top - job.tile.level;
     const side = slide.tile * 2 ** level;
     const place = { x: job.tile.x * side, y: job.tile.y * side, width: side, height: side };
@@ -36,6 +44,7 @@ export function layerSource(slide, layer, pane, revision = 0) {
       wanted: () => pane.wants(level, place),
       deliver(blob, said) {
         orders.delete(request);
+        if (closed) return;
         sources.set(job.src, said);
         job.finish(blob, null, "rasterBlob");
       },
@@ -46,6 +55,7 @@ export function layerSource(slide, layer, pane, revision = 0) {
       // OpenSeadragon never asks again for a tile that failed. A forgotten one it asks for as soon as it is in view.
       forget() {
         orders.delete(request);
+        if (closed) return;
         window.clearTimeout(job.jobId);
         job.jobId = null;
         job.tile.loading = false;

@@ -10,11 +10,8 @@ export function caption(slide, layer) {
 /** What the pixels in view are: {state, text} from the sources of the tiles that are drawn. */
 export function describeSource(layer, sources) {
   if (layer.kind !== "stain") return { state: "plain", text: "" };
-  if (sources.has("closed-form")) {
-    return layer.closed_form
-      ? { state: "network", text: "" }
-      : { state: "preview", text: "Overview: closed-form stain, until the network has been here" };
-  }
+  if (layer.closed_form) return { state: "plain", text: "Closed-form stain" };
+  if (sources.has("closed-form")) return { state: "preview", text: "Overview: closed-form stain, until the network has been here" };
   if (sources.has("average")) return { state: "network", text: "Overview: average of the network's pixels" };
   return sources.has("network") ? { state: "network", text: "Pixels of the network" } : { state: "plain", text: "" };
 }
