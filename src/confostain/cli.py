@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_evaluate(commands)
     _add_view(commands)
+    _add_study(commands)
     _add_models(commands)
     return parser
 
@@ -465,6 +466,57 @@ def _address(options: argparse.Namespace) -> Address:
     from confostain.viewer.serving import Address
 
     return Address(options.host, options.port, options.token, not options.no_browser)
+
+
+# study --------------------------------------------------------------------------------------------------------
+
+
+def _add_study(commands: Commands[argparse.ArgumentParser]) -> None:
+    parser = _command(
+        commands,
+        "study",
+        _study,
+        "have readers judge fields without knowing where they come from",
+        "examples:\n  confostain study protocol.toml --reader anna --results answers.csv\n"
+        "  confostain study protocol.toml --results answers.csv --summary\n\n" + RESEARCH_USE,
+    )
+    parser.add_argument("protocol", type=Path, metavar="FILE", help="arms, fields and questions; TOML")
+    parser.add_argument("--results", type=Path, required=True, metavar="CSV", help="where answers are added")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--reader", metavar="NAME", help="who judges; the same name goes on where it stopped")
+    what.add_argument(
+        "--summary", action="store_true", help="print accuracy with its 95 %% interval, and kappa, as CSV"
+    )
+    _add_server_arguments(parser)
+
+
+def _study(options: argparse.Namespace) -> int:
+    from confostain.viewer.agreement import summary
+    from confostain.viewer.study import Session, read_protocol, read_results
+
+    protocol = read_protocol(options.protocol)
+    if options.summary:
+        _print_csv(summary(read_results(options.results)))
+        return 0
+    with _needs_extra("view"):
+        from confostain.viewer.fields import draw_fields
+        from confostain.viewer.serving import serve
+        from confostain.viewer.study_app import create_study_app
+    with _progress_bar("fields", unit=" fields") as progress:
+        fields = draw_fields(protocol, options.protocol.parent, progress)
+    session = Session(protocol, fields, options.reader, options.results)
+    serve(partial(create_study_app, session), _address(options), print)
+    return 0
+
+
+def _print_csv(rows: list[dict[str, object]]) -> None:
+    import csv
+
+    if not rows:
+        raise OptionError("no answers yet: nothing to sum up")
+    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 # models -------------------------------------------------------------------------------------------------------

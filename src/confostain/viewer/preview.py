@@ -33,7 +33,7 @@ class Preview:
         self._slide = slide
         self._formula = formula
         self.tissue_only = tissue_only
-        self._correction = np.zeros((4, 3))
+        self._correction: npt.NDArray[np.floating[Any]] = np.zeros((4, 3))
         self._normal = RIDGE * np.eye(4)  # X'X and X'y of the least squares, as far as blocks have come
         self._right = np.zeros((4, 3))
         self._blocks = 0
