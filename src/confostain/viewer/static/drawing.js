@@ -7,7 +7,7 @@ export const TOOLS = {
   hand: "Drag to move. Click an annotation to select it; drag its corners to change it.",
   point: "Click where the point goes.",
   length: "Click along the path; double-click or Enter ends it.",
-  region: "Click around the region; double-click or Enter closes it.",
+  region: "Click around the region; double-click, Enter or the first corner closes it.",
   margin: "Click the centre of the specimen.",
 };
 const MARGIN_STEPS = [

@@ -248,11 +248,12 @@ function drawAnnotationPanel() {
     stage.look({ ...stage.sharedView(), x, y }, true);
   });
   byId("note-none").hidden = annotations.features.length > 0;
-  byId("undo").disabled = annotations.past.length === 0;
+  byId("undo").disabled = annotations.past.length === 0 && drawing.points.length === 0;
   byId("redo").disabled = annotations.future.length === 0;
 }
 
 function showTool() {
+  byId("undo").disabled = annotations.past.length === 0 && drawing.points.length === 0;
   for (const button of document.querySelectorAll("[data-tool]")) button.setAttribute("aria-checked", String(button.dataset.tool === drawing.tool));
   byId("hint").hidden = drawing.tool === "hand";
   byId("hint").textContent = `${drawing.hint} ${drawing.points.length ? "Backspace takes back, Esc gives up." : ""}`;
@@ -353,7 +354,7 @@ const KEYS = [
   { keys: ["Enter"], label: "End the path or region", run: () => (drawing.points.length ? drawing.finish(stage.active) : false) },
   { keys: ["Backspace", "Delete"], label: "Take back a corner; delete what is selected", run: () => drawing.backspace() || removeSelected() },
   { keys: ["Escape"], label: "Give up, put the tool down", run: () => drawing.cancel() },
-  { keys: ["Ctrl+z"], label: "Undo", run: () => annotations.undo() },
+  { keys: ["Ctrl+z"], label: "Undo", run: () => drawing.backspace() || annotations.undo() },
   { keys: ["Ctrl+y", "Ctrl+Shift+z"], label: "Redo", run: () => annotations.redo() },
   { keys: ["g"], label: "Export annotations", run: exportAnnotations },
   { keys: ["b"], label: "Brightness and gamma", run: toggles.adjust },
@@ -369,7 +370,7 @@ const CLICKS = {
   "slides-toggle": toggles.slides, "adjust-toggle": toggles.adjust, "notes-toggle": toggles.notes,
   "mode-single": () => setMode("single"), "mode-curtain": () => setMode("curtain"), "mode-side": () => setMode("side"),
   "pane-add": () => changePanes(1), "pane-remove": () => changePanes(-1), link: () => stage.link(!stage.linked),
-  theme: () => window.toggleTheme(), "help-open": openHelp, undo: () => annotations.undo(), redo: () => annotations.redo(),
+  theme: () => window.toggleTheme(), "help-open": openHelp, undo: () => drawing.backspace() || annotations.undo(), redo: () => annotations.redo(),
   "turn-left": () => stage.rotateBy(-15), "turn-right": () => stage.rotateBy(15), flip: () => stage.flip(),
   snapshot, export: exportAnnotations, fit: () => stage.fit(),
 };
