@@ -40,9 +40,14 @@ def draw_fields(protocol: Protocol, beside: Path, progress: Callable[[int, int],
         draw = _of_histology if arm.histology else _of_stain
         for x, y, rgb in draw(protocol, arm, beside, chance):
             key = hmac.new(str(protocol.seed).encode(), f"{arm.name} {x} {y}".encode() + rgb.tobytes(), hashlib.sha256)
-            fields.append(Field(key.hexdigest()[:20], arm.name, x, y, bytes(imagecodecs.png_encode(rgb, level=6))))
+            fields.append(Field(key.hexdigest()[:20], arm.name, x, y, _picture(rgb)))
             progress(len(fields), total)
     return sorted(fields, key=lambda field: field.id)
+
+
+def _picture(rgb: Rgb) -> bytes:
+    """PNG without compression, so that the number of bytes says nothing about the picture."""
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(rgb), level=0))
 
 
 def _of_histology(protocol: Protocol, arm: Arm, beside: Path, chance: random.Random) -> Drawn:

@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -44,7 +45,7 @@ class Order:
 class Workshop:
     """A few threads and a heap of orders."""
 
-    def __init__(self, threads: int, idle: Callable[[], Callable[[], None] | None] = lambda: None) -> None:
+    def __init__(self, threads: int, idle: Callable[[], Callable[[], object] | None] = lambda: None) -> None:
         """Start `threads` threads; `idle` gives work of no urgency, or None."""
         self._idle = idle
         self._idling = max(1, threads - 1)  # how many threads may do idle work at the same time
@@ -144,9 +145,10 @@ class Workshop:
         with self._changed:
             del self._orders[order.key]
 
-    def _rest(self, idle: Callable[[], None]) -> None:
+    def _rest(self, idle: Callable[[], object]) -> None:
         try:
-            idle()
+            with suppress(Exception):  # nobody waits for it; whoever orders the same will hear of the error
+                idle()
         finally:
             with self._changed:
                 self._idling += 1
