@@ -69,16 +69,18 @@ export class Pane {
     }
     viewer.addHandler("canvas-scroll", () => this.events.pressed(this, null));
     viewer.addHandler("canvas-pinch", () => this.events.pressed(this, null));
-    this.parts.image.addEventListener("pointermove", (event) => {
-      const box = this.parts.image.getBoundingClientRect();
-      if (this.item) this.events.hovered(this, toSlide(this.view(), [event.clientX - box.left, event.clientY - box.top]));
-    });
+    this.parts.image.addEventListener("pointermove", (event) => this.item && this.events.hovered(this, this.#under(event)));
     return viewer;
+  }
+
+  #under({ clientX, clientY }) {
+    const box = this.parts.image.getBoundingClientRect();
+    return toSlide(this.view(), [clientX - box.left, clientY - box.top]);
   }
 
   #pointer(name, event) {
     if (!this.item) return;
-    const point = toSlide(this.view(), [event.position.x, event.position.y]);
+    const point = this.#under(event.originalEvent); // event.position is mirrored on a mirrored slide, in some events
     const handler = {
       "canvas-press": "pressed", "canvas-drag": "dragged", "canvas-release": "released",
       "canvas-click": "clicked", "canvas-double-click": "doubleClicked",
