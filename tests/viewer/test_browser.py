@@ -1,5 +1,6 @@
 """The page in a real browser: a headless Chromium opens a phantom slide and works with it as a reader would."""
 
+import csv
 import io
 import json
 import os
@@ -135,7 +136,8 @@ class Reader:
             """async (path) => {
               const version = (await fetch(path)).headers.get("ETag");
               const body = JSON.stringify({ type: "FeatureCollection", features: [] });
-              await fetch(path, { method: "PUT", headers: { "If-Match": version, "Content-Type": "application/geo+json" }, body });
+              const headers = { "If-Match": version, "Content-Type": "application/geo+json" };
+              await fetch(path, { method: "PUT", headers, body });
             }""",
             f"/api/slides/{self.state()['slide']}/annotations",
         )
@@ -352,11 +354,13 @@ def test_everything_has_a_name_and_fingers_can_hit_it(browser: "playwright.Brows
     page.tap("#slides-toggle")
     nameless, small = page.evaluate(
         """() => {
-          const seen = [...document.querySelectorAll("button, select, input, [role=slider]")].filter((one) => one.offsetParent);
-          const name = (one) => one.getAttribute("aria-label") || one.textContent.trim() || one.labels?.[0]?.textContent;
-          const size = (one) => one.getBoundingClientRect();
-          return [seen.filter((one) => !name(one)), seen.filter((one) => Math.min(size(one).width, size(one).height) < 44)]
-            .map((list) => list.map((one) => one.outerHTML.slice(0, 120)));
+          const controls = [...document.querySelectorAll("button, select, input, [role=slider]")];
+          const seen = controls.filter((one) => one.offsetParent);
+          const label = (one) => one.getAttribute("aria-label") || one.labels?.[0]?.textContent;
+          const nameless = seen.filter((one) => !(label(one) || one.textContent.trim()));
+          const side = ({ width, height }) => Math.min(width, height);
+          const small = seen.filter((one) => side(one.getBoundingClientRect()) < 44);
+          return [nameless, small].map((list) => list.map((one) => one.outerHTML.slice(0, 120)));
         }"""
     )
     assert (nameless, small, reader.problems) == ([], [], [])
@@ -386,11 +390,13 @@ def test_geometry_of_the_page(reader: Reader) -> None:
               worst = Math.max(worst, Math.hypot(back[0] - point[0], back[1] - point[1]));
             }
           }
-          const given = { slide: "a", mode: "side", panes: [{ slide: "a", layer: "swift" }, { slide: "b", layer: "histology" }],
-            view: { x: 12, y: 34, mpp: 0.25, rotation: 30, flipped: true } };
+          const panes = [{ slide: "a", layer: "swift" }, { slide: "b", layer: "histology" }];
+          const place = { x: 12, y: 34, mpp: 0.25, rotation: 30, flipped: true };
+          const given = { slide: "a", mode: "side", panes, view: place };
           const same = JSON.stringify(parseLink(formatLink(given))) === JSON.stringify(given);
           const bar = units.scaleBar(0.5, 140);
-          return [worst, same, [units.lengthText(1234), units.areaText(2.5e6), bar.text, bar.pixels, units.micronsAt(20)]];
+          const texts = [units.lengthText(1234), units.areaText(2.5e6), bar.text, bar.pixels, units.micronsAt(20)];
+          return [worst, same, texts];
         }"""
     )
     assert worst < 1e-6
@@ -405,7 +411,55 @@ def test_the_page_says_what_an_overview_shows(reader: Reader) -> None:
         """async () => {
           const { describeSource } = await import("/static/words.js");
           const network = { kind: "stain", closed_form: false };
-          return [["network", "closed-form"], ["average"], ["network"]].map((said) => describeSource(network, new Set(said)).state);
+          const seen = [["network", "closed-form"], ["average"], ["network"]];
+          return seen.map((said) => describeSource(network, new Set(said)).state);
         }"""
     )
     assert texts == ["preview", "network", "network"]
+
+
+STUDY = """
+title = "Which stain?"
+introduction = "Two fields."
+fields = 1
+field_pixels = 96
+[[arms]]
+name = "one"
+slide = "{scan}"
+model = "gareau"
+[[arms]]
+name = "other"
+slide = "{scan}"
+model = "beer-lambert"
+[[questions]]
+id = "which"
+text = "Which stain is it?"
+choices = ["first", "second"]
+correct = {{one = "first", other = "second"}}
+[[questions]]
+id = "quality"
+text = "How good is it?"
+choices = ["1", "2", "3"]
+"""
+
+
+def test_a_study_is_answered_by_keyboard_and_resumed(
+    browser: "playwright.Browser", phantom_scan: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "study.toml").write_text(STUDY.format(scan=phantom_scan))
+    results = tmp_path / "answers.csv"
+    with serving("study", str(tmp_path / "study.toml"), "--reader", "anna", "--results", str(results)) as url:
+        for answered, keys, begin in ((0, "12", "Begin"), (1, "23", "Go on")):
+            reader = Reader(browser, url)
+            reader.page.goto(url)
+            reader.page.get_by_role("button", name=begin).click(timeout=WAIT)
+            reader.page.get_by_text(f"{answered} of 2", exact=True).wait_for(timeout=WAIT)
+            reader.page.locator("fieldset.now").first.wait_for(timeout=WAIT)
+            for key in (*keys, "Enter"):
+                reader.page.keyboard.press(key)
+            reader.page.get_by_text(f"{answered + 1} of 2", exact=True).wait_for(timeout=WAIT)
+            assert reader.page.content().count("gareau") == 0
+            assert (reader.problems, reader.hosts) == ([], {urlsplit(url).netloc})
+            reader.context.close()
+    rows = [(row["question"], row["answer"]) for row in csv.DictReader(results.read_text().splitlines())]
+    assert rows == [("which", "first"), ("quality", "2"), ("which", "second"), ("quality", "3")]

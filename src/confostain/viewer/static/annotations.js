@@ -105,20 +105,22 @@ export class Annotations {
       await this.saving;
       if (this.state !== "unsaved") return;
     }
-    this.saving = this.#write(this.slide, this.features);
+    this.saving = this.#write(this.slide);
     await this.saving;
     this.saving = null;
   }
 
-  async #write(slide, features) {
+  async #write(slide) {
     this.#say("saving");
     try {
+      if (!this.version) await this.#catchUp();
+      const sent = this.features;
       const version = await writeAnnotations(slide, this.collection, this.version);
       if (this.slide !== slide) return;
       if (version === null) this.#say("conflict");
       else {
         this.version = version;
-        this.#say(this.features === features ? "saved" : "unsaved");
+        this.#say(this.features === sent ? "saved" : "unsaved");
       }
     } catch {
       if (this.slide !== slide) return;
@@ -129,10 +131,15 @@ export class Annotations {
 
   /** After a conflict: take what was saved elsewhere and add what only this page has. */
   async merge() {
-    const mine = this.features;
+    this.past.push(this.features);
+    await this.#catchUp();
+    this.#saveSoon();
+  }
+
+  async #catchUp() {
     const { collection, version } = await readAnnotations(this.slide);
     const theirs = new Set(collection.features.map((one) => one.id));
+    this.features = [...collection.features, ...this.features.filter((one) => !theirs.has(one.id))];
     this.version = version;
-    this.#become([...collection.features, ...mine.filter((one) => !theirs.has(one.id))]);
   }
 }
