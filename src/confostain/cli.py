@@ -492,16 +492,16 @@ def _add_study(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def _study(options: argparse.Namespace) -> int:
     from confostain.viewer.agreement import summary
-    from confostain.viewer.study import Session, read_protocol, read_results
 
+    with _needs_extra("view"):
+        from confostain.viewer.fields import draw_fields
+        from confostain.viewer.serving import serve
+        from confostain.viewer.study import Session, read_protocol, read_results
+        from confostain.viewer.study_app import create_study_app
     protocol = read_protocol(options.protocol)
     if options.summary:
         _print_csv(summary(read_results(options.results)))
         return 0
-    with _needs_extra("view"):
-        from confostain.viewer.fields import draw_fields
-        from confostain.viewer.serving import serve
-        from confostain.viewer.study_app import create_study_app
     with _progress_bar("fields", unit=" fields") as progress:
         fields = draw_fields(protocol, options.protocol.parent, progress)
     session = Session(protocol, fields, options.reader, options.results)

@@ -19,7 +19,7 @@ QUPATH = {
             "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [100.5, 0], [100.5, 80.25], [0, 0]]]},
             "properties": {
                 "objectType": "annotation",
-                "name": "margin at 3 o'clock – \u00e4",
+                "name": "margin at 3 o'clock \u2013 \u00e4",
                 "classification": {"name": "Tumor", "color": [200, 0, 0]},
                 "isLocked": False,
                 "measurements": {"Area": 4.5},

@@ -10,6 +10,7 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -67,7 +68,15 @@ def guarded_app(
     )
     app.add_middleware(Guard, token=token, is_local=is_local)
     app.add_exception_handler(ConfostainError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
     return app
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """What is wrong and where, without what was sent: that may be large, or hold what JSON does not know."""
+    assert isinstance(error, RequestValidationError)
+    problems = [{"loc": one["loc"], "msg": one["msg"], "type": one["type"]} for one in error.errors()[:10]]
+    return JSONResponse({"detail": problems}, 422)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -205,7 +214,7 @@ def write_annotations(
     if if_match is None:
         raise HTTPException(428, "expected the ETag of the annotations known as If-Match")
     try:
-        tag = entry.annotations.write(collection.model_dump(mode="json", exclude_unset=True), if_match)
+        tag = entry.annotations.write(collection.model_dump(exclude_unset=True), if_match)
     except Outdated as error:
         raise HTTPException(412, "the annotations have changed; GET them again") from error
     except ValueError as error:

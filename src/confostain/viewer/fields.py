@@ -24,7 +24,7 @@ Rgb = npt.NDArray[np.uint8]
 Drawn = list[tuple[int, int, Rgb]]
 
 MIN_TISSUE = 0.7  # of a field
-TRIES = 2000  # random places looked at for one field
+TRIES = 200  # random places looked at for one field
 STAINED = 30  # grey levels between the lightest and the darkest colour of a pixel that is no glass
 
 

@@ -16,15 +16,24 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as Constraint
 
 from confostain.errors import ConfigError, OutputError
 
 COLUMNS = ("reader", "field", "arm", "x", "y", "question", "answer", "correct", "seconds", "comment", "time")
 
 
-@dataclass(frozen=True)
-class Question:
+Name = Annotated[str, Constraint(min_length=1, max_length=200)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Question(_Table):
     """One question about every field.
 
     Attributes:
@@ -34,29 +43,36 @@ class Question:
         correct: the right answer for each arm; empty for an opinion.
     """
 
-    id: str
-    text: str
-    choices: tuple[str, ...]
-    correct: dict[str, str]
+    id: Name
+    text: Name
+    choices: Annotated[list[Name], Constraint(min_length=2, max_length=20)]
+    correct: dict[str, str] = {}
 
 
-@dataclass(frozen=True)
-class Arm:
-    """Where some of the fields come from: `histology`, or `slide` stained by `model`. mpp: where a file says none."""
+class Arm(_Table):
+    """Where some of the fields come from.
 
-    name: str
+    Attributes:
+        name: in the results.
+        slide, model: a raw scan, and what stains it.
+        histology: or an H&E slide.
+        mpp: um per pixel, where the files do not say it.
+    """
+
+    name: Name
     slide: str | None = None
     model: str | None = None
     histology: str | None = None
     mpp: float | None = None
 
 
-@dataclass(frozen=True)
-class Protocol:
+class Protocol(_Table):
     """What the TOML file says.
 
     Attributes:
         title, introduction: what the reader sees first.
+        arms: where the fields come from.
+        questions: about every field.
         seed: another one draws other fields.
         fields: from each arm.
         field_pixels: side of a field.
@@ -64,14 +80,14 @@ class Protocol:
         comment: whether readers may write one.
     """
 
-    title: str
-    arms: tuple[Arm, ...]
-    questions: tuple[Question, ...]
+    title: Name
     introduction: str = ""
+    arms: Annotated[list[Arm], Constraint(min_length=1)]
+    questions: Annotated[list[Question], Constraint(min_length=1)]
     seed: int = 0
-    fields: int = 20
-    field_pixels: int = 512
-    microns_per_pixel: float = 0.75
+    fields: Annotated[int, Constraint(ge=1, le=1000)] = 20
+    field_pixels: Annotated[int, Constraint(ge=64, le=2048)] = 512
+    microns_per_pixel: Annotated[float, Constraint(ge=0.1, le=10)] = 0.75
     comment: bool = True
 
 
@@ -92,14 +108,12 @@ def read_protocol(path: Path) -> Protocol:
     Raises ConfigError for unknown keys, missing ones, and values outside what is allowed.
     """
     try:
-        table = tomllib.loads(path.read_text())
-        arms = tuple(_made(Arm, one, path) for one in table.pop("arms", []))
-        questions = tuple(
-            _made(Question, {"correct": {}} | one | {"choices": tuple(one.get("choices", ()))}, path)
-            for one in table.pop("questions", [])
-        )
-        protocol: Protocol = _made(Protocol, table | {"arms": arms, "questions": questions}, path)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError, TypeError) as error:
+        protocol = Protocol.model_validate(tomllib.loads(path.read_text()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{path}: {where}: {first['msg']}; see the example in docs/reader-study.md") from error
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: no protocol that can be read ({error}); expected TOML") from error
     problem = _problem(protocol)
     if problem:
@@ -107,35 +121,18 @@ def read_protocol(path: Path) -> Protocol:
     return protocol
 
 
-def _made(kind: type[Any], table: dict[str, Any], path: Path) -> Any:
-    known = kind.__dataclass_fields__
-    unknown = sorted(set(table) - set(known))
-    if unknown:
-        raise ConfigError(f"{path}: {', '.join(unknown)}: unknown; expected some of {', '.join(known)}")
-    try:
-        return kind(**table)
-    except TypeError as error:
-        raise ConfigError(f"{path}: {kind.__name__.lower()} with {', '.join(table)}: {error}") from error
-
-
 def _problem(protocol: Protocol) -> str:
     names, ids = [arm.name for arm in protocol.arms], [question.id for question in protocol.questions]
     if len(set(names)) < len(names) or len(set(ids)) < len(ids):
         return "two arms or two questions have the same name; expected different ones"
-    if not names or not ids:
-        return "expected at least one [[arms]] and one [[questions]]"
     for arm in protocol.arms:
         if (arm.histology is None) == (arm.slide is None) or (arm.slide is None) != (arm.model is None):
             return f"arm {arm.name}: expected either histology, or slide and model"
     for question in protocol.questions:
-        if len(question.choices) < 2:
-            return f"question {question.id}: expected two choices or more"
         wrong = set(question.correct) - set(names) or set(question.correct.values()) - set(question.choices)
         if wrong:
-            return f"question {question.id}: {', '.join(sorted(wrong))}: correct gives a choice for an arm"
-    if not 1 <= protocol.fields <= 1000 or not 64 <= protocol.field_pixels <= 2048:
-        return "expected 1 to 1000 fields of 64 to 2048 field_pixels"
-    return "" if 0.1 <= protocol.microns_per_pixel <= 10 else "expected 0.1 to 10 microns_per_pixel"
+            return f"question {question.id}: {', '.join(sorted(wrong))}: expected correct = {{ARM = CHOICE, ...}}"
+    return ""
 
 
 class Session:
