@@ -273,7 +273,7 @@ def test_a_snapshot_shows_the_stain_and_carries_the_line(reader: Reader) -> None
     foot = picture[height - 56 :]
     assert np.median(foot) < 40
     assert 0.005 < (foot > 200).mean() < 0.2  # bright letters on it
-    bar = picture[height - 58 - 24 : height - 58 - 14, 10:160]
+    bar = picture[height - 58 - 30 : height - 58 - 18, 10:190]
     assert (bar.min(axis=-1) > 240).sum(axis=1).max() > 30  # the scale bar, a white line
 
 

@@ -68,19 +68,18 @@ function paintCaption(context, pane, right) {
 
 function paintScale(context, pane, box) {
   const bar = scaleBar(pane.slide.microns_per_pixel / pane.view().scale, Math.min(140, box.width / 3));
-  const [x, y] = [16, box.height - 18];
-  for (const [color, line] of [["rgba(0, 0, 0, 0.7)", 5], ["#fff", 2]]) {
-    Object.assign(context, { strokeStyle: color, lineWidth: line, fillStyle: "#fff", textAlign: "center" });
-    context.beginPath();
-    context.moveTo(x, y - 7);
-    context.lineTo(x, y);
-    context.lineTo(x + bar.pixels, y);
-    context.lineTo(x + bar.pixels, y - 7);
-    context.stroke();
-  }
-  context.font = `650 13px ${FONT}`;
-  Object.assign(context, { strokeStyle: "rgba(0, 0, 0, 0.7)", lineWidth: 3 });
-  context.strokeText(bar.text, x + bar.pixels / 2, y - 14);
+  const [x, y] = [24, box.height - 24];
+  context.fillStyle = "rgba(14, 18, 22, 0.8)";
+  context.beginPath();
+  context.roundRect(12, box.height - 52, bar.pixels + 24, 40, 9);
+  context.fill();
+  Object.assign(context, { strokeStyle: "#fff", lineWidth: 2, fillStyle: "#fff", textAlign: "center", font: `600 13px ${FONT}` });
+  context.beginPath();
+  context.moveTo(x, y - 7);
+  context.lineTo(x, y);
+  context.lineTo(x + bar.pixels, y);
+  context.lineTo(x + bar.pixels, y - 7);
+  context.stroke();
   context.fillText(bar.text, x + bar.pixels / 2, y - 14);
 }
 
