@@ -438,7 +438,8 @@ def _view(options: argparse.Namespace) -> int:
 
     with _needs_extra("view"):
         from confostain.viewer.library import Library
-        from confostain.viewer.serving import serve
+        from confostain.viewer.serving import check_page, serve
+    check_page()
     single = options.reflectance or options.fluorescence
     if not (options.slides or single or options.histology or options.watch):
         raise OptionError("nothing to look at: name a slide, or a folder with --watch")

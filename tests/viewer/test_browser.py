@@ -92,7 +92,7 @@ class Reader:
     """A browser window, and everything that went wrong in it."""
 
     def __init__(self, browser: "playwright.Browser", address: str, **options: object) -> None:
-        self.context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}} | options)
+        self.context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, "reduced_motion": "reduce"} | options)
         self.page = self.context.new_page()
         self.address = address
         self.problems: list[str] = []

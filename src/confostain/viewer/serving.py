@@ -8,6 +8,7 @@ import socket
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confostain.errors import OptionError
@@ -15,6 +16,7 @@ from confostain.errors import OptionError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+OPENSEADRAGON = Path(__file__).parent / "static" / "vendor" / "openseadragon.min.js"
 FIRST_PORT = 8765  # nobody else's by the registry of well-known services
 PORTS = 20  # tried one after the other where none is given
 
@@ -46,12 +48,21 @@ class Address:
             return False
 
 
+def check_page() -> None:
+    """Raise OptionError where the viewer's page was installed without what it is built on."""
+    if not OPENSEADRAGON.is_file():
+        raise OptionError(
+            "OpenSeadragon is missing from this installation; expected it to be fetched by npm when confostain was"
+            " installed; install npm (Debian: apt install npm) and install confostain again"
+        )
+
+
 def serve(create: Callable[[str | None, bool], FastAPI], address: Address, say: Callable[[str], None]) -> None:
     """Serve what `create(token, is_local)` makes until Ctrl-C; `say` gets the address.
 
     Raises OptionError where the address cannot be listened at.
     """
-    listener = _listening(address)  # first, so that whoever comes early waits instead of being refused
+    listener = listening(address)  # first, so that whoever comes early waits instead of being refused
     token = address.token or (None if address.is_local else secrets.token_urlsafe(16))
     import uvicorn
 
@@ -65,13 +76,15 @@ def serve(create: Callable[[str | None, bool], FastAPI], address: Address, say: 
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listening(address: Address) -> socket.socket:
+def listening(address: Address) -> socket.socket:
+    """A socket that listens there; OptionError where that cannot be."""
     ports = [address.port] if address.port is not None else list(range(FIRST_PORT, FIRST_PORT + PORTS))
     reason = ""
     for port in ports:
         try:
             family = socket.getaddrinfo(address.host, port, type=socket.SOCK_STREAM)[0][0]
-            listener = socket.socket(family, socket.SOCK_STREAM)
+            # asyncio sends without delay only where the protocol is named; else every answer waits 40 ms for an ACK.
+            listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind((address.host, port))

@@ -1,7 +1,7 @@
 // The pen: turns clicks on the slide into annotations, and moves the corners of the selected one.
 
 import { clockHour, distance, distanceToSegment, insideRing, toScreen } from "./geometry.js";
-import { kindOf, makeFeature, makeMargin, pointsOf, withPoints } from "./features.js";
+import { hasCorners, kindOf, makeFeature, makeMargin, pointsOf, withPoints } from "./features.js";
 
 export const TOOLS = {
   hand: "Drag to move. Click an annotation to select it; drag its corners to change it.",
@@ -114,7 +114,7 @@ export class Drawing {
   /** Returns true where a corner was taken, so that the slide does not move. */
   press(pane, point) {
     const feature = this.annotations.selectedFeature;
-    if (this.tool !== "hand" || !feature || kindOf(feature) === "margin") return false;
+    if (this.tool !== "hand" || !feature || !hasCorners(feature)) return false;
     const view = pane.view();
     const at = toScreen(view, point);
     const corner = pointsOf(feature).findIndex((one) => distance(toScreen(view, one), at) < NEAR);

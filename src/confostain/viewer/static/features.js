@@ -24,7 +24,7 @@ export function makeFeature(kind, points, mpp, extra = {}) {
 }
 
 export const kindOf = (feature) =>
-  feature.properties?.metadata?.kind ??
+  (feature.properties?.metadata?.kind in KINDS ? feature.properties.metadata.kind : null) ??
   { Point: "point", LineString: "length", Polygon: "region" }[feature.geometry.type] ?? "region";
 
 /** The corners of a feature in the order they were drawn; a polygon's without the repeated last one. */
@@ -33,6 +33,13 @@ export function pointsOf({ geometry: { type, coordinates } }) {
   if (type === "LineString" || type === "MultiPoint") return coordinates;
   if (type === "Polygon") return coordinates[0].slice(0, -1);
   return type === "MultiPolygon" ? coordinates[0][0].slice(0, -1) : [];
+}
+
+/** Whether its corners can be moved one by one: not on a clock face, not in shapes of several parts made elsewhere. */
+export function hasCorners(feature) {
+  const { type, coordinates } = feature.geometry;
+  if (kindOf(feature) === "margin") return false;
+  return type === "Point" || type === "LineString" || (type === "Polygon" && coordinates.length === 1);
 }
 
 /** The feature with other corners, and its measurements to match. */

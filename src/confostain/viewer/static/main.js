@@ -2,22 +2,21 @@
 
 import { Annotations } from "./annotations.js";
 import { isAdjusted } from "./adjust.js";
-import { layerStatus } from "./api.js";
+import { bindControls } from "./controls.js";
 import { Curtain } from "./curtain.js";
 import { Drawing } from "./drawing.js";
 import { pointsOf } from "./features.js";
-import { describe, listen } from "./keys.js";
 import { formatLink, parseLink } from "./link.js";
 import { Navigator } from "./navigator.js";
 import { paintAnnotations } from "./paint.js";
 import { drawAdjustments, drawNotes } from "./panels.js";
+import { keepFresh } from "./previews.js";
 import { SlideList, preferredLayer, preferredPanes } from "./slides.js";
 import { compose, download, fileName } from "./snapshot.js";
 import { Stage } from "./stage.js";
-import { MAGNIFICATIONS, lengthText, magnificationAt, magnificationText, micronsAt } from "./units.js";
+import { lengthText, magnificationAt, magnificationText } from "./units.js";
 import { caption } from "./words.js";
 
-const PREVIEW_CHECK_MS = 3000;
 const MOST_PANES = 4;
 
 const byId = (id) => document.getElementById(id);
@@ -271,31 +270,7 @@ function notice(text, action = "", act = null) {
   };
 }
 
-// Better tiles, once the server has them ------------------------------------------------------------------------------
-
-async function checkPreviews() {
-  if (document.hidden) return;
-  for (const pane of stage.panes.filter((one) => one.provenance === "preview")) {
-    const { slide, layer } = pane;
-    const status = await layerStatus(slide.id, layer).catch(() => null);
-    if (!status || pane.layer !== layer || !pane.item) continue;
-    const level = Math.min(slide.levels - 1, Math.max(0, Math.floor(-Math.log2(pane.view().scale))));
-    const share = status[level] ?? 0;
-    const before = pane.shareSeen?.key === `${layer}/${level}` ? pane.shareSeen.share : null;
-    pane.shareSeen = { key: `${layer}/${level}`, share };
-    if (before !== null && (share - before > 0.05 || (share > before && share >= 1))) pane.refresh();
-    else if (before !== null) pane.shareSeen.share = before;
-  }
-}
-
 // Controls -----------------------------------------------------------------------------------------------------------
-
-function togglePanel(id, others = []) {
-  const panel = byId(id);
-  others.forEach((other) => (byId(other).hidden = true));
-  panel.hidden = !panel.hidden;
-  for (const name of [id, ...others]) byId(`${name}-toggle`).setAttribute("aria-expanded", String(!byId(name).hidden));
-}
 
 function snapshot() {
   compose(stage, curtain.share, paintPane).toBlob((blob) => {
@@ -317,72 +292,16 @@ function putByKeys() {
   return true;
 }
 
-const removeSelected = () => annotations.selected && drawing.tool === "hand" && annotations.remove(annotations.selected);
-const nextPane = () => stage.activate((stage.panes.indexOf(stage.active) + 1) % stage.panes.length);
-const takeTool = (tool) => {
-  state.penByKeys = true;
-  drawing.take(tool);
-};
-const openHelp = () => byId("help").showModal();
-const toggles = {
-  slides: () => togglePanel("slides"),
-  adjust: () => togglePanel("adjust", ["notes"]),
-  notes: () => togglePanel("notes", ["adjust"]),
-};
-
-const KEYS = [
-  { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], show: ["1", "…", "9"], label: "Layer of the active pane", run: (event) => setActiveLayer(Number(event.key) - 1) },
-  { keys: ["q"], label: "One layer", run: () => setMode("single") },
-  { keys: ["w"], label: "Curtain between two layers", run: () => setMode("curtain") },
-  { keys: ["e"], label: "Side by side", run: () => setMode("side") },
-  { keys: [",", "."], label: "Move the curtain", run: (event) => curtain.move(curtain.share + (event.key === "," ? -0.03 : 0.03)) },
-  { keys: ["t"], label: "Next pane", run: nextPane },
-  { keys: ["l"], label: "Panes move together or alone", run: () => stage.link(!stage.linked) },
-  { keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], label: "Move", run: ({ key }) => stage.panBy(...{ ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2] }[key]) },
-  { keys: ["+", "=", "-"], show: ["+", "-"], label: "Zoom", run: ({ key }) => stage.zoomBy(key === "-" ? 1 / 1.5 : 1.5) },
-  { keys: ["Shift+Digit1", "Shift+Digit2", "Shift+Digit3", "Shift+Digit4"], show: ["Shift+1", "…", "Shift+4"], label: "5×, 10×, 20×, 40×", run: ({ code }) => stage.zoomTo(micronsAt(MAGNIFICATIONS[Number(code.at(-1)) - 1])) },
-  { keys: ["0"], label: "Whole slide", run: () => stage.fit() },
-  { keys: ["[", "]"], label: "Turn by 15°", run: ({ key }) => stage.rotateBy(key === "[" ? -15 : 15) },
-  { keys: ["f"], label: "Mirror", run: () => stage.flip() },
-  { keys: ["u"], label: "Upright, not mirrored", run: () => stage.upright() },
-  { keys: ["v"], label: "Move and select", run: () => drawing.take("hand") },
-  { keys: ["p"], label: "Point", run: () => takeTool("point") },
-  { keys: ["m"], label: "Length", run: () => takeTool("length") },
-  { keys: ["a"], label: "Region and area", run: () => takeTool("region") },
-  { keys: ["c"], label: "Clock-face margin", run: () => takeTool("margin") },
-  { keys: [" "], label: "Set a corner in the middle of the view", run: putByKeys },
-  { keys: ["Enter"], label: "End the path or region", run: () => (drawing.points.length ? drawing.finish(stage.active) : false) },
-  { keys: ["Backspace", "Delete"], label: "Take back a corner; delete what is selected", run: () => drawing.backspace() || removeSelected() },
-  { keys: ["Escape"], label: "Give up, put the tool down", run: () => drawing.cancel() },
-  { keys: ["Ctrl+z"], label: "Undo", run: () => drawing.backspace() || annotations.undo() },
-  { keys: ["Ctrl+y", "Ctrl+Shift+z"], label: "Redo", run: () => annotations.redo() },
-  { keys: ["g"], label: "Export annotations", run: exportAnnotations },
-  { keys: ["b"], label: "Brightness and gamma", run: toggles.adjust },
-  { keys: ["n"], label: "List of annotations", run: toggles.notes },
-  { keys: ["s"], label: "List of slides", run: toggles.slides },
-  { keys: ["PageUp", "PageDown"], label: "Previous and next slide", run: ({ key }) => slides.next(key === "PageUp" ? -1 : 1) },
-  { keys: ["x"], label: "Snapshot", run: snapshot },
-  { keys: ["d"], label: "Dark or light", run: () => window.toggleTheme() },
-  { keys: ["?", "h"], label: "This help", run: openHelp },
-];
-
-const CLICKS = {
-  "slides-toggle": toggles.slides, "adjust-toggle": toggles.adjust, "notes-toggle": toggles.notes,
-  "mode-single": () => setMode("single"), "mode-curtain": () => setMode("curtain"), "mode-side": () => setMode("side"),
-  "pane-add": () => changePanes(1), "pane-remove": () => changePanes(-1), link: () => stage.link(!stage.linked),
-  theme: () => window.toggleTheme(), "help-open": openHelp, undo: () => drawing.backspace() || annotations.undo(), redo: () => annotations.redo(),
-  "turn-left": () => stage.rotateBy(-15), "turn-right": () => stage.rotateBy(15), flip: () => stage.flip(),
-  snapshot, export: exportAnnotations, fit: () => stage.fit(),
-};
-
-for (const [id, act] of Object.entries(CLICKS)) byId(id).addEventListener("click", act);
-for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => drawing.take(button.dataset.tool));
-for (const button of document.querySelectorAll("[data-magnification]")) button.addEventListener("click", () => stage.zoomTo(micronsAt(Number(button.dataset.magnification))));
-listen(KEYS);
-describe(KEYS, byId("keys"));
+bindControls({
+  stage, drawing, annotations, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys,
+  takeTool(tool) {
+    state.penByKeys = true;
+    drawing.take(tool);
+  },
+});
+keepFresh(stage);
 window.addEventListener("pagehide", () => annotations.flush());
 window.addEventListener("hashchange", openFromLink);
-setInterval(checkPreviews, PREVIEW_CHECK_MS);
 drawAnnotationPanel();
 if (window.OpenSeadragon) slides.start().catch(() => notice("The server does not answer.", "Try again", () => location.reload()));
 else notice("OpenSeadragon is missing from this installation; see docs/viewer.md.");

@@ -1,7 +1,7 @@
 // Paints annotations on a canvas: the one above a pane, or a snapshot's.
 
 import { clockArc, clockPoint, toScreen } from "./geometry.js";
-import { KINDS, faceOf, kindOf, measureText, pointsOf } from "./features.js";
+import { KINDS, faceOf, hasCorners, kindOf, measureText, pointsOf } from "./features.js";
 
 const FONT = "600 13px system-ui, sans-serif";
 const SHADE = "rgba(0, 0, 0, 0.65)"; // every line has a dark border: it must be seen on white glass and on dark scans
@@ -26,7 +26,7 @@ function paintFeature(context, view, mpp, feature, selected) {
   const face = kind === "margin" ? faceOf(feature) : null;
   if (face) paintFace(context, view, face, color, selected);
   paintShape(context, view, kind, points, color, selected);
-  if (selected && kind !== "margin") points.forEach((point) => paintHandle(context, toScreen(view, point), color));
+  if (selected && hasCorners(feature)) points.forEach((point) => paintHandle(context, toScreen(view, point), color));
   const text = [feature.properties?.name, measureText(points, kind, mpp)].filter(Boolean).join("  ");
   if (text) paintLabel(context, labelPlace(view, kind, points), text);
 }

@@ -3,6 +3,7 @@
 import { toScreen, toSlide } from "./geometry.js";
 import { layerSource } from "./tilesource.js";
 import { dropUnwanted } from "./tilequeue.js";
+import { makeViewer } from "./osd.js";
 import { filterFor } from "./adjust.js";
 import { randomHex } from "./ids.js";
 import { caption, describeSource } from "./words.js";
@@ -10,12 +11,6 @@ import { scaleBar } from "./units.js";
 
 const LONGEST_HANDOVER_MS = 6000; // an outgoing layer stays beneath the new one until that is complete, or this long
 const SCALE_BAR = 140; // CSS pixels at most
-
-// OpenSeadragon adds an inline style, which the content security policy forbids, unless it finds one with this mark; an
-// element of no known namespace is found and means nothing.
-const mark = document.createElementNS("urn:confostain", "style");
-mark.setAttribute("data-openseadragon-mobile-css", "");
-document.head.append(mark);
 
 /**
  * `events`: {moved, pressed, clicked, doubleClicked, dragged, released, hovered, painted, layerChosen}, each called with
@@ -40,27 +35,7 @@ export class Pane {
   }
 
   #makeViewer() {
-    const viewer = new window.OpenSeadragon.Viewer({
-      element: this.parts.image,
-      drawer: "canvas", // snapshots and brightness need its pixels
-      showNavigationControl: false,
-      preserveViewport: true,
-      visibilityRatio: 0.1,
-      minZoomImageRatio: 0.5,
-      maxZoomPixelRatio: 8,
-      animationTime: 0.35,
-      blendTime: 0.1,
-      imageLoaderLimit: 0, // tilequeue.js decides the order
-      maxTilesPerFrame: 8,
-      timeout: 120000,
-      imageSmoothingEnabled: true,
-      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false },
-      gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: false, pinchRotate: true },
-      gestureSettingsPen: { clickToZoom: false, dblClickToZoom: false },
-    });
-    viewer.innerTracker.keyHandler = null; // keys.js answers the keyboard
-    viewer.innerTracker.keyDownHandler = null;
-    viewer.canvas.tabIndex = -1;
+    const viewer = makeViewer(this.parts.image);
     viewer.addHandler("update-viewport", () => this.#frame());
     viewer.addHandler("animation-finish", () => this.#settled());
     viewer.addHandler("tile-drawn", ({ tile, tiledImage }) => this.#drawn(tile, tiledImage));

@@ -13,13 +13,14 @@ export class Stage {
   /** Show `wanted`, a list of {slide, layer} objects, in a mode; panes that are there already keep their place. */
   show(mode, wanted) {
     const view = this.sharedView();
+    const arranged = this.mode === mode && this.panes.length === wanted.length;
     this.mode = mode;
     this.root.dataset.mode = mode;
     this.root.dataset.count = wanted.length;
     while (this.panes.length > wanted.length) this.panes.pop().destroy();
     while (this.panes.length < wanted.length) this.panes.push(new Pane(this.root, this.#paneEvents()));
     // Under a curtain the first pane lies on top and lets the pointer through to the second.
-    if (mode === "curtain") [, this.leader] = this.panes;
+    if (mode === "curtain" && !arranged) [, this.leader] = this.panes;
     else if (!this.panes.includes(this.leader)) [this.leader] = this.panes;
     this.panes.forEach((pane, i) => {
       const other = pane.slide?.id !== wanted[i].slide.id;
@@ -83,24 +84,15 @@ export class Stage {
     if (pane === this.leader) {
       if (this.linked) this.#pullOthers();
       this.events.changed();
-    } else if (pane.item && this.linked && !this.ties.has(pane) && this.leader?.item) {
-      this.#settle(pane);
-    }
-  }
-
-  /** Tie a pane that has just opened. */
-  #settle(pane) {
-    const same = pane.slide.id === this.leader.slide.id;
-    this.ties.set(pane, same ? sameSlideTie : this.#tieOf(this.leader, pane));
-    this.#pullOthers();
+    } else if (pane.item && this.linked && !this.ties.has(pane) && this.leader?.item) this.#pullOthers();
   }
 
   #pullOthers() {
     const view = this.leader.view();
     for (const pane of this.panes) {
-      const tied = this.ties.get(pane);
-      if (pane === this.leader || !pane.item || !tied) continue;
-      pane.setView(followed(view, this.leader.slide.microns_per_pixel, pane.slide.microns_per_pixel, tied));
+      if (pane === this.leader || !pane.item) continue;
+      if (!this.ties.has(pane)) this.ties.set(pane, pane.slide.id === this.leader.slide.id ? sameSlideTie : this.#tieOf(this.leader, pane));
+      pane.setView(followed(view, this.leader.slide.microns_per_pixel, pane.slide.microns_per_pixel, this.ties.get(pane)));
     }
   }
 
