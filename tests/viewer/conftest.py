@@ -1,6 +1,5 @@
 """Slides to look at, and a client that looks."""
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +15,7 @@ from fastapi import FastAPI
 from confostain.slide import Slide, open_slide
 from confostain.viewer.app import create_app
 from confostain.viewer.library import Library
+from confostain.viewer.serving import Address, listening
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ def library(large_scan: tuple[Path, Path]) -> Iterator[Library]:
 @contextmanager
 def served(app: FastAPI) -> Iterator[httpx.Client]:
     """A client of the application, served as it is to people: through a socket."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening(Address(port=0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()

@@ -92,16 +92,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 # what a request is about ---------------------------------------------------------------------------------------
 
+# Coroutines, although they wait for nothing: FastAPI would run functions in another thread each.
 
-def _library(request: Request) -> Library:
+
+async def _library(request: Request) -> Library:
     return request.app.state.library
 
 
-def _desk(request: Request) -> TileDesk:
+async def _desk(request: Request) -> TileDesk:
     return request.app.state.desk
 
 
-def _entry(slide: SlideId, library: Annotated[Library, Depends(_library)]) -> Entry:
+async def _entry(slide: SlideId, library: Annotated[Library, Depends(_library)]) -> Entry:
     if slide not in library.entries:
         raise HTTPException(404, "there is no such slide; GET /api/slides names those there are")
     return library.entries[slide]
@@ -114,7 +116,7 @@ async def _layer(layer: LayerId, entry: Annotated[Entry, Depends(_entry)]) -> La
     return layers[layer]
 
 
-def _view(
+async def _view(
     x_confostain_client: Annotated[str, Header(max_length=64)] = "",
     x_confostain_view: Annotated[int | None, Header(ge=0, le=2**53)] = None,
 ) -> View | None:
@@ -122,7 +124,7 @@ def _view(
     return None if x_confostain_view is None else View(x_confostain_client, x_confostain_view)
 
 
-def _focus(
+async def _focus(
     x_confostain_focus: Annotated[str | None, Header(pattern=r"^-?\d{1,7}(\.\d*)?,-?\d{1,7}(\.\d*)?$")] = None,
 ) -> tuple[float, float] | None:
     """The middle of the client's view in level-0 pixels, "x,y": what is near to it comes first."""
@@ -268,19 +270,21 @@ async def _answered(
         return Response(status_code=304, headers=CACHING | {"ETag": etag})
     tile = desk.kept(etag)
     if tile is None:
-        tile = await _waited(request, desk, desk.order(layer, place, form, level0_focus, view), view)
-    if tile is None:
-        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+        for order in desk.orders(layer, place, form, level0_focus, view):
+            if not await _done(request, desk, order, view):
+                return Response(status_code=204, headers={"Cache-Control": "no-store"})
+            tile = order.future.result()
+    assert isinstance(tile, Tile)
     headers = CACHING | {"ETag": tile.etag, "X-Confostain-Source": tile.source}
     return Response(tile.data, media_type=f"image/{'png' if form == 'png' else 'jpeg'}", headers=headers)
 
 
-async def _waited(request: Request, desk: TileDesk, order: Order, view: View | None) -> Tile | None:
-    """The tile, or None where it is wanted no longer."""
+async def _done(request: Request, desk: TileDesk, order: Order, view: View | None) -> bool:
+    """Wait for an order; False where it is wanted no longer."""
     done = asyncio.wrap_future(order.future)
     while not done.done():
         await asyncio.wait({done}, timeout=LOOK_AGAIN)
         if not done.done() and await request.is_disconnected():
             desk.workshop.leave(order, view)
-            return None
-    return None if done.cancelled() else done.result()
+            return False
+    return not done.cancelled()

@@ -7,7 +7,7 @@ of these pixels where all of them have been painted, exactly as in the files. Un
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal, Protocol
@@ -29,9 +29,10 @@ from confostain.viewer.store import BlockStore
 Rgb = npt.NDArray[np.uint8]
 Mean = npt.NDArray[np.float32]
 Source = Literal["network", "closed-form", "average"]
-Work = Callable[[], None]
+Work = Callable[[], object]
 
 BLOCK = 512  # px of level 0 painted at once: two tiles, because a halo costs less around larger blocks
+PREVIEW_LEVEL = 2  # from here on more than one block lies under a tile, too much to paint while somebody waits
 MEAN_LEVEL = 4  # whose means are kept for the whole slide: 16 px of level 0 to one, 5 % of its bytes
 
 
@@ -67,6 +68,9 @@ class Layer(Protocol):
 
     def state(self, place: Place) -> str:
         """A word that changes when the tile would show something else than before."""
+
+    def preparation(self, place: Place) -> tuple[Hashable, Work] | None:
+        """What must be done before the tile can be rendered quickly, and a name for it: tiles may share it."""
 
     def render(self, place: Place) -> tuple[Rgb, Source]:
         """The tile's pixels, uint8 (h, w, 3), cut at the slide's border, and what they show."""
@@ -104,6 +108,16 @@ class PaintedLayer:
         """A word that changes when the tile would show something else than before."""
         return "painted" if self._is_painted(place) else f"preview {self._preview.revision}"
 
+    def preparation(self, place: Place) -> tuple[Hashable, Work] | None:
+        """The block that a tile of full resolution, or of half of it, lies in."""
+        if place.level >= PREVIEW_LEVEL:
+            return None
+        region = place.level0_region(self._size)
+        block = (region.y // BLOCK, region.x // BLOCK)
+        if self._blank[block] or self._key(*block) in self._store:
+            return None
+        return self._key(*block), lambda: self._paint(*block)
+
     def render(self, place: Place) -> tuple[Rgb, Source]:
         """The tile's pixels; a preview where painting them would take long."""
         region = place.level0_region(self._size)
@@ -114,16 +128,14 @@ class PaintedLayer:
             return self._preview.render(region, 1 << place.level), "closed-form"
         if place.level >= MEAN_LEVEL:
             return self._from_means(place), "average"
-        rgb = self._at_once(region) if self.info.closed_form else self._joined(region)
         if place.level:
-            return rounded(_halved(rgb, place.level)), "average"
-        return rgb, "closed-form" if self.info.closed_form else "network"
+            return rounded(_halved(self._joined(region), place.level)), "average"
+        return self._joined(region), "closed-form" if self.info.closed_form else "network"
 
     def painted(self) -> list[float]:
         """For each level, the share of the slide whose pixels there are the layer's own, no preview."""
         share = float(self._averaged.mean())
-        direct = MEAN_LEVEL if self.info.closed_form else 2
-        return [1.0 if level < direct else share for level in range(len(self._sizes))]
+        return [1.0 if level < PREVIEW_LEVEL else share for level in range(len(self._sizes))]
 
     def paint_next(self, level0_xy: tuple[float, float]) -> Work | None:
         """Work that paints the nearest block that nobody has painted."""
@@ -133,14 +145,14 @@ class PaintedLayer:
         distances = ((blocks + 0.5) * BLOCK - level0_xy[::-1]) ** 2
         row, column = map(int, blocks[distances.sum(axis=1).argmin()])
         self._pending[row, column] = False
-        return lambda: self._paint_idly(row, column)
+        return lambda: self._paint(row, column)
 
     def _is_painted(self, place: Place) -> bool:
         """Whether the tile's own pixels are known, or so few that they can be painted while someone waits."""
         region = place.level0_region(self._size)
         if place.level >= MEAN_LEVEL:
             return bool(self._averaged[_blocks_under(region)].all())
-        return place.level < 2 or self.info.closed_form or not any(self._missing(region))
+        return place.level < PREVIEW_LEVEL or not any(self._missing(region))
 
     def _missing(self, region: Region) -> Iterator[tuple[int, int]]:
         rows, columns = _blocks_under(region)
@@ -158,24 +170,21 @@ class PaintedLayer:
                 self._painter = SlidePainter(self._slide.read, self._size, self._load(), tissue)
             return self._painter
 
-    def _at_once(self, level0_region: Region) -> Rgb:
-        """Any region of a closed form, which needs no halo."""
-        painter = self._ready()
-        tile = painter.grid(level0_region, max(level0_region.width, level0_region.height)).at(0, 0)
-        return _or_white(painter.paint(tile), level0_region)
-
     def _block(self, row: int, column: int) -> Rgb | None:
         """One block of full resolution; None where it is white."""
         if self._blank[row, column]:
             return None
-        rgb = self._store.get(self._key(row, column))
-        if rgb is None:
-            painter = self._ready()
-            rgb = painter.paint(painter.grid(self._size.region, BLOCK).at(column, row))
-            if rgb is not None:
-                self._take_mean(row, column, rgb)
-                if not self.info.closed_form:
-                    self._store.put(self._key(row, column), rgb)
+        kept = self._store.get(self._key(row, column))
+        return self._paint(row, column) if kept is None else kept
+
+    def _paint(self, row: int, column: int) -> Rgb | None:
+        painter = self._ready()
+        rgb = painter.paint(painter.grid(self._size.region, BLOCK).at(column, row))
+        if rgb is not None:
+            self._store.put(self._key(row, column), rgb)
+            self._take_mean(row, column, rgb)
+        self._averaged[row, column] = True
+        self._pending[row, column] = False
         return rgb
 
     def _joined(self, level0_region: Region) -> Rgb:
@@ -190,19 +199,15 @@ class PaintedLayer:
                 rgb[common.slices_in(level0_region)] = block[common.slices_in(of)]
         return rgb
 
-    def _paint_idly(self, row: int, column: int) -> None:
-        self._block(row, column)
-
     def _take_mean(self, row: int, column: int, rgb: Rgb) -> None:
-        if len(self._sizes) > MEAN_LEVEL:
-            mean, side = _halved(rgb, MEAN_LEVEL), BLOCK >> MEAN_LEVEL
-            height, width = mean.shape[:2]
-            self._means[row * side : row * side + height, column * side : column * side + width] = mean
-            if not self.info.closed_form:
-                region = Region(column * BLOCK, row * BLOCK, rgb.shape[1], rgb.shape[0])
-                self._preview.learn(region, _halved(mean, LEARN_LEVEL - MEAN_LEVEL))
-        self._averaged[row, column] = True
-        self._pending[row, column] = False
+        if len(self._sizes) <= MEAN_LEVEL:
+            return
+        mean, side = _halved(rgb, MEAN_LEVEL), BLOCK >> MEAN_LEVEL
+        height, width = mean.shape[:2]
+        self._means[row * side : row * side + height, column * side : column * side + width] = mean
+        if not self.info.closed_form:
+            region = Region(column * BLOCK, row * BLOCK, rgb.shape[1], rgb.shape[0])
+            self._preview.learn(region, _halved(mean, LEARN_LEVEL - MEAN_LEVEL))
 
     def _from_means(self, place: Place) -> Rgb:
         side = TILE << (place.level - MEAN_LEVEL)
@@ -223,6 +228,10 @@ class HistologyLayer:
     def state(self, place: Place) -> str:
         """Always the same: pixels do not change."""
         return "scanned"
+
+    def preparation(self, place: Place) -> tuple[Hashable, Work] | None:
+        """Nothing."""
+        return None
 
     def render(self, place: Place) -> tuple[Rgb, Source]:
         """The tile's pixels, from the nearest finer level of the file."""
@@ -270,7 +279,3 @@ def _halved(image: Rgb | Mean, times: int) -> Mean:
     for _ in range(times):
         image = halved(image)
     return np.asarray(image, np.float32)
-
-
-def _or_white(rgb: Rgb | None, region: Region) -> Rgb:
-    return np.full((region.height, region.width, 3), WHITE, np.uint8) if rgb is None else rgb

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 import socket
+import sys
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 OPENSEADRAGON = Path(__file__).parent / "static" / "vendor" / "openseadragon.min.js"
 FIRST_PORT = 8765  # nobody else's by the registry of well-known services
+SWITCH = 1e-3  # s that a thread which paints may hold the interpreter while an answer is ready to be sent
 PORTS = 20  # tried one after the other where none is given
 
 
@@ -72,6 +74,7 @@ def serve(create: Callable[[str | None, bool], FastAPI], address: Address, say: 
     say(url)
     if address.opens_browser:
         webbrowser.open(url)
+    sys.setswitchinterval(SWITCH)
     config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1, lifespan="on")
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -33,7 +33,7 @@ class Answers(BaseModel):
     comment: Annotated[str, Field(max_length=2000)] = ""
 
 
-def _session(request: Request) -> Session:
+async def _session(request: Request) -> Session:
     return request.app.state.session
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from confostain.inference.stainer import usable_processors
 from confostain.io.pyramid import TILE
-from confostain.viewer.layers import Layer, Place, Source
+from confostain.viewer.layers import Layer, Place, Source, Work
 from confostain.viewer.store import MemoryStore
 from confostain.viewer.workshop import Order, Rank, View, Workshop
 
@@ -24,6 +24,7 @@ Format = Literal["jpg", "png"]
 
 JPEG_QUALITY = 90
 INTEREST = 60.0  # s after the last request for a layer during which its previews are replaced unasked
+QUIET = 0.3  # s without a request for a tile before previews are replaced: a hand that pans comes first
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class TileDesk:
     def __init__(self, threads: int | None = None) -> None:
         """Compute in `threads` threads, as many as there are processors by default."""
         self._kept = MemoryStore()
+        self._asked = 0.0  # when somebody asked for a tile
         self._interest: dict[int, tuple[float, Layer, tuple[float, float]]] = {}
         self._era = secrets.token_hex(4)  # no tile of an earlier program is ever taken for one of this
         self.workshop = Workshop(threads or usable_processors(), self._idle)
@@ -52,16 +54,24 @@ class TileDesk:
 
     def kept(self, etag: str) -> Tile | None:
         """The tile of that tag if it has been rendered before."""
+        self._asked = time.monotonic()
         data = self._kept.get(etag)
         return None if data is None else _unpacked(data, etag)
 
-    def order(
+    def orders(
         self, layer: Layer, place: Place, form: Format, level0_focus: tuple[float, float] | None, view: View | None
-    ) -> Order:
-        """Have a tile rendered: the coarsest and the nearest to the focus first."""
+    ) -> Iterator[Order]:
+        """Have a tile rendered, the coarsest and the nearest to the focus first: one order after the other.
+
+        The result of the last one is the Tile. Tiles that share a preparation wait for the same order, so that the
+        threads never do the same thing.
+        """
         self.attend(layer, level0_focus or _centre(place))
-        key = (id(layer), place, form)
-        return self.workshop.order(key, _rank(place, level0_focus), lambda: self._render(layer, place, form), view)
+        rank = _rank(place, level0_focus)
+        preparation = layer.preparation(place)
+        if preparation is not None:
+            yield self.workshop.order(preparation[0], rank, preparation[1], view)
+        yield self.workshop.order((id(layer), place, form), rank, lambda: self._render(layer, place, form), view)
 
     def attend(self, layer: Layer, level0_focus: tuple[float, float] | None = None) -> None:
         """Somebody looks at this layer, there."""
@@ -83,9 +93,11 @@ class TileDesk:
                 self._kept.put(etag, _packed(tile))
         return tile
 
-    def _idle(self) -> Callable[[], None] | None:
+    def _idle(self) -> Work | None:
         """Work for a thread without orders: the layer looked at last goes first."""
         now = time.monotonic()
+        if now - self._asked < QUIET:
+            return None
         for since, layer, focus in sorted(self._interest.values(), key=lambda one: -one[0]):
             if now - since < INTEREST and (work := layer.paint_next(focus)) is not None:
                 return work

@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any
 
 REMEMBERED_CLIENTS = 1024  # whose latest view is known; who is forgotten is only served longer than needed
-IDLE_WAIT = 0.5  # s between looks for idle work when there was none
+IDLE_WAIT = 0.1  # s between looks for idle work when there was none
 
 Rank = tuple[float, ...]  # the smallest goes first
 
@@ -108,7 +108,7 @@ class Workshop:
         while (work := self._next()) is not None:
             work()
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self) -> Callable[[], object] | None:
         """What a thread does next: the most urgent order, else idle work; None at the end."""
         with self._changed:
             while not self._closed:
