@@ -92,7 +92,9 @@ class Reader:
     """A browser window, and everything that went wrong in it."""
 
     def __init__(self, browser: "playwright.Browser", address: str, **options: object) -> None:
-        self.context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, "reduced_motion": "reduce"} | options)
+        self.context = browser.new_context(
+            **{"viewport": {"width": 1200, "height": 800}, "reduced_motion": "reduce"} | options
+        )
         self.page = self.context.new_page()
         self.address = address
         self.problems: list[str] = []
@@ -416,6 +418,31 @@ def test_the_page_says_what_an_overview_shows(reader: Reader) -> None:
         }"""
     )
     assert texts == ["preview", "network", "network"]
+
+
+def test_a_preview_says_so_until_the_network_has_been_there(reader: Reader) -> None:
+    """The server's answers are altered on their way: a closed form poses as a network that is not done yet."""
+    done = False
+
+    def slides(route: "playwright.Route") -> None:
+        answer = route.fetch()
+        described = answer.json()
+        for layer in described[0]["layers"]:
+            layer["closed_form"] = False
+        route.fulfill(response=answer, json=described)
+
+    def tile(route: "playwright.Route") -> None:
+        answer = route.fetch()
+        source = "average" if done else "closed-form"
+        route.fulfill(response=answer, headers={**answer.headers, "x-confostain-source": source})
+
+    reader.page.route("**/api/slides", slides)
+    reader.page.route("**/tiles/**", tile)
+    reader.page.route("**/status/*", lambda route: route.fulfill(json=dict.fromkeys(range(9), float(done))))
+    page = reader.open()
+    page.get_by_text("Overview: closed-form stain, until the network has been here").wait_for(timeout=WAIT)
+    done = True
+    page.get_by_text("Overview: average of the network's pixels").wait_for(timeout=WAIT)
 
 
 STUDY = """
