@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OPENSEADRAGON = Path(__file__).parent / "static" / "vendor" / "openseadragon.min.js"
 FIRST_PORT = 8765  # nobody else's by the registry of well-known services
+KEEP_ALIVE = 75  # s that an idle connection stays open: longer than people look at one place
 SWITCH = 1e-3  # s that a thread which paints may hold the interpreter while an answer is ready to be sent
 PORTS = 20  # tried one after the other where none is given
 
@@ -75,7 +76,14 @@ def serve(create: Callable[[str | None, bool], FastAPI], address: Address, say: 
     if address.opens_browser:
         webbrowser.open(url)
     sys.setswitchinterval(SWITCH)
-    config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1, lifespan="on")
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=1,  # streams of events never end by themselves
+        lifespan="on",
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 
