@@ -25,7 +25,7 @@ import numpy as np
 
 from confostain.geometry import Size
 from confostain.imaging.phantom import Phantom
-from confostain.inference.stainer import usable_processors
+from confostain.inference.engine import usable_processors
 from confostain.io.vivascope import write_mosaic
 from confostain.slide import open_slide
 

@@ -122,15 +122,43 @@ def test_bad_input_gets_one_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bad_usage_is_exit_code_2() -> None:
-    for arguments in (
+@pytest.mark.parametrize(
+    "arguments",
+    [
         ["stain"],
         ["stain", "x"],
         ["nonsense"],
         ["stain", "x", "-o", "y", "--region", "1,2"],
+        ["info", "--tile", "1.5"],
         [],
-    ):
-        assert run(*arguments).returncode == 2
+    ],
+)
+def test_bad_usage_gets_one_line_and_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--help" in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("closing", ["2>&-", "| true"])
+def test_closed_streams_do_no_harm(closing: str, phantom_scan: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m confostain.cli stain '{phantom_scan}' -o '{tmp_path}/a.ome.tif' {closing}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert result.stderr == ""
+    assert tifffile.imread(tmp_path / "a.ome.tif").shape == (523, 700, 3)
+
+
+def test_bad_options_are_refused_before_the_slide_is_read(
+    phantom_scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def surveyed(*planes: object) -> None:
+        raise AssertionError("the slide was surveyed")
+
+    monkeypatch.setattr("confostain.slide._surveyed", surveyed)
+    out = tmp_path / "a.ome.tif"
+    assert "suffix" in refused(capsys, "stain", phantom_scan, "-o", tmp_path / "a.jpg")
+    assert "tile" in refused(capsys, "stain", phantom_scan, "-o", out, "--tile", "0")
+    assert "region" in refused(capsys, "stain", phantom_scan, "-o", out, "--region", "0,0,0,0")
+    assert "no model" in refused(capsys, "stain", phantom_scan, "-o", out, "--model", "x")
+    out.touch()
+    assert "exists" in refused(capsys, "stain", phantom_scan, "-o", out)
 
 
 def test_a_missing_pixel_size_is_asked_for(large_pair: Sequence[Path], tmp_path: Path) -> None:
@@ -163,13 +191,14 @@ def wait_for_work(process: subprocess.Popen[str], folder: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at the work through /proc")
-def test_ctrl_c_stops_cleanly(large_pair: Sequence[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_cleanly(request_to_end: int, large_pair: Sequence[Path], tmp_path: Path) -> None:
     process = started(large_pair, tmp_path / "a.ome.tif")
     wait_for_work(process, tmp_path)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(request_to_end)
     begin = time.monotonic()
     _, err = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode == 1
     assert "interrupted" in err
     assert "Traceback" not in err
     assert time.monotonic() - begin < 5

@@ -16,6 +16,7 @@ README = (ROOT / "README.md").read_text()
 def test_the_front_door_is_exactly_this() -> None:
     assert sorted(confostain.__all__) == [
         "ConfostainError",
+        "RESEARCH_USE",
         "Slide",
         "__version__",
         "despeckle",
@@ -33,10 +34,16 @@ def test_importing_loads_nothing_heavy() -> None:
     assert result.stdout.strip() == "[]"
 
 
-def test_staining_loads_no_torch() -> None:
-    code = "import sys, confostain; confostain.stain_slide, confostain.open_slide; print('torch' in sys.modules)"
+def test_staining_and_despeckling_need_no_torch() -> None:
+    code = """
+import sys
+sys.modules["torch"] = None  # importing it fails
+import numpy, confostain
+pair = numpy.random.default_rng(0).random((2, 64, 64), numpy.float32)
+print(confostain.stain(pair).shape, confostain.despeckle(pair[0]).shape)
+"""
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "False"
+    assert result.stdout.strip() == "(64, 64, 3) (64, 64)"
 
 
 def test_every_error_stands_under_one_base() -> None:
@@ -47,20 +54,26 @@ def test_every_error_stands_under_one_base() -> None:
 
 
 def test_the_house_map_is_the_tree() -> None:
-    section = README.split("## House map")[1].split("```")[1]
-    named = set(re.findall(r"^ *([\w/]+\.py)\b", section, flags=re.MULTILINE))
-    package = ROOT / "src" / "confostain"
-    there = {path.name for path in package.rglob("*.py") if path.name != "__init__.py"}
-    assert named == there
+    named, folders = set(), []
+    for line in README.split("## House map")[1].split("```")[1].splitlines():
+        if entry := re.match(r"( *)([\w/]+(?:/|\.py))(?: |$)", line):
+            depth = len(entry[1]) // 2
+            folders[depth:] = [entry[2]] if entry[2].endswith("/") else []
+            if entry[2].endswith(".py"):
+                named.add("".join(folders[:depth]) + entry[2])
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.py")}
+    trivial = {path for path in there if path.endswith("/__init__.py")} - {"src/confostain/__init__.py"}
+    assert named == there - trivial
 
 
 def test_every_make_target_and_command_that_the_readme_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"make (\w+)", README)):
+    for target in set(re.findall(r"(?:^|`)make (\w+)", README, flags=re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
     for path in set(re.findall(r"(?:benchmarks|configs|docs)/[\w.-]+\w", README)):
         assert (ROOT / path).exists(), path
-    for command in set(re.findall(r"^ *confostain (\w+)", README, flags=re.MULTILINE)):
+    code = "".join(README.split("```")[1::2])
+    for command in set(re.findall(r"^confostain (\w+)", code, flags=re.MULTILINE)):
         result = subprocess.run(
             [sys.executable, "-m", "confostain.cli", command, "--help"], capture_output=True, check=False
         )

@@ -136,7 +136,8 @@ def test_what_was_not_scanned_does_not_lower_the_dark_pedestal(tmp_path: Path) -
 def test_an_empty_slide_has_no_tissue_and_reads_as_black(tmp_path: Path, dtype: type, value: int) -> None:
     empty = np.full((200, 300), value, dtype)
     with open_slide(write_pair(tmp_path / "slide", empty, empty)) as slide:
-        assert slide.tissue.share == 0
+        with pytest.warns(ConfostainWarning, match=r"^slide: no tissue found in 785\.tif or 488\.tif; .*white"):
+            assert slide.tissue.share == 0
         assert not slide.read_region((0, 0), (300, 200)).any()
 
 
@@ -158,6 +159,32 @@ def test_the_range_does_not_depend_on_the_dtype(tmp_path: Path) -> None:
     assert np.array_equal(*regions)
 
 
+FIELDS = {"all tissue": (400, 500), "tissue on glass": (600, 800)}
+
+
+@pytest.mark.parametrize("shape", FIELDS.values(), ids=FIELDS)
+@pytest.mark.parametrize(
+    ("dtype", "gain", "offset"),
+    [(np.uint16, 1, 30000), (np.uint16, 2, 7), (np.float32, 1, -300), (np.float32, 1, -3000), (np.float32, 0.1, 1e4)],
+)
+def test_gain_and_offset_change_nothing_but_the_ranges(
+    tmp_path: Path, shape: tuple[int, int], dtype: type, gain: float, offset: float
+) -> None:
+    field = NUMBERS.normal(900, 20, shape).astype(np.uint16)
+    field[100:400, 200:500] = blotches((300, 300))
+    if shape == FIELDS["all tissue"]:
+        field = blotches(shape)
+    with open_slide(write_pair(tmp_path / "slide", field, field)) as slide:
+        plain, ranges, cells = slide.read_region((0, 0), slide.size), slide.ranges, slide.tissue.cells
+    moved = (field.astype(float) * gain + offset).astype(dtype)
+    with open_slide(write_pair(tmp_path / "slide", moved, moved)) as slide:
+        for one, other in zip(slide.ranges, ranges, strict=True):
+            assert one.dark == pytest.approx(other.dark * gain + offset, abs=0.05 * gain)
+            assert one.bright == pytest.approx(other.bright * gain + offset, abs=0.05 * gain)
+        assert np.array_equal(slide.tissue.cells, cells)
+        assert np.abs(slide.read_region((0, 0), slide.size) - plain).max() < 1e-5
+
+
 def test_given_pixel_size_counts_where_the_files_say_none(folder: Path) -> None:
     with open_slide(folder) as slide:
         assert slide.microns_per_pixel is None
@@ -172,10 +199,52 @@ def test_a_pixel_size_that_contradicts_the_files_is_refused(phantom_scan: Path) 
         open_slide(phantom_scan, microns_per_pixel=0.54)
 
 
-@pytest.mark.parametrize("length", [0, -1, float("nan"), float("inf")])
-def test_a_pixel_size_that_is_no_length_is_refused(folder: Path, length: float) -> None:
-    with pytest.raises(OptionError, match="expected a positive length"):
+@pytest.mark.parametrize("length", [0, -1, float("nan"), float("inf"), 750, 0.049, 20.1])
+def test_a_pixel_size_that_no_microscope_has_is_refused(folder: Path, length: float) -> None:
+    with pytest.raises(OptionError, match=r"expected 0\.05 to 20; give um"):
         open_slide(folder, microns_per_pixel=length)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("planar.ome.tif", "planar"),
+        ("patient 4711.v2.TIFF", "patient 4711.v2"),
+        ("patient 4711.v2", "patient 4711.v2"),
+        ("a.ome.btf", "a"),
+    ],
+)
+def test_a_slide_is_called_like_its_file(tmp_path: Path, raw: npt.NDArray[np.uint16], name: str, expected: str) -> None:
+    tifffile.imwrite(tmp_path / name, raw, photometric="minisblack", ome=".ome." in name)
+    with open_slide(tmp_path / name) as slide:
+        assert slide.name == expected
+        assert slide.sources[0].startswith(name)
+
+
+def test_a_folder_keeps_its_whole_name(
+    tmp_path: Path, raw: npt.NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_pair(tmp_path / "patient 4711.v2", *raw)
+    monkeypatch.chdir(folder)
+    for path in (folder, "."):
+        with open_slide(path) as slide:
+            assert slide.name == "patient 4711.v2"
+
+
+def test_a_mosaic_is_called_like_its_scan(
+    tmp_path: Path, raw: npt.NDArray[np.uint16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [tmp_path / "patient7.v2" / "mosaic1" / detector / "highres_raw.tif" for detector in ("DET#1", "DET#2")]
+    for file, channel in zip(files, raw, strict=True):
+        file.parent.mkdir(parents=True)
+        tifffile.imwrite(file, channel, photometric="minisblack")
+    mosaic = files[0].parents[1]
+    monkeypatch.chdir(mosaic)
+    both = {"reflectance": files[0], "fluorescence": files[1]}
+    for where in ({"path": mosaic}, {"path": mosaic.parent}, {"path": "."}, {"path": ".."}, both):
+        with open_slide(**where) as slide:
+            assert slide.name == "patient7.v2/mosaic1"
+            assert slide.sources == tuple(f"patient7.v2/mosaic1/DET#{n}/highres_raw.tif" for n in (1, 2))
 
 
 def test_a_slide_that_is_not_there(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from confostain.slide import open_slide as open_slide
 
 __version__ = "0.1.0"
+RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 
 _HOMES = {
     "Slide": "confostain.slide",
@@ -30,7 +31,7 @@ _HOMES = {
     "stain": "confostain.inference.stainer",
     "stain_slide": "confostain.inference.stainer",
 }
-__all__ = ["ConfostainError", "Slide", "__version__", "despeckle", "open_slide", "stain", "stain_slide"]
+__all__ = ["RESEARCH_USE", "ConfostainError", "Slide", "__version__", "despeckle", "open_slide", "stain", "stain_slide"]
 
 
 def __getattr__(name: str) -> object:

@@ -1,12 +1,14 @@
 """The front desk: the only module that parses flags, prints or exits.
 
-Exit codes: 0 done; 2 bad usage or bad input, with one line on stderr; 130 interrupted; 1 anything else.
+Exit codes: 0 done; 2 bad usage or bad input, with one line on stderr; 1 anything else, an interruption included.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 import time
 import warnings
@@ -14,9 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeAlias
 
-from confostain import __version__
+from confostain import RESEARCH_USE, __version__
 from confostain.errors import ConfostainError, ConfostainWarning, OptionError
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from confostain.slide import Slide
     from confostain.viewer.serving import Address
 
-RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 SLIDE_HELP = """\
 SLIDE is a VivaScope folder (the mosaic with DET#1 and DET#2, or the scan around it), a folder with 785.png and
 488.png, a two-channel OME-TIFF, or an OME-Zarr. Or give one file per channel with --reflectance and --fluorescence.
@@ -34,20 +35,38 @@ SLIDE is a VivaScope folder (the mosaic with DET#1 and DET#2, or the scan around
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
-    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being asked to end is as good as Ctrl-C
     try:
+        options = _parser().parse_args(arguments)
         with warnings.catch_warnings(action="always", category=ConfostainWarning):
             warnings.showwarning = _one_line_warning
             sys.exit(options.run(options))
     except ConfostainError as error:
-        print(f"confostain: {error}", file=sys.stderr)
+        _say(str(error))
         sys.exit(2)
     except KeyboardInterrupt:
-        print("confostain: interrupted; nothing was written under the final name", file=sys.stderr)
-        sys.exit(130)
-    except OSError as error:
-        print(f"confostain: {error}", file=sys.stderr)
+        _say("interrupted")
         sys.exit(1)
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _say(str(error))
+        sys.exit(1)
+
+
+def _say(message: str) -> None:
+    if sys.stderr is not None:  # it may have been closed
+        print(f"confostain: {message}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers bad usage with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit."""
+        _say(f"{message}; see {self.prog} --help")
+        sys.exit(2)
 
 
 def _one_line_warning(
@@ -60,11 +79,11 @@ def _one_line_warning(
 ) -> None:
     """Show what concerns the user; warnings of libraries do not."""
     if issubclass(category, ConfostainWarning):
-        print(f"confostain: warning: {message}", file=sys.stderr)
+        _say(f"warning: {message}")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="confostain",
         description=f"Digital staining of confocal microscopy. {RESEARCH_USE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -84,11 +103,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
+Commands: TypeAlias = (
+    "argparse._SubParsersAction[_Parser]"  # argparse has no public name for what add_subparsers returns
+)
 
 
 def _command(
-    commands: Commands[argparse.ArgumentParser],
+    commands: Commands,
     name: str,
     run: Callable[[argparse.Namespace], int],
     summary: str,
@@ -141,7 +162,8 @@ def _progress_bar(label: str, unit: str = "px") -> Iterator[Callable[[int, int],
     """A bar with the speed and the time left, on a terminal only."""
     from tqdm import tqdm
 
-    with tqdm(desc=label, unit=unit, unit_scale=True, disable=None, leave=False) as bar:
+    hidden = sys.stderr is None or not sys.stderr.isatty()
+    with tqdm(desc=label, unit=unit, unit_scale=True, disable=hidden, leave=False) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -153,7 +175,7 @@ def _progress_bar(label: str, unit: str = "px") -> Iterator[Callable[[int, int],
 # demo ---------------------------------------------------------------------------------------------------------
 
 
-def _add_demo(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_demo(commands: Commands) -> None:
     parser = _command(
         commands,
         "demo",
@@ -177,7 +199,7 @@ def _demo(options: argparse.Namespace) -> int:
 # info ---------------------------------------------------------------------------------------------------------
 
 
-def _add_info(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_info(commands: Commands) -> None:
     parser = _command(
         commands,
         "info",
@@ -213,7 +235,7 @@ def _readable(value: object) -> str:
 # stain --------------------------------------------------------------------------------------------------------
 
 
-def _add_stain(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_stain(commands: Commands) -> None:
     parser = _command(
         commands,
         "stain",
@@ -281,7 +303,7 @@ def _stain(options: argparse.Namespace) -> int:
 # despeckle ----------------------------------------------------------------------------------------------------
 
 
-def _add_despeckle(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_despeckle(commands: Commands) -> None:
     parser = _command(
         commands,
         "despeckle",
@@ -325,7 +347,7 @@ def _despeckle(options: argparse.Namespace) -> int:
 # train --------------------------------------------------------------------------------------------------------
 
 
-def _add_train(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_train(commands: Commands) -> None:
     kinds = commands.add_parser("train", help="train a network", description="Train a network.")
     networks = kinds.add_subparsers(metavar="NETWORK", required=True)
     parser = _command(
@@ -361,7 +383,7 @@ def _needs_extra(extra: str) -> Iterator[None]:
 # evaluate -----------------------------------------------------------------------------------------------------
 
 
-def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_evaluate(commands: Commands) -> None:
     kinds = commands.add_parser("evaluate", help="measure models", description="Measure models.")
     networks = kinds.add_subparsers(metavar="KIND", required=True)
     parser = _command(
@@ -377,7 +399,9 @@ def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--model", action="append", default=[], metavar="NAME", help="a further despeckler, or a training's folder"
     )
-    parser.add_argument("--patches", type=int, default=24, metavar="N", help="how many H&E patches (default: 24)")
+    parser.add_argument("--patches", type=int, default=20, metavar="N", help="how many H&E patches (default: 20)")
+    parser.add_argument("--side", type=int, default=256, metavar="PX", help="side of a patch (default: 256)")
+    parser.add_argument("--no-classical", action="store_true", help="networks only; BM3D takes minutes")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where tables and figures go")
 
 
@@ -391,7 +415,15 @@ def _evaluate_despeckler(options: argparse.Namespace) -> int:
     if not (options.histology or options.real):
         raise OptionError("nothing to measure on: give H&E slides with --histology, or a real scan with --real")
     if options.histology:
-        compare_despecklers(options.histology, options.output, options.model, patches=options.patches, say=print)
+        compare_despecklers(
+            options.histology,
+            options.output,
+            options.model,
+            patches=options.patches,
+            side=options.side,
+            classical=not options.no_classical,
+            say=print,
+        )
     if options.real:
         model = options.model[-1] if options.model else DEFAULT_DESPECKLER
         print(judge_real(open_reflectance(options.real), options.output, model).text())
@@ -523,7 +555,7 @@ def _print_csv(rows: list[dict[str, object]]) -> None:
 # models -------------------------------------------------------------------------------------------------------
 
 
-def _add_models(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_models(commands: Commands) -> None:
     parser = _command(commands, "models", _models, "list the models at hand", "example:\n  confostain models --json")
     parser.add_argument("--json", action="store_true", help="print JSON")
 

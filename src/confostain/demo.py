@@ -10,13 +10,14 @@ import numpy.typing as npt
 import tifffile
 from PIL import Image, ImageDraw, ImageFont
 
+from confostain import RESEARCH_USE
 from confostain.errors import OutputError
 from confostain.geometry import Region, Size
 from confostain.imaging.phantom import Phantom
 from confostain.inference.models import DEFAULT_MODEL
 from confostain.inference.stainer import Progress, stain_slide
 from confostain.io.vivascope import write_mosaic
-from confostain.io.writing import RESEARCH_USE, complete_or_absent
+from confostain.io.writing import complete_or_absent
 from confostain.slide import Slide, open_slide
 
 SIZE = Size(2048, 1536)  # px; 1.5 x 1.2 mm: epidermis, dermis, appendages and glass fit in

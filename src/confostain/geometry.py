@@ -1,4 +1,4 @@
-"""Sizes, points and rectangles. Every one says in which frame it stands; x runs right, y runs down."""
+"""Sizes and rectangles. Every one says in which frame it stands; x runs right, y runs down."""
 
 from __future__ import annotations
 

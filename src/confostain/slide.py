@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +18,9 @@ from confostain.errors import ConfostainWarning, OptionError
 from confostain.geometry import Region, Size
 from confostain.imaging.channels import look_swapped
 from confostain.imaging.intensity import IntensityRange, measured_range, normalise
-from confostain.imaging.tissue import CELL, Grid, TissueMask, find_tissue
+from confostain.imaging.tissue import CELL, Grid, TissueMask, find_tissue, where_scanned
 from confostain.io.layouts import Channels, open_channels
-from confostain.io.planes import Plane
+from confostain.io.planes import MICRONS_PER_PIXEL, Plane, plausible_microns
 
 StrPath = str | PathLike[str]
 
@@ -28,6 +29,7 @@ MAX_CELLS = 1_200_000  # above, the cells of the tissue mask are doubled: 32 px 
 KEPT_PIXELS = 1 << 19  # values kept of each channel for its percentiles, whatever the size of the slide
 WINDOWS = 6  # looked at in full resolution to tell the channels apart
 WINDOW = 256  # px
+_SUFFIX = re.compile(r"(\.ome)?\.(tiff?|btf|tf8|png|jpe?g|zarr)$", re.IGNORECASE)
 SAME_PIXEL_SIZE = 0.02  # relative; the stated size may be rounded
 
 
@@ -148,6 +150,13 @@ class Slide:
     @cached_property
     def _survey(self) -> _Survey:
         survey = _surveyed(*self._planes)
+        if not survey.tissue.cells.any():
+            warnings.warn(
+                f"{self.name}: no tissue found in {self.sources[0]} or {self.sources[1]}; the result will be white;"
+                " look at both files: is this the right slide, and was the scan exposed?",
+                ConfostainWarning,
+                stacklevel=4,
+            )
         if survey.channels_look_swapped:
             warnings.warn(
                 f"{self.name}: the channels look swapped, nuclei show in {self.sources[0]}, taken for reflectance;"
@@ -177,10 +186,11 @@ def open_slide(
 
     Raises:
         SlideError: no known layout there, or a file that is damaged or not grey.
-        OptionError: a pixel size that is not positive or contradicts the file's by more than 2 %.
+        OptionError: a pixel size outside 0.05 to 20 um, or one that contradicts the file's by more than 2 %.
     """
-    if microns_per_pixel is not None and not 0 < microns_per_pixel < float("inf"):
-        raise OptionError(f"pixel size {microns_per_pixel:g} um: expected a positive length; give um per pixel")
+    if microns_per_pixel is not None and plausible_microns(microns_per_pixel) is None:
+        low, high = MICRONS_PER_PIXEL
+        raise OptionError(f"pixel size {microns_per_pixel:g} um: expected {low:g} to {high:g}; give um per pixel")
     path, reflectance, fluorescence = (p if p is None else Path(p) for p in (path, reflectance, fluorescence))
     channels = open_channels(path, reflectance=reflectance, fluorescence=fluorescence)
     stated = channels.microns_per_pixel
@@ -192,8 +202,14 @@ def open_slide(
         )
     if swap_channels:
         channels = Channels(channels.fluorescence, channels.reflectance, channels.layout)
-    name = (path or reflectance or Path()).resolve().stem
+    name = _name(path or reflectance or Path(), channels.reflectance.name)
     return Slide(channels, name, microns_per_pixel)
+
+
+def _name(path: Path, source: str) -> str:
+    """Scan and mosaic as the name of the `source` says, else the name of the file or folder at `path`."""
+    scan, detector, _ = source.rpartition("/DET#")
+    return scan if detector else _SUFFIX.sub("", path.resolve().name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +227,7 @@ def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
     lattice = _lattice(size)
     r, f = (_sampled(plane, lattice) for plane in (reflectance, fluorescence))
     tissue = find_tissue(r.means, f.means, size, lattice.cell)
-    scanned = (r.values > 0) | (f.values > 0)  # scanners pad with zeros what they did not scan
+    scanned = where_scanned(r.values, f.values)
     in_tissue = lattice.of_cells(tissue.cells, r.values.shape)[scanned]
     ranges = (measured_range(r.values[scanned], in_tissue), measured_range(f.values[scanned], in_tissue))
     windows = _windows_in(tissue)

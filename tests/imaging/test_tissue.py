@@ -14,24 +14,25 @@ from skimage.filters import threshold_otsu
 
 from confostain.geometry import Region, Size
 from confostain.imaging.phantom import Phantom
-from confostain.imaging.tissue import CELL, TissueMask, find_tissue
+from confostain.imaging.tissue import CELL, MARGIN, TissueMask, find_tissue, where_scanned
 
 Picture = npt.NDArray[np.float64]
 SHAPE = (640, 800)
 RNG = np.random.default_rng(5)
 
 
-def cell_means(image: Picture) -> npt.NDArray[np.float32]:
-    """From one row in each row of cells, which is all that is read of a large slide."""
+def cell_means(image: Picture, cell: int = CELL) -> npt.NDArray[np.float32]:
+    """From one row in 16, which is all that is read of a large slide."""
     rows = image[min(CELL // 2, (image.shape[0] - 1) % CELL) :: CELL]
-    columns = np.arange(0, image.shape[1], CELL)
-    sums = np.add.reduceat(rows, columns, axis=1)
-    return (sums / np.diff(columns, append=image.shape[1])).astype(np.float32)
+    columns = np.arange(0, image.shape[1], cell)
+    sums = np.add.reduceat(rows, columns, axis=1) / np.diff(columns, append=image.shape[1])
+    lines = np.arange(0, len(rows), cell // CELL)
+    return (np.add.reduceat(sums, lines) / np.diff(lines, append=len(rows))[:, np.newaxis]).astype(np.float32)
 
 
-def tissue_of(reflectance: Picture, fluorescence: Picture) -> TissueMask:
+def tissue_of(reflectance: Picture, fluorescence: Picture, cell: int = CELL) -> TissueMask:
     height, width = reflectance.shape
-    return find_tissue(cell_means(reflectance), cell_means(fluorescence), Size(width, height))
+    return find_tissue(cell_means(reflectance, cell), cell_means(fluorescence, cell), Size(width, height), cell)
 
 
 def noise(shape: tuple[int, int] = SHAPE, level: float = 900, spread: float = 20) -> Picture:
@@ -63,6 +64,8 @@ EMPTY: dict[str, Callable[[], Picture]] = {
     "uneven light": lambda: noise((1600, 1600)) + 300 * np.outer(*[np.linspace(0, 1, 1600)] * 2),
     "hot pixels": lambda: noise() + 60000 * (RNG.random(SHAPE) < 1e-4),
     "8 bits with hardly any noise": lambda: np.rint(noise(level=12, spread=0.4)),
+    "noise around nothing": lambda: noise(level=0),
+    "8 bits of uneven light": lambda: np.rint(np.full(SHAPE, 12) + np.linspace(0, 3, SHAPE[1])),
 }
 
 
@@ -136,6 +139,41 @@ def test_what_was_not_scanned_is_not_taken_for_the_glass() -> None:
     bare = ~disc(200 + 7 * CELL)
     assert covered(mask, bare) == (0, 0)
     assert covered(mask, disc(200)) == (1, 1)
+
+
+@pytest.mark.parametrize("pedestal", [-30000, -15000, 32768, 1e6])
+@pytest.mark.parametrize("scale", [1, 0.002])
+def test_neither_pedestal_nor_gain_matters(pedestal: float, scale: float) -> None:
+    for image in (texture(), np.where(disc(200), texture(), noise())):
+        plain = tissue_of(image, image)
+        moved = tissue_of(scale * (image + pedestal), scale * (image + pedestal))
+        assert np.array_equal(moved.cells, plain.cells)
+        assert covered(moved, disc(200)) == (1, 1)
+
+
+def test_zero_is_not_scanned_unless_it_is_a_value_like_others() -> None:
+    stored = np.array([0, 0, 3, 5])
+    assert where_scanned(stored, stored[::-1] * 0).tolist() == [False, False, True, True]
+    assert where_scanned(stored - 1, stored).all()
+    assert where_scanned(stored, stored - 1.5).all()
+
+
+def test_areas_are_the_same_whatever_the_cell() -> None:
+    shape = (3200, 3200)
+    hole = np.maximum(*np.abs(np.mgrid[: shape[0], : shape[1]] - shape[0] / 2))  # chessboard distance to the middle
+    for cell in (16, 32):
+        for side, found in ((32, False), (64, True)):  # 1024 and 4096 px, on both grids of cells
+            piece = noise(shape)
+            piece[1600 : 1600 + side, 1600 : 1600 + side] = 20000
+            mask = tissue_of(piece, noise(shape), cell)
+            assert mask.touches(Region(1600, 1600, side, side)) is found
+            if found:
+                assert mask.fills(Region(1600 - MARGIN, 1616, side + 2 * MARGIN, side - 32))
+                assert not mask.touches(Region(1400, 1616, 100, side - 32))
+        for half, filled in ((432, 1.0), (720, 0.0)):  # 0.75 and 2.1 million px, less the margin
+            ring = (hole > half) & (hole < half + 200)
+            mask = tissue_of(np.where(ring, texture(shape), noise(shape)), noise(shape), cell)
+            assert covered(mask, hole < 200) == (filled, filled)
 
 
 def test_a_painted_slide_loses_no_pixel_of_its_tissue(phantom: Phantom) -> None:

@@ -13,14 +13,15 @@ import pytest
 from PIL import ImageCms
 from wsidicom import WsiDicom
 
+from confostain import RESEARCH_USE
 from confostain.errors import OutputError
 from confostain.geometry import Size
 from confostain.inference.tiling import TileGrid
 from confostain.io.dicom import DicomWriter
 from confostain.io.encoded_tiles import EncodedTiles
 from confostain.io.ometiff import OmeTiffWriter
-from confostain.io.pyramid import PyramidTop, cut_block, halved, level_sizes
-from confostain.io.writing import RESEARCH_USE, SlideWriter, StainedImage
+from confostain.io.pyramid import PyramidTop, cut_block
+from confostain.io.writing import SlideWriter, StainedImage
 
 Rgb = npt.NDArray[np.uint8]
 SIZE = Size(1301, 777)
@@ -65,11 +66,8 @@ def colours() -> Rgb:
 
 
 @pytest.fixture(scope="module")
-def levels(colours: Rgb) -> list[Rgb]:
-    means = [colours.astype(np.float32)]
-    for _ in level_sizes(SIZE)[1:]:
-        means.append(halved(means[-1]))
-    return [np.floor(mean + 0.5).astype(np.uint8) for mean in means]
+def levels(colours: Rgb, mean_of_level: Callable[[Rgb, int], Rgb]) -> list[Rgb]:
+    return [mean_of_level(colours, level) for level in range(4)]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Which file is which channel, in every layout that is known, and what is said where none is found."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 import tifffile
 import zarr
 
-from confostain.errors import SlideError
+from confostain.errors import ConfostainWarning, SlideError
 from confostain.geometry import Region, Size
 from confostain.io.layouts import Channels, open_channels
 
@@ -43,8 +44,8 @@ def test_a_vivascope_mosaic_and_its_scan(tmp_path: Path) -> None:
     for given in (mosaic, tmp_path / "scan", str(mosaic)):
         channels = open_channels(given)
         assert channels.layout == "VivaScope mosaic"
-        assert channels.reflectance.name == "DET#1/highres_raw.tif"
-        assert channels.fluorescence.name == "DET#2/highres_raw.tif"
+        assert channels.reflectance.name == "scan/mosaic1/DET#1/highres_raw.tif"
+        assert channels.fluorescence.name == "scan/mosaic1/DET#2/highres_raw.tif"
         assert channels.microns_per_pixel == pytest.approx(0.5)
         assert_channels(channels)
 
@@ -63,11 +64,37 @@ def test_a_mosaic_without_one_detector_names_the_missing_file(tmp_path: Path) ->
         open_channels(tmp_path)
 
 
+def test_one_file_cannot_be_both_channels(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", R)
+    (tmp_path / "b.tif").symlink_to("a.tif")
+    for other in ("a.tif", "b.tif"):
+        with pytest.raises(SlideError, match=r"^a\.tif: given for reflectance and for fluorescence"):
+            open_channels(reflectance=tmp_path / "a.tif", fluorescence=tmp_path / other)
+
+
+def test_a_path_that_no_file_can_have_is_refused_in_one_short_line(tmp_path: Path) -> None:
+    for length in (300, 5000):
+        with pytest.raises(SlideError, match=r"^a+: cannot be opened \(.*check its path") as found:
+            open_channels(tmp_path / ("a" * length))
+        assert len(str(found.value)) < 250
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_refused(tmp_path: Path) -> None:
+    mosaic = write_mosaic(tmp_path / "mosaic1")
+    for locked in (mosaic, mosaic / "DET#2", mosaic / "DET#2" / "highres_raw.tif"):
+        mode = locked.stat().st_mode
+        locked.chmod(0)
+        with pytest.raises(SlideError, match=r"cannot be opened \(Permission denied\)"):
+            open_channels(mosaic)
+        locked.chmod(mode)
+
+
 def test_errors_of_a_mosaic_name_the_detector(tmp_path: Path) -> None:
-    file = write_mosaic(tmp_path) / "DET#2" / "highres_raw.tif"
+    file = write_mosaic(tmp_path / "scan") / "DET#2" / "highres_raw.tif"
     file.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(SlideError, match=r"^DET#2/highres_raw\.tif: truncated"):
-        open_channels(tmp_path)
+    with pytest.raises(SlideError, match=r"^scan/DET#2/highres_raw\.tif: truncated"):
+        open_channels(tmp_path / "scan")
 
 
 def test_one_png_per_laser_line(tmp_path: Path) -> None:
@@ -228,6 +255,16 @@ def test_ome_zarr_in_shards(tmp_path: Path) -> None:
     assert_channels(open_channels(ngff(tmp_path / "a.zarr", "cyx", zarr_format=3, shards=(1, 64, 64))))
 
 
+@pytest.mark.parametrize(("sharding", "total"), [({}, 24), ({"shards": (1, 64, 64), "zarr_format": 3}, 4)])
+def test_missing_chunks_are_warned_of(tmp_path: Path, sharding: dict[str, Any], total: int) -> None:
+    path = ngff(tmp_path / "a.zarr", "cyx", **sharding)
+    min(file for file in path.rglob("[0-9]*") if file.is_file()).unlink()
+    with pytest.warns(ConfostainWarning, match=rf"^a\.zarr: 1 of {total} chunks are missing; they count as 0"):
+        channels = open_channels(path)
+    assert not channels.reflectance.read(Region(0, 0, 32, 16)).any()
+    np.testing.assert_array_equal(channels.fluorescence.read(Region(0, 0, 83, 61)), F)
+
+
 def test_ome_zarr_goes_by_the_channel_labels(tmp_path: Path) -> None:
     def change(image: dict[str, Any]) -> None:
         image["omero"] = {"channels": [{"label": "fluorescence"}, {"label": "reflectance"}]}
@@ -286,7 +323,7 @@ def test_real_slides() -> None:
     assert skin_a.layout == "VivaScope mosaic"
     assert skin_a.microns_per_pixel == pytest.approx(0.75)
     for plane in (skin_a.reflectance, skin_a.fluorescence):
-        stored = tifffile.imread(SHARED / "cm" / "skin_a" / plane.name)
+        stored = tifffile.imread(SHARED / "cm" / plane.name)
         np.testing.assert_array_equal(plane.read(plane.size.region), stored)
     skin_b, prostate = SHARED / "cm" / "skin_b", SHARED / "otls" / "prostate"
     pair = open_channels(reflectance=skin_b / "R.jpg", fluorescence=skin_b / "F.jpg")

@@ -13,11 +13,11 @@ from confostain.errors import OptionError, OutputError
 from confostain.geometry import Size
 from confostain.inference.tiling import TileGrid
 from confostain.io.ometiff import OmeTiffWriter
-from confostain.io.pyramid import PyramidTop, cut_block, halved, level_sizes
+from confostain.io.pyramid import PyramidTop, cut_block
 from confostain.io.writing import StainedImage
 
 Rgb = npt.NDArray[np.uint8]
-PROVENANCE = {"software": "confostain 1.2.3", "model": "gareau", "note": "a < b & c"}
+PROVENANCE = {"note": "a < b & c.", "software": "confostain 1.2.3", "model": "gareau"}
 
 
 def smooth_colours(width: int, height: int) -> Rgb:
@@ -53,11 +53,8 @@ def colours() -> Rgb:
 
 
 @pytest.fixture(scope="module")
-def levels(colours: Rgb) -> list[Rgb]:
-    means = [colours.astype(np.float32)]
-    for _ in level_sizes(Size(1301, 777))[1:]:
-        means.append(halved(means[-1]))
-    return [np.floor(mean + 0.5).astype(np.uint8) for mean in means]
+def levels(colours: Rgb, mean_of_level: Callable[[Rgb, int], Rgb]) -> list[Rgb]:
+    return [mean_of_level(colours, level) for level in range(4)]
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +118,7 @@ def test_the_ome_metadata_are_valid_and_complete(jpeg: Path) -> None:
     assert pixels.physical_size_x_unit.value == "µm"
     assert pixels.channels[0].name == "digitally stained RGB"
     assert dict(ome.structured_annotations[0].value) == PROVENANCE
+    assert ome.images[0].description == "note: a < b & c. software: confostain 1.2.3. model: gareau."
 
 
 def test_a_single_tile_has_a_single_level(tmp_path: Path) -> None:
@@ -141,14 +139,32 @@ def test_a_large_result_becomes_bigtiff(tmp_path: Path, monkeypatch: pytest.Monk
         np.testing.assert_array_equal(reader(path)[0], rgb)
 
 
-def test_the_same_pixels_give_the_same_picture_data(colours: Rgb, lossless: Path, tmp_path: Path) -> None:
-    again = write(tmp_path / "again.ome.tif", colours)
-    assert again.stat().st_size == lossless.stat().st_size
+def picture_data(path: Path) -> list[tuple[bytes, ...]]:
+    """The encoded tiles of each level, and its colour profile."""
+    with tifffile.TiffFile(path) as tiff:
+        pages = [level.keyframe for level in tiff.series[0].levels]
+        places = [zip(page.dataoffsets, page.databytecounts, strict=True) for page in pages]
+        data = path.read_bytes()
+        return [
+            (page.iccprofile, *(data[offset : offset + length] for offset, length in tiles))
+            for page, tiles in zip(pages, places, strict=True)
+        ]
 
 
-def test_white_costs_nothing(tmp_path: Path) -> None:
-    blank = write(tmp_path / "blank.ome.tif", np.full((4096, 4096, 3), 255, np.uint8), quality=90)
+def test_the_same_pixels_give_the_same_picture_data(colours: Rgb, lossless: Path, jpeg: Path, tmp_path: Path) -> None:
+    again = picture_data(write(tmp_path / "again.ome.tif", colours))
+    assert [len(level) for level in again] == [1 + 6 * 4, 1 + 3 * 2, 1 + 2, 1 + 1]
+    assert again == picture_data(lossless)
+    assert again != picture_data(jpeg)
+    assert picture_data(write(tmp_path / "again.jpeg.ome.tif", colours, quality=90)) == picture_data(jpeg)
+
+
+@pytest.mark.parametrize("quality", [90, None])
+def test_white_costs_next_to_nothing(quality: int | None, tmp_path: Path) -> None:
+    white = np.full((4096, 4096, 3), 255, np.uint8)
+    blank = write(tmp_path / "blank.ome.tif", white, quality)
     assert (levels_by_tifffile(blank)[0] == 255).all()
+    assert blank.stat().st_size < 0.02 * white.nbytes
 
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
+import base64
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
+from PIL import ImageCms
 
 from confostain.errors import OutputError
 from confostain.geometry import Size
 from confostain.io.omezarr import OmeZarrWriter
-from confostain.io.pyramid import PyramidTop, cut_block, halved
+from confostain.io.pyramid import PyramidTop, cut_block
 from confostain.io.writing import StainedImage
 
 
@@ -27,15 +31,19 @@ def rgb() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (300, 401, 3), dtype=np.uint8)
 
 
-def test_levels_scale_and_provenance_are_there(rgb: np.ndarray, tmp_path: Path) -> None:
+def test_levels_scale_and_provenance_are_there(
+    rgb: np.ndarray, mean_of_level: Callable[[np.ndarray, int], np.ndarray], tmp_path: Path
+) -> None:
     group = zarr.open_group(write(tmp_path / "a.ome.zarr", rgb), mode="r")
     (multiscale,) = group.attrs["multiscales"]
     assert multiscale["version"] == "0.4"
     assert [dataset["path"] for dataset in multiscale["datasets"]] == ["0", "1"]
     assert multiscale["datasets"][1]["coordinateTransformations"][0]["scale"] == [1, 1.5, 1.5]
     np.testing.assert_array_equal(np.moveaxis(group["0"][:], 0, 2), rgb)
-    np.testing.assert_array_equal(np.moveaxis(group["1"][:], 0, 2), np.floor(halved(rgb) + 0.5))
+    np.testing.assert_array_equal(np.moveaxis(group["1"][:], 0, 2), mean_of_level(rgb, 1))
     assert group.attrs["confostain"] == {"model": "gareau"}
+    profile = ImageCms.ImageCmsProfile(BytesIO(base64.b64decode(group.attrs["icc_profile"])))
+    assert "sRGB" in ImageCms.getProfileDescription(profile)
 
 
 def test_white_is_not_stored(tmp_path: Path) -> None:

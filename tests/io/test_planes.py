@@ -1,5 +1,6 @@
 """Regions and rows of one grey plane against the same plane in memory, for every way pixels are stored."""
 
+import errno
 import itertools
 import random
 import subprocess
@@ -23,7 +24,7 @@ from confostain.errors import SlideError
 from confostain.geometry import Region, Size
 from confostain.io import sources, tiff_pixels
 from confostain.io.layouts import open_grey
-from confostain.io.planes import Plane
+from confostain.io.planes import Plane, refusing
 
 
 def painted(height: int, width: int, dtype: str = "uint16") -> np.ndarray:
@@ -129,6 +130,34 @@ def test_two_samples_per_pixel(tmp_path: Path, planar: str, options: dict[str, A
         )
         for plane, image in zip(open_tiff(path).planes, pair, strict=True):
             np.testing.assert_array_equal(plane.read(Region(-3, 5, 30, 50)), cut(image, Region(-3, 5, 30, 50)))
+
+
+def test_interleaved_samples_are_decoded_once_and_kept_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from confostain.io.tiff_input import open_tiff
+
+    decoded: list[int] = []
+    decode = tiff_pixels._decoded
+
+    def counted(page: Any, segments: Any, file: Any, index: int) -> np.ndarray:
+        tile = decode(page, segments, file, index)
+        decoded.append(tile.nbytes)
+        assert tile.base is None or tile.base.nbytes == tile.nbytes  # nothing more is held than is counted
+        return tile
+
+    monkeypatch.setattr(tiff_pixels, "_decoded", counted)
+    pair = np.stack([painted(45, 37), painted(37, 45).T])
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        np.moveaxis(pair, 0, -1),
+        photometric="minisblack",
+        planarconfig="contig",
+        tile=(16, 16),
+        compression="zlib",
+    )
+    planes = open_tiff(tmp_path / "a.tif").planes
+    for plane, image in zip(planes, pair, strict=True):
+        np.testing.assert_array_equal(whole(plane), image)
+    assert decoded == [16 * 16 * 2 * 2] * 9
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
@@ -278,6 +307,21 @@ def test_threads_read_side_by_side(tmp_path: Path, write: Writer, monkeypatch: p
             np.testing.assert_array_equal(found[: part.shape[0], : part.shape[1]], part)
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EMFILE, "Too many files")]
+)
+def test_what_is_not_the_files_fault_goes_through(error: Exception) -> None:
+    with pytest.raises(type(error)) as found, refusing("a.tif"):
+        raise error
+    assert found.value is error
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENAMETOOLONG, errno.EISDIR])
+def test_what_cannot_be_opened_is_not_called_damaged(number: int) -> None:
+    with pytest.raises(SlideError, match=r"^a\.tif: cannot be opened \(.*permissions$"), refusing("a.tif"):
+        raise OSError(number, "said by the system")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_float_images_must_be_finite(tmp_path: Path, value: float) -> None:
     image = painted(40, 50, "float32")
@@ -395,7 +439,7 @@ def test_no_room_to_unpack_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("os.fstatvfs", lambda descriptor: Full)
     write_png(tmp_path / "a.png", painted(30, 40))
-    with pytest.raises(SlideError, match="too little room"):
+    with pytest.raises(SlideError, match=r"too little room.* expected 1 MB"):
         whole(open_grey(tmp_path / "a.png"))
 
 

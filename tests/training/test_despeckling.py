@@ -93,6 +93,26 @@ def test_a_run_that_the_system_kills_can_be_resumed(config: Path, tmp_path: Path
     assert steps == list(range(1, saved + 3))
 
 
+def test_two_processes_train_one_network(config: Path, tmp_path: Path) -> None:
+    """As on two GPUs: Lightning Fabric starts the second process and averages the gradients."""
+    script, folder = tmp_path / "train.py", tmp_path / "run"
+    script.write_text(f"""
+from pathlib import Path
+import lightning.fabric
+from functools import partial
+lightning.fabric.Fabric = partial(lightning.fabric.Fabric, accelerator="cpu", devices=2, strategy="ddp")
+from confostain.training.despeckling import train_despeckler
+train_despeckler(Path({str(config)!r}), Path({str(folder)!r}))
+""")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=55, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "run.json").read_text())["devices"] == 2
+    assert [r["step"] for r in records(folder) if "loss" in r] == [1, 2, 3, 4, 5, 6]
+    train_despeckler(config, tmp_path / "alone")
+    assert records(folder)[0] == records(tmp_path / "alone")[0]  # the first process, before the first step
+    assert records(folder)[-1] != records(tmp_path / "alone")[-1]
+
+
 def test_the_files_of_a_run_compute_what_the_network_computes(config: Path, tmp_path: Path) -> None:
     train_despeckler(config, tmp_path / "run")
     network = build_despeckler(load_config(config, DespecklingConfig).design)

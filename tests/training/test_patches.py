@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,18 @@ import pytest
 from confostain.errors import ConfigError
 from confostain.training.patches import NoiseRange, NoisyPatches, contaminated, read_inverted
 
-WIDE = NoiseRange((1, 80), 0.5, (0, 1), (0, 0.15), (0.25, 1.2), (0, 0.01), (0.6, 1.6), 0.3)
+MICROSCOPE = NoiseRange(
+    looks=(1, 80),
+    microscope_share=1.0,
+    microscope_looks=(15, 80),
+    blur=(0, 1.2),
+    grain=(0, 1),
+    pedestal=(0, 0.15),
+    gain=(0.25, 1.2),
+    read_noise=(0, 0.01),
+    contrast=(0.6, 1.6),
+)
+WIDE = replace(MICROSCOPE, microscope_share=0.5, clipped_share=0.3)
 
 
 def test_inverted_tissue_is_bright_and_glass_is_dark(histology: Path) -> None:
@@ -45,10 +57,9 @@ def test_crops_are_turned_but_never_changed() -> None:
 
 def test_noise_keeps_the_mean_of_what_should_come_out() -> None:
     clean = np.full((256, 256), 0.4, np.float32)
-    noise = NoiseRange((20, 20), 1.0, (0, 1), (0, 0.15), (0.25, 1.2), (0, 0.01), (0.6, 1.6), 0.0)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        noisy, expected = contaminated(clean, noise, rng)
+        noisy, expected = contaminated(clean, MICROSCOPE, rng)
         assert noisy.mean() == pytest.approx(expected.mean(), rel=0.02)
 
 
@@ -57,3 +68,11 @@ def test_a_saturating_detector_clips_both() -> None:
     noisy, expected = contaminated(clean, NoiseRange((4, 4), clipped_share=1.0), np.random.default_rng(0))
     assert noisy.max() == 1
     assert expected.max() == 1
+
+
+def test_the_published_noise_is_neither_blurred_nor_lifted() -> None:
+    clean = np.random.default_rng(1).random((64, 64)).astype(np.float32)
+    _, expected = contaminated(clean, replace(MICROSCOPE, microscope_share=0.0), np.random.default_rng(0))
+    assert np.array_equal(expected, clean)
+    _, seen = contaminated(clean, replace(MICROSCOPE, blur=(1, 1)), np.random.default_rng(0))
+    assert seen.std() < 0.6 * clean.std()

@@ -205,7 +205,6 @@ def test_a_region_is_drawn_measured_saved_exported_undone(reader: Reader) -> Non
     page.keyboard.press("a")
     for x, y in ((500, 300), (600, 300), (600, 400), (500, 400)):
         page.mouse.click(x, y)
-        page.wait_for_timeout(350)  # else the browser takes two clicks for one double click
     page.keyboard.press("Enter")
     reader.until(lambda: reader.saved()["features"])
     exported = json.loads(reader.download("g"))
@@ -247,6 +246,22 @@ def test_annotations_by_keyboard_alone(reader: Reader) -> None:
     reader.until(lambda: reader.saved()["features"] == [])
 
 
+def test_two_who_annotate_at_once_keep_both(browser: "playwright.Browser", address: str) -> None:
+    one, other = Reader(browser, address), Reader(browser, address)
+    for reader in (one, other):
+        reader.open()
+        reader.page.keyboard.press("p")
+    one.page.mouse.click(500, 400)
+    one.until(lambda: len(one.saved()["features"]) == 1)
+    other.page.mouse.click(600, 300)
+    other.page.get_by_role("button", name="Bring both together").click(timeout=WAIT)
+    other.until(lambda: len(one.saved()["features"]) == 2)
+    assert other.page.locator("#notice").is_hidden()
+    one.clear()
+    for reader in (one, other):
+        reader.context.close()
+
+
 def test_a_margin_is_named_by_the_clock_also_on_a_mirrored_slide(reader: Reader) -> None:
     page = reader.open()
     for flip in ("", "f"):
@@ -256,7 +271,6 @@ def test_a_margin_is_named_by_the_clock_also_on_a_mirrored_slide(reader: Reader)
         page.keyboard.press("c")
         for x, y in ((600, 400), (600, 250), (750, 400), (600, 550)):  # centre, 12, 3 and 6 o'clock as seen
             page.mouse.click(x, y)
-            page.wait_for_timeout(350)
         reader.until(lambda: reader.saved()["features"])
         names = [feature["properties"]["name"] for feature in reader.saved()["features"]]
         assert names == ["Margin 3:00 to 6:00"]

@@ -90,5 +90,5 @@ CLASSICAL = (
     Classical("Lee", lee, (0.7, 1.0, 1.4)),
     Classical("total variation", total_variation, (0.5, 0.8, 1.2, 1.8)),
     Classical("non-local means", non_local_means, (0.7, 1.0, 1.4)),
-    Classical("BM3D", bm3d, (0.7, 0.85, 1.0, 1.2)),
+    Classical("BM3D", bm3d, (0.85, 1.0)),
 )

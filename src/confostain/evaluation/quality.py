@@ -25,3 +25,9 @@ def ssim(made: Image, truth: Image) -> float:
             made, truth, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
     )
+
+
+def sharpness(made: Image, truth: Image) -> float:
+    """Mean step between neighbouring pixels, as a share of the truth's: below 1 is blurred, above 1 is noisy."""
+    made_steps, steps = (sum(float(np.abs(np.diff(i, axis=axis)).mean()) for axis in (0, 1)) for i in (made, truth))
+    return made_steps / steps if steps else math.inf

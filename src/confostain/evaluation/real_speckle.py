@@ -21,6 +21,8 @@ from confostain.imaging.speckle_measures import (
 from confostain.inference.despeckling import DEFAULT_DESPECKLER, despeckle
 from confostain.io.planes import Plane
 
+TWIN_BLUR = 3.0  # px; takes 99 % of the speckle's variance and leaves the slow structure
+
 
 @dataclass(frozen=True)
 class Appearance:
@@ -48,7 +50,7 @@ class RealVerdict:
     speckle_correlation: float
     checkerboard: float  # share of the mean brightness; see `checkerboard`
     scan: Appearance
-    twin: Appearance  # of the despeckled scan with the estimated noise put back
+    twin: Appearance  # of the blurred scan with the estimated noise on it
 
     def text(self) -> str:
         """For people, one measure per line."""
@@ -88,10 +90,13 @@ def judge_real(plane: Plane, out: Path, model: str = DEFAULT_DESPECKLER) -> Real
 
 def judged(noisy: Image, clean: Image) -> RealVerdict:
     """The measures of a scan (h, w) in [0, 1] and its despeckled image."""
+    from scipy.ndimage import gaussian_filter
+
     noise = estimate_speckle(noisy)
     quiet = Windows.of(noisy).quiet()
     signed, swings = structure_in_ratio(noisy, clean, noise.pedestal)
-    twin = noise.recorded(np.maximum(clean - np.float32(noise.pedestal), 0), SEED).clip(0, 1)
+    smooth = gaussian_filter(noisy, TWIN_BLUR)  # no network: what it leaves of the speckle would count twice
+    twin = noise.recorded(np.maximum(smooth - np.float32(noise.pedestal), 0), SEED).clip(0, 1)
     return RealVerdict(
         noise=noise,
         looks_before=effective_looks(noisy, noise.pedestal, quiet),
@@ -126,11 +131,14 @@ def checkerboard(image: Image, period: int = 4) -> float:
     A network that works at half and quarter resolution leaves one if anything. Every pixel of a 4 x 4 cell is
     averaged over all cells; the patterns are the cell's Fourier components.
     """
+    from scipy.ndimage import gaussian_filter
+
     height, width = (length // period * period for length in image.shape)
-    phases = image[:height, :width].reshape(height // period, period, width // period, period)
+    fast = (image - gaussian_filter(image, period))[:height, :width]  # a slope over the image is no pattern
+    phases = fast.reshape(height // period, period, width // period, period)
     spectrum = np.abs(np.fft.fft2(phases.mean(axis=(0, 2), dtype=np.float64))) / period**2
-    mean, spectrum[0, 0] = spectrum[0, 0], 0
-    return float(spectrum.max() / mean) if mean else 0.0
+    mean = float(image.mean(dtype=np.float64))
+    return float(spectrum.max()) / mean if mean else 0.0
 
 
 def _draw(noisy: Image, clean: Image, noise: Speckle, path: Path) -> None:

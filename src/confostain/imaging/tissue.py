@@ -1,13 +1,15 @@
 """Where the tissue is: a coarse mask found once per slide, and the coverage that each pixel reads off it.
 
-The slide is seen as a grid of cells of 16 x 16 level-0 pixels, one mean per cell and channel. What either
-channel shows as tissue is tissue. Everything errs on the side of keeping: glass must be flat, dark and found
-for certain, or there is none.
+The slide is seen as a grid of cells of 16 x 16 level-0 pixels (more on very large slides), one mean per cell
+and channel. What either channel shows as tissue is tissue. Everything errs on the side of keeping: glass must
+be flat, dark and found for certain, or there is none. A channel is judged against its own grain and contrast,
+never against its absolute level, since the pedestal of a detector says nothing about the tissue.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +20,8 @@ from confostain.geometry import Region, Size
 Grid = npt.NDArray[np.float32]  # (rows, columns), one mean per cell
 Mask = npt.NDArray[np.bool_]
 
-CELL = 16  # px; about 12 um at 0.75 um/px, the size of one cell of the tissue
+CELL = 16  # px; about as large as one cell of the tissue at 0.75 um/px
 
-MIN_CONTRAST = 0.1  # of the typical level: a channel that varies less over the whole slide shows nothing
 FLAT = 0.02  # of the channel's contrast, over 9 x 9 cells: measured 0.00-0.01 on glass, 0.04-0.2 in tissue
 NOISE = 0.3  # energy of the medians over that of the grain: 0.15 for noise alone, 0.6-7 in tissue
 MIN_SIDE = 5  # cells; in a narrower slide nothing can be told from its surroundings
@@ -28,9 +29,11 @@ MIN_GLASS = 0.01  # of the slide: less flat area than this is a lumen
 APART = 0.8  # of the variance explained by a threshold: 0.64 for one bell-shaped mode, 0.75 for a ramp
 GLASS_SPREADS = 6.0  # how many standard deviations above the glass tissue begins
 
-MIN_TISSUE_CELLS = 12  # smaller pieces are dust: 12 cells are a speck of 40 um
-MAX_HOLE_CELLS = 4096  # larger holes in the tissue are glass: 4096 cells are 0.6 mm2
-MARGIN_CELLS = 3  # tissue is kept with this much glass around it, about 36 um
+# In level-0 pixels, so that they mean the same whatever the cell; the lengths in brackets hold at 0.75 um/px.
+MIN_TISSUE_AREA = 12 * 16**2  # px; smaller pieces are dust (a speck of 40 um)
+MAX_HOLE_AREA = 4096 * 16**2  # px; larger holes in the tissue are glass (0.6 mm2)
+MEDIAN_HIDES = 4  # cells: a piece this large may be less than half of every 3 x 3 cells
+MARGIN = 48  # px; tissue is kept with at least this much glass around it (36 um)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,14 +93,24 @@ class TissueMask:
 
 def find_tissue(reflectance: Grid, fluorescence: Grid, size: Size, cell: int = CELL) -> TissueMask:
     """The tissue of a slide of this size, from the means of its cells in both channels, in stored units."""
-    scanned = (reflectance > 0) | (fluorescence > 0)  # scanners pad with zeros what they did not scan
-    seen = _tissue_in(reflectance, scanned) | _tissue_in(fluorescence, scanned)
-    side = 2 * MARGIN_CELLS + 1
-    grown = ndimage.maximum_filter(_without_specks(seen), side)
-    return TissueMask(_without_holes(grown), cell, size)
+    scanned = where_scanned(reflectance, fluorescence)
+    seen = _tissue_in(reflectance, scanned, cell) | _tissue_in(fluorescence, scanned, cell)
+    side = 2 * -(-MARGIN // cell) + 1
+    grown = ndimage.maximum_filter(_without_specks(seen, MIN_TISSUE_AREA // cell**2), side)
+    return TissueMask(_without_holes(grown, MAX_HOLE_AREA // cell**2), cell, size)
 
 
-def _tissue_in(means: Grid, scanned: Mask) -> Mask:
+def where_scanned(reflectance: npt.NDArray[Any], fluorescence: npt.NDArray[Any]) -> Mask:
+    """Where a scanner recorded anything, for stored values of any one shape: it pads the rest with zeros.
+
+    Among negative values 0 is a value like any other, not a padding, and everything counts as scanned.
+    """
+    if min(reflectance.min(initial=0), fluorescence.min(initial=0)) < 0:
+        return np.ones(reflectance.shape, bool)
+    return np.asarray((reflectance != 0) | (fluorescence != 0))
+
+
+def _tissue_in(means: Grid, scanned: Mask, cell: int) -> Mask:
     """Cells that are tissue as far as one channel tells: all of them where it shows no glass."""
     smooth = ndimage.median_filter(means, 3)  # a hot pixel is not tissue
     levels = smooth[scanned]
@@ -105,18 +118,27 @@ def _tissue_in(means: Grid, scanned: Mask) -> Mask:
         return scanned
     low, high = np.percentile(levels, [0.5, 99.5])
     flat, noisy = _flat(means, smooth, FLAT * (high - low))
-    if levels.max() - low <= MIN_CONTRAST * np.median(levels) or (flat | noisy)[scanned].all():
+    if (flat | noisy)[scanned].all():
         return np.zeros_like(scanned)
     # Where there is next to no tissue the contrast is that of the noise, and noise alone tells the glass.
-    glass = smooth[(noisy if noisy[scanned].mean() > 0.5 else flat) & scanned]
-    if glass.size < MIN_GLASS * levels.size:
+    glass = (noisy if noisy[scanned].mean() > 0.5 else flat) & scanned
+    if np.count_nonzero(glass) < MIN_GLASS * levels.size:
         return scanned
-    glass = _darkest_mode(glass, levels.size)
+    darkest = _darkest_mode(smooth[glass], levels.size)
+    glass &= smooth <= darkest.max()
+    least = FLAT * (high - low)
+    seen = smooth > _brightest_glass(darkest, least)
+    if MEDIAN_HIDES * cell**2 > MIN_TISSUE_AREA:
+        seen |= means > _brightest_glass(means[glass], least)
+    return np.asarray(seen & scanned)
+
+
+def _brightest_glass(glass: Grid, least: float) -> float:
+    """The level above which there is tissue, at least `least` above the typical glass."""
     level = np.median(glass)
     # The spread is read off the side away from the tissue: flat but dim tissue may hide on the other one.
     spread = np.sqrt(np.mean((level - glass[glass <= level]) ** 2))
-    threshold = level + max(GLASS_SPREADS * spread, FLAT * (high - low))
-    return np.asarray((smooth > threshold) & scanned)
+    return float(level + max(GLASS_SPREADS * spread, least))
 
 
 def _flat(means: Grid, smooth: Grid, limit: float) -> tuple[Mask, Mask]:
@@ -136,11 +158,12 @@ def _darkest_mode(levels: Grid, of: int) -> Grid:
         levels = darker
 
 
-def _otsu(levels: Grid) -> tuple[float, float]:
+def _otsu(levels: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
     """The threshold with the largest variance between its two classes, and its share of the whole variance.
 
     Source: Otsu 1979, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9(1), 62-66.
     """
+    levels = levels.astype(np.float64)  # float32 has too few steps between like values on a high pedestal
     counts, edges = np.histogram(levels, 512)
     centres = (edges[1:] + edges[:-1]) / 2
     below, sums = np.cumsum(counts)[:-1], np.cumsum(counts * centres)[:-1]
@@ -151,17 +174,18 @@ def _otsu(levels: Grid) -> tuple[float, float]:
     return float(edges[best + 1]), float(between[best]) / variance if variance > 0 else 0.0
 
 
-def _without_specks(tissue: Mask) -> Mask:
+def _without_specks(tissue: Mask, smallest: int) -> Mask:
+    """Without the pieces of fewer cells than `smallest`."""
     labels, count = ndimage.label(tissue, np.ones((3, 3), int))
-    keep = np.bincount(labels.ravel(), minlength=count + 1) >= min(MIN_TISSUE_CELLS, tissue.size)
+    keep = np.bincount(labels.ravel(), minlength=count + 1) >= min(smallest, tissue.size)
     keep[0] = False
     return np.asarray(keep[labels])
 
 
-def _without_holes(tissue: Mask) -> Mask:
-    """Fill what tissue encloses, such as lumina and fat, up to the size that only glass has."""
+def _without_holes(tissue: Mask, largest: int) -> Mask:
+    """Fill what tissue encloses, such as lumina and fat, up to `largest` cells: only glass is larger."""
     labels, count = ndimage.label(~tissue)
-    fill = np.bincount(labels.ravel(), minlength=count + 1) <= MAX_HOLE_CELLS
+    fill = np.bincount(labels.ravel(), minlength=count + 1) <= largest
     for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         fill[border] = False
     fill[0] = True

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from confostain.errors import ModelError, OutputError, SlideError
+from confostain.errors import ModelError, OptionError, OutputError, SlideError
 from confostain.geometry import Region, Size
-from confostain.inference.engine import OpenVinoNetwork
+from confostain.inference.engine import OpenVinoNetwork, usable_processors
 from confostain.inference.tiling import HaloTile, TileGrid, read_mirrored
 from confostain.io.planes import Plane
 from confostain.io.writing import complete_or_absent, refuse_existing
@@ -86,7 +86,7 @@ def _loaded(folder: Path) -> Despeckler:
             f"{folder.name}: no despeckler with a readable card.json ({error}); expected one of {known}, or a folder "
             "with network.onnx and card.json"
         ) from error
-    network = OpenVinoNetwork(folder / "network.onnx", parallel=_processors())
+    network = OpenVinoNetwork(folder / "network.onnx", parallel=usable_processors())
     return Despeckler(folder.name, network, stride, receptive_field, median, card)
 
 
@@ -99,10 +99,6 @@ def despecklers_at_hand() -> list[dict[str, object]]:
     """What there is to know of each shipped despeckler, ready for JSON: its card."""
     cards = [(name, json.loads((SHIPPED / name / "card.json").read_text())) for name in shipped_despecklers()]
     return [{"name": name, "kind": "despeckler"} | card for name, card in cards]
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def despeckle(
@@ -132,8 +128,10 @@ def despeckle(
     size = Size(image.shape[1], image.shape[0])
     work = _Work(lambda region: _share(image[region.slices_in(size.region)], bright), size, _model(model))
     clean = np.empty(image.shape, np.float32)
-    for halo_tile in work.grid(tile):
-        clean[halo_tile.level0_core.slices_in(size.region)] = work.clean(halo_tile)
+    squares = list(work.grid(tile))
+    with ThreadPoolExecutor(usable_processors(), thread_name_prefix="despeckle") as pool:
+        for square, core in zip(squares, pool.map(work.clean, squares), strict=True):
+            clean[square.level0_core.slices_in(size.region)] = core
     return clean * np.float32(bright)
 
 
@@ -152,7 +150,7 @@ def despeckle_plane(
         plane: the reflectance channel of a slide, or a grey image.
         out: `.tif` or `.tiff`, tiled, of the plane's dtype and scale.
         model: a despeckler, its name, or the folder of one.
-        tile: side of the squares computed at once, in pixels; it never changes a pixel.
+        tile: side of the squares computed at once, in pixels, rounded up to multiples of 256; it never changes a pixel.
         overwrite: whether an existing file may be replaced.
         progress: called now and then with the pixels done and the pixels in all.
 
@@ -171,7 +169,7 @@ def despeckle_plane(
     microns = plane.microns_per_pixel
     with complete_or_absent(out, overwrite) as partial, tifffile.TiffWriter(partial, bigtiff=_is_big(plane)) as tiff:
         tiff.write(
-            _file_tiles(work, max(tile // FILE_TILE, 1) * FILE_TILE, plane.dtype, bright, progress),
+            _file_tiles(work, -(-tile // FILE_TILE) * FILE_TILE, plane.dtype, bright, progress),
             shape=(plane.size.height, plane.size.width),
             dtype=plane.dtype,
             tile=(FILE_TILE, FILE_TILE),
@@ -192,6 +190,8 @@ class _Work:
     model: Despeckler
 
     def grid(self, tile: int) -> TileGrid:
+        if tile < 1:
+            raise OptionError(f"tile of {tile} px: expected a positive number")
         return TileGrid(self.size.region, tile, self.model.receptive_field, self.model.stride)
 
     def clean(self, tile: HaloTile) -> Image:
@@ -205,7 +205,7 @@ def _file_tiles(
 ) -> Iterator[npt.NDArray[Any]]:
     """The tiles of the file, row by row; one row of computed squares is held at a time."""
     grid, width = work.grid(side), work.size.width
-    with ThreadPoolExecutor(_processors(), thread_name_prefix="despeckle") as pool:
+    with ThreadPoolExecutor(usable_processors(), thread_name_prefix="despeckle") as pool:
         for row in range(grid.rows):
             squares = [grid.at(column, row) for column in range(grid.columns)]
             strip = np.empty((squares[0].level0_core.height, width), dtype)

@@ -6,6 +6,7 @@ One compiled network serves several threads; each call takes a free request of i
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal
@@ -54,3 +55,10 @@ class OpenVinoNetwork:
             return np.array(result[0][0], dtype=np.float32)
         finally:
             self._free.put(request)
+
+
+def usable_processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

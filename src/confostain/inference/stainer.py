@@ -10,7 +10,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import confostain
 from confostain.errors import OptionError, OutputError, SlideError
 from confostain.geometry import Region, Size
+from confostain.inference.engine import usable_processors
 from confostain.inference.models import DEFAULT_MODEL, Model, load_model
 from confostain.inference.painter import SlidePainter
 from confostain.inference.tiling import HaloTile, TileGrid
@@ -28,12 +28,13 @@ from confostain.io.ometiff import OmeTiffWriter
 from confostain.io.omezarr import OmeZarrWriter
 from confostain.io.picture import PngWriter
 from confostain.io.pyramid import TILE, WHITE, CutBlock, PyramidTile, PyramidTop, block_side, cut_block
-from confostain.io.writing import RESEARCH_USE, SlideWriter, StainedImage
+from confostain.io.writing import SlideWriter, StainedImage, refuse_existing
 from confostain.slide import Slide
 
 Rgb = npt.NDArray[np.uint8]
 Progress = Callable[[int, int], None]  # pixels done, pixels in all
 
+MOST_THREADS = 16  # one thread writes, and could not keep up with more; each takes about 10 MB
 DEFAULT_TILE = 1024  # px: halo and per-tile cost are small, and two threads' tiles stay near 100 MB
 WRITERS: dict[str, Callable[[Path, StainedImage, bool], SlideWriter]] = {
     ".tif": OmeTiffWriter,
@@ -110,11 +111,12 @@ def stain_slide(
         OptionError: a value outside what is allowed. ModelError: there is no such model.
         OutputError: the result cannot be written there. SlideError: the slide cannot be read to its end.
     """
-    painter = SlidePainter(slide.read, Size(*slide.size), _model(model, device), slide.tissue)
-    area = _area(slide, region)
-    writer = _writer(Path(out), _description(slide, painter.model, area, quality), overwrite)
-    with writer:
-        _run(painter, painter.grid(area, _checked_side(tile)), writer, progress or (lambda done, total: None))
+    out, area, side = Path(out), _area(slide, region), _checked_side(tile)
+    chosen, start_writing = _model(model, device), _writer_of(out)
+    refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
+    with start_writing(out, _description(slide, chosen, area, quality), overwrite) as writer:
+        painter = SlidePainter(slide.read, Size(*slide.size), chosen, slide.tissue)
+        _run(painter, painter.grid(area, side), writer, progress or (lambda done, total: None))
         writer.complete()
 
 
@@ -138,31 +140,24 @@ def _run(painter: SlidePainter, grid: TileGrid, writer: SlideWriter, progress: P
 
 
 def _in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Results of `work` in the order of the items, computed by as many threads as there are processors.
+    """Results of `work` in the order of the items, computed by as many threads as there are processors, up to 16.
 
-    A few items ahead are under way, no more, so that memory stays flat. When the consumer stops, by an error
+    Two more items than threads are under way, no more, so that memory stays flat. When the consumer stops, by an error
     or by Ctrl-C, what has not begun is dropped.
     """
-    threads = usable_processors()
+    threads = min(usable_processors(), MOST_THREADS)
     ahead: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="stain") as pool:
         try:
             for item in items:
                 ahead.append(pool.submit(work, item))
-                if len(ahead) > 2 * threads:
+                if len(ahead) > threads + 2:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
         finally:
             for future in ahead:
                 future.cancel()
-
-
-def usable_processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _model(model: str | Model, device: str) -> Model:
@@ -188,10 +183,10 @@ def _area(slide: Slide, region: tuple[int, int, int, int] | None) -> Region:
     return area
 
 
-def _writer(out: Path, image: StainedImage, overwrite: bool) -> SlideWriter:
+def _writer_of(out: Path) -> Callable[[Path, StainedImage, bool], SlideWriter]:
     for suffix, writer in WRITERS.items():
         if out.name.lower().endswith(suffix):
-            return writer(out, image, overwrite)
+            return writer
     raise OutputError(f"{out}: the suffix says no format that can be written; use .ome.tif, .ome.zarr, .dcm or .png")
 
 
@@ -199,7 +194,7 @@ def _description(slide: Slide, model: Model, area: Region, quality: int | None) 
     reflectance, fluorescence = slide.ranges
     provenance = {
         "label": f"digitally stained: {model.name}",
-        "use": RESEARCH_USE,
+        "use": confostain.RESEARCH_USE,
         "software": f"confostain {confostain.__version__}",
         "model": model.name,
         "weights SHA-256": model.weights_sha256 or "none (closed form)",

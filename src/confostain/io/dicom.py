@@ -16,7 +16,7 @@ import numpy.typing as npt
 from confostain.errors import OutputError
 from confostain.io.encoded_tiles import EncodedTiles, encode_tile
 from confostain.io.pyramid import PyramidTile
-from confostain.io.writing import PartialFolder, StainedImage, known_scale, refuse_existing
+from confostain.io.writing import PartialFolder, StainedImage, known_scale, refuse_existing, writing_to
 
 BASIC_OFFSET_LIMIT = 2**32 - 1  # bytes; the basic offset table has 32 bits, beyond it the extended one has 64
 ITEM, SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
@@ -63,12 +63,12 @@ class DicomWriter:
         """Write the instances into a hidden folder and put it under its final name.
 
         Raises:
-            OutputError: a tile is missing, or something appeared under the final name meanwhile.
+            OutputError: a tile is missing, something appeared under the final name meanwhile, or the disk is full.
         """
         from confostain.io.dicom_attributes import level_attributes, pyramid_attributes
 
         shared = pyramid_attributes(self.image)
-        with PartialFolder(self.path, self.overwrite) as folder:
+        with PartialFolder(self.path, self.overwrite) as folder, writing_to(self.path):
             for level in range(len(self._tiles.levels)):
                 lengths = self._tiles.lengths(level)
                 attributes = level_attributes(shared, self.image, level, lengths)

@@ -17,9 +17,9 @@ from pydicom.sr.coding import Code
 from pydicom.uid import JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage, generate_uid
 from pydicom.valuerep import DSfloat
 
-from confostain.io.ometiff import srgb_profile
+from confostain import RESEARCH_USE
 from confostain.io.pyramid import TILE, level_sizes
-from confostain.io.writing import RESEARCH_USE, StainedImage
+from confostain.io.writing import StainedImage, srgb_profile
 
 OPTICAL_SECTION = 5.0  # um; nominal for ex vivo confocal microscopes. The standard wants a depth other than 0
 DIGITAL_STAINING = Code("digital-staining", "99CONFOSTAIN", "Digital staining")  # CID 7203 has no code for it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from confostain.errors import OutputError
 from confostain.geometry import Size
 from confostain.io.pyramid import TILE, WHITE, PyramidTile, level_sizes
+from confostain.io.writing import writing_to
 
 
 def encode_tile(tile: PyramidTile, quality: int | None) -> bytes:
@@ -58,12 +60,16 @@ class EncodedTiles:
     Args:
         path: final name of the result; the scratch file lies beside it, where there must be room anyway.
         size: level-0 pixels.
+
+    Raises:
+        OutputError: there is no room for the scratch file, here and in `append` and `read`.
     """
 
     def __init__(self, path: Path, size: Size) -> None:
         self.path = path
         self.levels = level_sizes(size)
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # closed by `close`
+        with writing_to(path):
+            self._file: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # closed by `close`
         self._places = [  # offset and length of each tile; length 0 means that it has not come
             np.zeros((-(-level.height // TILE), -(-level.width // TILE), 2), np.int64) for level in self.levels
         ]
@@ -74,7 +80,8 @@ class EncodedTiles:
         """Store a tile; white ones are stored once."""
         place = self._blank_place if tile.rgb is None else None
         if place is None:
-            place = self._end, self._file.write(data)
+            with writing_to(self.path):
+                place = self._end, self._file.write(data)
             self._end += place[1]
             if tile.rgb is None:
                 self._blank_place = place
@@ -95,9 +102,11 @@ class EncodedTiles:
         """The tiles of a level, row by row; raises as `lengths`."""
         self.lengths(level)
         for offset, length in self._places[level].reshape(-1, 2):
-            self._file.seek(int(offset))
+            with writing_to(self.path):  # seeking writes what still waits in the buffer
+                self._file.seek(int(offset))
             yield self._file.read(int(length))
 
     def close(self) -> None:
         """Remove the scratch file."""
-        self._file.close()
+        with suppress(OSError):  # a full disk takes not even what still waits in the buffer, which nobody needs
+            self._file.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from confostain.errors import SlideError
 from confostain.io.picture_input import open_picture
-from confostain.io.planes import Plane
+from confostain.io.planes import Plane, refusing
 from confostain.io.tiff_input import open_tiff
 from confostain.io.zarr_input import is_zarr, open_zarr
 
@@ -18,6 +18,7 @@ LAYOUTS = (
     "a two-channel OME-TIFF, a two-channel OME-Zarr, or one grey file each for reflectance and fluorescence"
 )
 
+MAX_NAME = 80  # characters of a name in messages; longer ones cannot be the name of a file anyway
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _REFLECTANCE = re.compile(r"reflect|rcm|785|^r$", re.IGNORECASE)
@@ -57,7 +58,9 @@ def open_channels(
     if path is not None and (reflectance is not None or fluorescence is not None):
         raise SlideError("a slide and single channel files are given; expected one or the other; leave one out")
     if path is not None:
-        channels = _open_path(_existing(path))
+        path = _existing(path)
+        with refusing(path.name):
+            channels = _open_path(path)
     elif reflectance is not None and fluorescence is not None:
         channels = _open_pair(_existing(reflectance), _existing(fluorescence), "file pair")
     elif reflectance is None and fluorescence is None:
@@ -138,6 +141,11 @@ def _laser_line(folder: Path, stem: str) -> Path | None:
 
 
 def _open_pair(reflectance: Path, fluorescence: Path, layout: str) -> Channels:
+    if reflectance.samefile(fluorescence):
+        raise SlideError(
+            f"{reflectance.name}: given for reflectance and for fluorescence; expected one file for each channel; "
+            "give the other file too, or the slide itself where one file holds both"
+        )
     return Channels(open_grey(reflectance), open_grey(fluorescence), layout)
 
 
@@ -186,13 +194,20 @@ def _check_match(channels: Channels) -> None:
 
 def _existing(path: str | Path) -> Path:
     path = Path(path)
-    if not path.exists():
-        raise SlideError(f"{path}: no such file or folder; expected {LAYOUTS}")
-    if path.is_file() and path.stat().st_size == 0:
-        raise SlideError(f"{path}: an empty file; expected a grey image; copy or export it again")
+    with refusing(path.name[-MAX_NAME:]):
+        if not path.exists():
+            raise SlideError(f"{path}: no such file or folder; expected {LAYOUTS}")
+        if path.is_dir():
+            next(path.iterdir(), None)  # raises where the folder may not be read
+        elif not _start(path):
+            raise SlideError(f"{path}: an empty file; expected a grey image; copy or export it again")
     return path
 
 
 def _is_tiff(path: Path) -> bool:
+    return _start(path) in _TIFF_STARTS
+
+
+def _start(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(4) in _TIFF_STARTS
+        return file.read(4)

@@ -8,14 +8,13 @@ QuPath, tifffile) look, and as following directories, where OpenSlide and other 
 from __future__ import annotations
 
 import struct
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self, cast
 
 from confostain.io.encoded_tiles import EncodedTiles, encode_tile
 from confostain.io.pyramid import TILE, PyramidTile
-from confostain.io.writing import StainedImage, complete_or_absent, known_scale, refuse_existing
+from confostain.io.writing import StainedImage, complete_or_absent, known_scale, refuse_existing, srgb_profile
 
 CLASSIC_TIFF_LIMIT = 2**32 - 2**25  # bytes; classic TIFF offsets have 32 bits, 32 MB are left for directories
 
@@ -56,7 +55,7 @@ class OmeTiffWriter:
         """Lay out the file and rename it to its final name.
 
         Raises:
-            OutputError: a tile is missing, or something appeared under the final name meanwhile.
+            OutputError: a tile is missing, something appeared under the final name meanwhile, or the disk is full.
         """
         with complete_or_absent(self.path, self.overwrite) as partial:
             self._write_levels(partial)
@@ -106,16 +105,6 @@ class OmeTiffWriter:
             "Channel": {"Name": "digitally stained RGB"},
             "MapAnnotation": {"Namespace": "confostain.provenance", **self.image.provenance},
         }
-
-
-@cache
-def srgb_profile() -> bytes:
-    """The sRGB ICC profile (IEC 61966-2-1) of LittleCMS, with a fixed date so that results are reproducible."""
-    from PIL import ImageCms
-
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    profile[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # ICC.1 header, bytes 24-35: date of creation
-    return bytes(profile)
 
 
 def _link_levels_for_generic_readers(path: Path) -> None:

@@ -1,14 +1,19 @@
-"""Writes a pyramidal OME-Zarr (NGFF 0.4, Zarr 2) while the image is being computed. Lossless."""
+"""Writes a pyramidal OME-Zarr (NGFF 0.4, Zarr 2) while the image is being computed. Lossless.
+
+NGFF 0.4 has no place for a colour profile: it stands in the group's attributes as `icc_profile`, in base64.
+"""
 
 from __future__ import annotations
 
+import base64
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from confostain.io.pyramid import TILE, WHITE, PyramidTile, level_sizes
-from confostain.io.writing import PartialFolder, StainedImage, known_scale
+from confostain.io.writing import PartialFolder, StainedImage, known_scale, srgb_profile, writing_to
 
 NGFF = "0.4"  # the version that QuPath, napari and OMERO read today
 
@@ -17,28 +22,17 @@ class OmeZarrWriter:
     """Writer of one stained slide; see `SlideWriter`. White tiles are not stored: they are the fill value.
 
     Raises:
-        OutputError: the path cannot be written, or the image has no pixel size.
+        OutputError: the path cannot be written, the image has no pixel size, or the disk is full.
     """
 
     def __init__(self, path: Path, image: StainedImage, overwrite: bool = False) -> None:
-        import zarr
-
         scale = known_scale(image, path)
-        self.image = image
-        self._folder = PartialFolder(path, overwrite)
-        group = zarr.open_group(self._folder.partial, mode="w", zarr_format=2)
-        self._levels: list[Any] = [
-            group.create_array(
-                str(level),
-                shape=(3, size.height, size.width),
-                chunks=(3, TILE, TILE),
-                dtype="uint8",
-                fill_value=WHITE,
-                chunk_key_encoding={"name": "v2", "separator": "/"},
-            )
-            for level, size in enumerate(level_sizes(image.size))
-        ]
-        group.attrs.update(self._metadata(scale))
+        self.image, self._path = image, path
+        with ExitStack() as undo:
+            self._folder = undo.enter_context(PartialFolder(path, overwrite))
+            with writing_to(path):
+                self._levels = self._empty_levels(scale)
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +45,8 @@ class OmeZarrWriter:
         if tile.rgb is not None:
             y, x = tile.row * TILE, tile.column * TILE
             height, width = tile.rgb.shape[:2]
-            self._levels[tile.level][:, y : y + height, x : x + width] = np.moveaxis(tile.rgb, 2, 0)
+            with writing_to(self._path):
+                self._levels[tile.level][:, y : y + height, x : x + width] = np.moveaxis(tile.rgb, 2, 0)
 
     def append(self, tile: PyramidTile, encoded: object) -> None:
         """Nothing remains to be stored."""
@@ -59,6 +54,23 @@ class OmeZarrWriter:
     def complete(self) -> None:
         """Put the folder under its final name."""
         self._folder.complete()
+
+    def _empty_levels(self, microns_per_pixel: float) -> list[Any]:
+        import zarr
+
+        group = zarr.open_group(self._folder.partial, mode="w", zarr_format=2)
+        group.attrs.update(self._metadata(microns_per_pixel))
+        return [
+            group.create_array(
+                str(level),
+                shape=(3, size.height, size.width),
+                chunks=(3, TILE, TILE),
+                dtype="uint8",
+                fill_value=WHITE,
+                chunk_key_encoding={"name": "v2", "separator": "/"},
+            )
+            for level, size in enumerate(level_sizes(self.image.size))
+        ]
 
     def _metadata(self, microns_per_pixel: float) -> dict[str, Any]:
         axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}]
@@ -68,7 +80,7 @@ class OmeZarrWriter:
                 "path": str(level),
                 "coordinateTransformations": [{"type": "scale", "scale": [1.0, *[microns_per_pixel * 2**level] * 2]}],
             }
-            for level in range(len(self._levels))
+            for level in range(len(level_sizes(self.image.size)))
         ]
         return {
             "multiscales": [
@@ -88,4 +100,5 @@ class OmeZarrWriter:
                 "rdefs": {"model": "color"},
             },
             "confostain": dict(self.image.provenance),
+            "icc_profile": base64.b64encode(srgb_profile()).decode(),
         }

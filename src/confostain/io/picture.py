@@ -8,9 +8,8 @@ from typing import Self
 import numpy as np
 
 from confostain.errors import OutputError
-from confostain.io.ometiff import srgb_profile
 from confostain.io.pyramid import TILE, WHITE, PyramidTile
-from confostain.io.writing import StainedImage, complete_or_absent, refuse_existing
+from confostain.io.writing import StainedImage, complete_or_absent, refuse_existing, srgb_profile
 
 MOST_PIXELS = 100_000_000  # held in memory as 300 MB; viewers choke on larger PNG files anyway
 

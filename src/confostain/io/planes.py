@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,10 @@ _MICRONS = {
     "micrometer": 1.0, "micrometre": 1.0, "mm": 1e3, "millimeter": 1e3, "cm": 1e4, "centimeter": 1e4,
     "inch": 25_400.0, "in": 25_400.0, "m": 1e6, "meter": 1e6, "angstrom": 1e-4, "å": 1e-4,
 }  # fmt: skip
+
+
+_EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_UNREACHABLE = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 
 
 class Source(Protocol):
@@ -109,18 +115,36 @@ class Plane:
 
 
 def file_label(path: Path) -> str:
-    """The name of a file in messages and provenance; with its detector, since those files share one name."""
-    return f"{path.parent.name}/{path.name}" if path.parent.name.startswith("DET#") else path.name
+    """The name of a file in messages and provenance; the files of all VivaScope scans share one name, so theirs
+    begins with the folder of the scan.
+    """
+    detector = path.parent.resolve()
+    if not detector.name.startswith("DET#"):
+        return path.name
+    mosaic = detector.parent
+    scan = mosaic.parent if mosaic.name.startswith("mosaic") else mosaic
+    return (detector.relative_to(scan.parent) / path.name).as_posix()
 
 
 @contextmanager
 def refusing(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises on a damaged or foreign file into one SlideError that names it."""
+    """Turn whatever a decoder raises on a damaged or foreign file into one SlideError that names it.
+
+    Lack of memory, of room on the disk or of file handles is not the file's fault and goes through as it is.
+    """
     try:
         yield
-    except SlideError:
+    except (SlideError, MemoryError):
         raise
     except Exception as error:  # decoders raise anything from struct.error to RecursionError on damaged files
+        number = error.errno if isinstance(error, OSError) else None
+        if number in _EXHAUSTED:
+            raise
+        if number in _UNREACHABLE:
+            raise SlideError(
+                f"{name}: cannot be opened ({os.strerror(number)}); expected a file or folder that may be read; "
+                "check its path and its permissions"
+            ) from error
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise SlideError(
             f"{name}: cannot be read ({reason}); expected a complete grey image; copy or export it again"

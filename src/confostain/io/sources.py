@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -107,22 +108,23 @@ class StoredRows:
 
 
 class Remembered:
-    """Calls `load(row, column)` for a decoded chunk and keeps the latest ones, up to CACHED_BYTES."""
+    """Keeps the latest decoded chunks, up to CACHED_BYTES. Planes whose chunks are decoded together share one.
 
-    def __init__(self, load: Callable[[int, int], Pixels]) -> None:
-        self._load = load
-        self._chunks: OrderedDict[tuple[int, int], Pixels] = OrderedDict()
+    A chunk handed over to be kept must own its memory or be a view of all of it, or more is kept than counted.
+    """
+
+    def __init__(self) -> None:
+        self._chunks: OrderedDict[Hashable, Pixels] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def __call__(self, row: int, column: int) -> Pixels:
-        """The chunk at (row, column) of the grid, from memory where it is still there."""
-        key = (row, column)
+    def get(self, key: Hashable, load: Callable[[], Pixels]) -> Pixels:
+        """The chunk of this key: from memory where it is still there, else from `load`."""
         with self._lock:
             if key in self._chunks:
                 self._chunks.move_to_end(key)
                 return self._chunks[key]
-        chunk = self._load(row, column)  # unlocked: threads decode side by side
+        chunk = load()  # unlocked: threads decode side by side
         with self._lock:
             if key not in self._chunks:
                 self._chunks[key] = chunk
@@ -204,7 +206,7 @@ class Unpacked:
             if free.f_bavail * free.f_frsize < expected:
                 raise SlideError(
                     f"{tempfile.gettempdir()}: too little room to unpack a compressed channel; expected "
-                    f"{expected / 1e9:.1f} GB; set TMPDIR to a larger disk or save the slide uncompressed"
+                    f"{math.ceil(expected / 1e6):,} MB; set TMPDIR to a larger disk or save the slide uncompressed"
                 )
             self._unpack(spool)
             spool.flush()

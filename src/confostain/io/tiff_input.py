@@ -15,6 +15,7 @@ from confostain.errors import SlideError
 from confostain.geometry import Size
 from confostain.io.planes import (
     Plane,
+    Source,
     checked_dtype,
     file_label,
     microns,
@@ -22,7 +23,7 @@ from confostain.io.planes import (
     refuse_colour,
     refusing,
 )
-from confostain.io.tiff_pixels import page_source
+from confostain.io.tiff_pixels import page_sources
 
 # What tifffile has to say about a file becomes an error here or does not matter; without a handler of its own
 # its remarks would go to stderr in programs that have not set up logging.
@@ -52,9 +53,9 @@ def open_tiff(path: Path) -> TiffPlanes:
         pages = [_checked_page(name, page) for page in series.pages]
         names, size = _ome_channels(tiff.ome_metadata)
         size = size or _imagej_pixel_size(tiff, pages[0]) or _tag_pixel_size(pages[0])
-        places = [(page, sample) for page in pages for sample in range(page.samplesperpixel)]
-        labels = [f"{name} (channel {i + 1})" if len(places) > 1 else name for i in range(len(places))]
-        planes = tuple(_plane(label, *at, size) for label, at in zip(labels, places, strict=True))
+        sources = [(page, source) for page in pages for source in page_sources(name, page)]
+        labels = [f"{name} (channel {i + 1})" if len(sources) > 1 else name for i in range(len(sources))]
+        planes = tuple(_plane(label, *at, size) for label, at in zip(labels, sources, strict=True))
         if len(planes) * planes[0].size.pixels != math.prod(series.shape):
             raise SlideError(
                 f"{name}: {len(pages)} pages for {math.prod(series.shape)} pixels; expected a page for each channel; "
@@ -107,9 +108,9 @@ def _check_grey(name: str, page: Any) -> None:
         )
 
 
-def _plane(name: str, page: Any, sample: int, microns_per_pixel: float | None) -> Plane:
+def _plane(name: str, page: Any, source: Source, microns_per_pixel: float | None) -> Plane:
     size = Size(page.imagewidth, page.imagelength)
-    return Plane(name, size, page.dtype.newbyteorder("="), microns_per_pixel, page_source(name, page, sample))
+    return Plane(name, size, page.dtype.newbyteorder("="), microns_per_pixel, source)
 
 
 def _ome_channels(xml: str | None) -> tuple[tuple[str, ...], float | None]:

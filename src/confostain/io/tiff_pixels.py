@@ -23,14 +23,19 @@ _READ_BYTES = 1 << 20
 _INFLATED_BYTES = 8 << 20
 
 
-def page_source(name: str, page: Any, sample: int) -> Source:
-    """The cheapest way to get at one sample of a page (a tifffile TiffPage).
+def page_sources(name: str, page: Any) -> list[Source]:
+    """The cheapest way to get at each sample of a page (a tifffile TiffPage).
 
     Raises SlideError where the page's data are incomplete or reach beyond the end of the file.
     """
+    remembered = Remembered()  # interleaved samples are decoded together, so they are kept together
+    return [_source(name, page, sample, remembered) for sample in range(page.samplesperpixel)]
+
+
+def _source(name: str, page: Any, sample: int, remembered: Remembered) -> Source:
     segments = Segments.of(name, page, sample)
     if page.is_tiled:
-        return _tiles(page, segments)
+        return _tiles(page, segments, remembered)
     if page.compression == 1 and page.predictor == 1 and page.fillorder == 1:
         return _rows(name, page, segments)
     size = Size(page.imagewidth, page.imagelength)
@@ -95,24 +100,26 @@ def _rows(name: str, page: Any, segments: Segments) -> StoredRows:
     return StoredRows(OpenFile.at(segments.path), strips)
 
 
-def _tiles(page: Any, segments: Segments) -> Chunks:
+def _tiles(page: Any, segments: Segments, remembered: Remembered) -> Chunks:
     file = OpenFile.at(segments.path)
     across = math.ceil(page.imagewidth / page.tilewidth)
 
     def load(row: int, column: int) -> Pixels:
-        return _decoded(page, segments, file, row * across + column)
+        index = row * across + column
+        tile = remembered.get(segments.first + index, lambda: _decoded(page, segments, file, index))
+        return tile[:, :, segments.sample]
 
-    return Chunks(Size(page.tilewidth, page.tilelength), Remembered(load), file)
+    return Chunks(Size(page.tilewidth, page.tilelength), load, file)
 
 
 def _decoded(page: Any, segments: Segments, file: OpenFile, index: int) -> Pixels:
-    """One sample of one strip or tile, (h, w)."""
+    """One strip or tile, (h, w, samples)."""
     count = segments.counts[index]
     data = file.read(segments.offsets[index], count) if count else None
     decoded, _, shape = segments.decode(data, segments.first + index)
     if decoded is None:  # a sparse segment, never written: all zero
-        return np.zeros(shape[1:3], page.dtype)
-    pixels: Pixels = decoded[0, :, :, segments.sample]
+        return np.zeros((*shape[1:3], segments.samples), page.dtype)
+    pixels: Pixels = decoded[0]
     return pixels
 
 
@@ -128,13 +135,13 @@ def _unpack(page: Any, segments: Segments, target: BinaryIO) -> None:
                 _inflated(page, segments, file, index) if streamed else iter([_decoded(page, segments, file, index)])
             )
             for block in blocks:
-                target.write(np.ascontiguousarray(block, native).data)
+                target.write(np.ascontiguousarray(block[:, :, segments.sample], native).data)
     finally:
         file.close()
 
 
 def _inflated(page: Any, segments: Segments, file: OpenFile, index: int) -> Iterator[Pixels]:
-    """The rows of one large deflate strip, some at a time: memory does not depend on the strip's size."""
+    """The rows of one large deflate strip, (n, w, samples), some at a time: memory stays flat."""
     from tifffile import TIFF
 
     stored = page.dtype.newbyteorder(page.parent.byteorder)
@@ -145,7 +152,7 @@ def _inflated(page: Any, segments: Segments, file: OpenFile, index: int) -> Iter
         left -= len(rows)
         if page.predictor != 1:
             rows = TIFF.UNPREDICTORS[page.predictor](rows, axis=-2)
-        yield rows[:, :, segments.sample]
+        yield rows
     if left:
         raise EOFError(f"{left} rows are missing from strip {index + 1}")
 

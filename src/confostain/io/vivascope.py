@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from confostain.errors import OutputError
 from confostain.geometry import Size
-from confostain.io.writing import complete_or_absent
+from confostain.io.writing import complete_or_absent, writing_to
 
 DETECTORS = ("DET#1", "DET#2")  # reflectance, fluorescence
 MOSAIC = "mosaic"  # name of the one mosaic in the scan's folder
@@ -33,8 +33,9 @@ def write_mosaic(
         OutputError: a file exists and `overwrite` is off, the bands do not make up `size`, or the disk refuses.
     """
     paths = [folder / MOSAIC / detector / "highres_raw.tif" for detector in DETECTORS]
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing_to(folder):
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         partial = [stack.enter_context(complete_or_absent(path, overwrite)) for path in paths]
         starts = [_write_header(path, size, microns_per_pixel) for path in partial]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
+import struct
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Protocol, Self
 
 from confostain.errors import OptionError, OutputError
 from confostain.geometry import Size
 from confostain.io.pyramid import PyramidTile
-
-RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,17 @@ class StainedImage:
     @property
     def provenance_text(self) -> str:
         """The provenance as one line."""
-        return ". ".join(f"{key}: {value}" for key, value in self.provenance.items())
+        return " ".join(f"{key}: {value}".rstrip(".") + "." for key, value in self.provenance.items())
+
+
+@cache
+def srgb_profile() -> bytes:
+    """The sRGB ICC profile (IEC 61966-2-1) of LittleCMS, with a fixed date so that results are reproducible."""
+    from PIL import ImageCms
+
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # ICC.1 header, bytes 24-35: date of creation
+    return bytes(profile)
 
 
 def known_scale(image: StainedImage, path: Path) -> float:
@@ -75,18 +87,59 @@ class SlideWriter(Protocol):
         """Remove what is not complete."""
 
 
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Where the system refuses to write, say what, where and what to do.
+
+    Raises:
+        OutputError: instead of an OSError.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # not of a file: whoever watched the progress has gone
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"{path}: writing failed: {reason}; free space in {path.absolute().parent} or choose another folder"
+        ) from error
+
+
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Raise OutputError where `path` must not be written.
 
     Raises:
-        OutputError: it exists and `overwrite` is off, or its folder does not exist or cannot be written.
+        OutputError: it exists and `overwrite` is off, or it is a folder and no result of the kind that its name
+            says; its folder does not exist or cannot be written; or the file system takes no such name.
     """
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists already: choose another name, or allow it with --overwrite")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first")
-    if not os.access(path.parent, os.W_OK):
+    if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: the folder {path.parent} cannot be written; choose another")
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another name") from None
+    if path.is_dir() and not _is_folder_result(path):
+        raise OutputError(f"{path} is a folder and no result of this kind, so it is not replaced; choose another name")
+    if not overwrite:
+        raise OutputError(f"{path} exists already: choose another name, or allow it with --overwrite")
+
+
+def _is_folder_result(folder: Path) -> bool:
+    """Whether a folder is empty or holds what its suffix says: --overwrite must not cost anybody other files."""
+    suffix = folder.suffix.lower()
+    try:
+        entries = list(folder.iterdir())
+        if suffix == ".zarr" and entries:
+            return "multiscales" in json.loads((folder / ".zattrs").read_bytes())
+    except (OSError, ValueError):
+        return False
+    if suffix == ".dcm":
+        return all(entry.is_file() and re.fullmatch(r"level-\d+\.dcm", entry.name) for entry in entries)
+    return suffix == ".zarr"
 
 
 @contextmanager
@@ -94,19 +147,20 @@ def complete_or_absent(path: Path, overwrite: bool) -> Iterator[Path]:
     """Give a temporary file name beside `path`; rename it to `path` at the end, remove it after an error.
 
     Raises:
-        OutputError: as `refuse_existing`, before and after.
+        OutputError: as `refuse_existing`, before and after, and as `writing_to`.
     """
     refuse_existing(path, overwrite)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        refuse_existing(path, overwrite)
-        partial.chmod(0o666 & ~_umask())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing_to(path):
+        handle, name = tempfile.mkstemp(prefix=_hidden(path), suffix=".partial", dir=path.parent)
+        os.close(handle)
+        partial = Path(name)
+        try:
+            yield partial
+            refuse_existing(path, overwrite)
+            partial.chmod(0o666 & ~_umask())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 class PartialFolder:
@@ -116,13 +170,14 @@ class PartialFolder:
         partial: the hidden folder, empty at first.
 
     Raises:
-        OutputError: as `refuse_existing`, at the beginning and in `complete`.
+        OutputError: as `refuse_existing` and `writing_to`, at the beginning and in `complete`.
     """
 
     def __init__(self, path: Path, overwrite: bool) -> None:
         refuse_existing(path, overwrite)
         self._path, self._overwrite = path, overwrite
-        self.partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        with writing_to(path):
+            self.partial = Path(tempfile.mkdtemp(prefix=_hidden(path), suffix=".partial", dir=path.parent))
 
     def __enter__(self) -> Self:
         return self
@@ -131,13 +186,37 @@ class PartialFolder:
         shutil.rmtree(self.partial, ignore_errors=True)
 
     def complete(self) -> None:
-        """Put the folder under its final name; what stood there is removed after that."""
+        """Put the folder under its final name.
+
+        What stood there goes aside, under a hidden name, and is removed once the folder has taken its place; if it
+        cannot take it, the old result comes back. A process killed between the two renames leaves both, hidden.
+        """
         refuse_existing(self._path, self._overwrite)
-        self.partial.chmod(0o777 & ~_umask())
-        with tempfile.TemporaryDirectory(prefix=f".{self._path.name}.", dir=self._path.parent) as old:
-            if self._path.exists():
-                self._path.rename(Path(old) / self._path.name)
-            self.partial.rename(self._path)
+        aside = self.partial.with_suffix(".replaced")
+        with writing_to(self._path):
+            self.partial.chmod(0o777 & ~_umask())
+            try:
+                if os.path.lexists(self._path):
+                    self._path.rename(aside)
+                self.partial.rename(self._path)
+            except BaseException:
+                if os.path.lexists(aside) and not os.path.lexists(self._path):
+                    aside.rename(self._path)
+                raise
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder, as far as it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _hidden(path: Path) -> str:
+    """How temporary names begin: with enough of the final name to know it, and short enough for any file system."""
+    return f".{path.name[:40]}."
 
 
 def _umask() -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from confostain.errors import SlideError
+from confostain.errors import ConfostainWarning, SlideError
 from confostain.geometry import Size
 from confostain.io.planes import Pixels, Plane, checked_dtype, microns, plausible_microns, refusing
 from confostain.io.sources import Chunks, Remembered
@@ -42,6 +44,7 @@ def open_zarr(path: Path) -> ZarrPlanes:
         array = group[image["datasets"][0]["path"]]
         axes = [axis["name"] for axis in image["axes"]]
         _check_axes(path.name, axes, array.shape)
+        _warn_of_missing_chunks(path.name, array)
         labels = tuple(str(c.get("label", "")) for c in metadata.get("omero", {}).get("channels", []))
         count = array.shape[axes.index("c")] if "c" in axes else 1
         size = _pixel_size(image, axes)
@@ -65,17 +68,33 @@ def _check_axes(name: str, axes: list[str], shape: tuple[int, ...]) -> None:
         )
 
 
+def _warn_of_missing_chunks(name: str, array: Any) -> None:
+    """Absent chunks are legal, for what was not scanned; a copy that broke off looks the same."""
+    stored = array.shards or array.chunks  # what one file holds
+    expected = math.prod(math.ceil(n / each) for n, each in zip(array.shape, stored, strict=True))
+    found = array.nchunks_initialized * math.prod(array.chunks) // math.prod(stored)
+    if found < expected:
+        warnings.warn(
+            f"{name}: {expected - found} of {expected} chunks are missing; they count as {array.fill_value or 0};"
+            " copy the slide again unless it is sparse on purpose",
+            ConfostainWarning,
+            stacklevel=2,
+        )
+
+
 def _plane(name: str, array: Any, axes: list[str], channel: int, microns_per_pixel: float | None) -> Plane:
     dtype = checked_dtype(name, np.dtype(array.dtype), np.dtype(array.dtype).itemsize * 8)
     size = Size(array.shape[-1], array.shape[-2])
     height, width = array.chunks[-2:]
     outer = tuple(channel if axis == "c" else 0 for axis in axes[:-2])
+    remembered = Remembered()
 
     def load(row: int, column: int) -> Pixels:
         y, x = row * height, column * width
-        return np.asarray(array[(*outer, slice(y, y + height), slice(x, x + width))])
+        part = (*outer, slice(y, y + height), slice(x, x + width))
+        return remembered.get((row, column), lambda: np.asarray(array[part]))
 
-    source = Chunks(Size(width, height), Remembered(load))
+    source = Chunks(Size(width, height), load)
     return Plane(f"{name} (channel {channel + 1})", size, dtype, microns_per_pixel, source)
 
 

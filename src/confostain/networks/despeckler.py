@@ -113,7 +113,17 @@ class UNetDespeckler(nn.Module):
         for block, grow, skip in reversed(list(zip(self.up, self.grow, skips, strict=True))):
             x = block(skip + functional.pixel_shuffle(grow(x), 2))
         change: Tensor = functional.pixel_shuffle(self.last(x), 2)
-        return noisy + change.float()
+        return _within_surroundings(noisy + change.float(), noisy)
+
+
+def _within_surroundings(made: Tensor, noisy: Tensor) -> Tensor:
+    """No brighter and no darker than everything recorded within 3 px: constants stay constant, edges do not ring."""
+
+    def brightest(image: Tensor) -> Tensor:
+        rows = functional.max_pool2d(image, (7, 1), stride=1, padding=(3, 0))
+        return functional.max_pool2d(rows, (1, 7), stride=1, padding=(0, 3))
+
+    return torch.minimum(torch.maximum(made, -brightest(-noisy)), brightest(noisy))
 
 
 def _blocks(channels: int, number: int) -> nn.Sequential:

@@ -75,28 +75,31 @@ def train_despeckler(config_file: Path, folder: Path, resume: bool = False, prog
     """
     config = load_config(config_file, DespecklingConfig)
     fabric = _fabric(config)
-    run = Run(folder, config_file, resume)
-    run.describe({"seed": config.seed, "devices": fabric.world_size, "device": str(fabric.device)})
+    with fabric.rank_zero_first():  # the first process makes the folder, the others join
+        run = Run(folder, config_file, resume or not fabric.is_global_zero)
+    if fabric.is_global_zero:
+        run.describe({"seed": config.seed, "devices": fabric.world_size, "device": str(fabric.device)})
     train, validate = (
         read_inverted(files, config.data.microns_per_pixel) for files in (config.data.train, config.data.validate)
     )
     patches = NoisyPatches(train, config.noise, config.patch, config.batch)
     player = _Player(config, fabric)
     first = player.load(run.checkpoint) if resume and run.checkpoint.exists() else 0
-    run.rewind(first)
+    if fabric.is_global_zero:
+        run.rewind(first)
 
     for step in range(first, config.steps):
         noisy, clean = map(player.tensor, patches.draw((config.seed, step, fabric.global_rank)))
         values = player.step(noisy, clean, _rate(config, step))
         done = step + 1
-        if not fabric.is_global_zero:
-            continue
-        if done % config.record_every == 0 or done == 1:
+        look = done % config.look_every == 0 or done == config.steps
+        if fabric.is_global_zero and (done % config.record_every == 0 or done == 1):
             run.record(done, {name: float(value.detach()) for name, value in values.items()})
-        if done % config.look_every == 0 or done == config.steps:
+        if fabric.is_global_zero and look:
             psnr, picture = player.look(validate)
             run.record(done, psnr)
             run.sample(done, picture)
+        if look:
             player.save(run.checkpoint, done)
         if progress is not None:
             progress(done, config.steps)
@@ -178,9 +181,10 @@ class _Player:
         config = self.config
         side = max(config.patch, 192)
         patches = NoisyPatches(slides, config.noise, side, 16).draw((VALIDATION_SEED,))
-        self.network.eval()
         noisy, clean = map(self.tensor, patches)
-        made = torch.cat([self.network(part) for part in torch.split(noisy, 4)])
+        self.bare.eval()
+        with self.fabric.autocast():  # one process looks: the wrapped network would wait for the others
+            made = torch.cat([self.bare(part) for part in torch.split(noisy, 4)])
         psnr = -10 * torch.log10((made - clean).square().mean(dim=(1, 2, 3))).mean()
         rows = [torch.cat([image[index, 0] for image in (noisy, made, clean)], dim=1) for index in range(4)]
         picture = (torch.cat(rows).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
@@ -195,8 +199,9 @@ class _Player:
     def save(self, path: Path, step: int) -> None:
         """Everything needed to go on, there complete or not at all."""
         part = path.with_name(path.name + ".part")
-        self.fabric.save(part, self._state() | {"step": step})
-        part.replace(path)
+        self.fabric.save(part, self._state() | {"step": step})  # called by all processes, done by the first
+        if self.fabric.is_global_zero:
+            part.replace(path)
 
     def load(self, path: Path) -> int:
         """Go back to a checkpoint; the step after which it was saved."""

@@ -38,6 +38,8 @@ class NoiseRange:
 
     looks: Range = (8.0, 8.0)  # evenly in the logarithm
     microscope_share: float = 0.0  # share of patches that also get what follows; the others have white speckle only
+    microscope_looks: Range | None = None  # of those patches; None: as of the others
+    blur: Range = (0.0, 0.0)  # px, Gaussian on the clean image: confocal optics are softer than an H&E scanner's
     grain: Range = (0.0, 0.0)  # px
     pedestal: Range = (0.0, 0.0)  # share of the range
     gain: Range = (1.0, 1.0)  # evenly in the logarithm
@@ -48,11 +50,13 @@ class NoiseRange:
     )  # exponent on the clean image, evenly in the logarithm: other tissue, other light
     clipped_share: float = 0.0  # share of patches recorded by a detector that saturates at 1
 
-    def draw(self, rng: np.random.Generator) -> tuple[Speckle, float]:
-        """One noise model and one contrast."""
+    def draw(self, clean: Image, rng: np.random.Generator) -> tuple[Speckle, Image]:
+        """One noise model, and what the tissue (h, w) in [0, 1] reflects under it."""
         looks = _log_uniform(self.looks, rng)
         if rng.random() >= self.microscope_share:
-            return Speckle(looks), 1.0
+            return Speckle(looks), clean
+        if self.microscope_looks is not None:
+            looks = _log_uniform(self.microscope_looks, rng)
         speckle = Speckle(
             looks,
             grain=rng.uniform(*self.grain),
@@ -60,7 +64,15 @@ class NoiseRange:
             gain=_log_uniform(self.gain, rng),
             read_noise=rng.uniform(*self.read_noise),
         )
-        return speckle, _log_uniform(self.contrast, rng)
+        return speckle, _seen_by(clean, _log_uniform(self.contrast, rng), rng.uniform(*self.blur))
+
+
+def _seen_by(clean: Image, contrast: float, blur: float) -> Image:
+    """Tissue under another light and through other optics."""
+    from scipy.ndimage import gaussian_filter
+
+    seen = clean ** np.float32(contrast)
+    return gaussian_filter(seen, blur) if blur > 0 else seen
 
 
 def _log_uniform(ends: Range, rng: np.random.Generator) -> float:
@@ -98,8 +110,7 @@ class NoisyPatches:
 
 def contaminated(clean: Image, noise: NoiseRange, rng: np.random.Generator) -> tuple[Image, Image]:
     """A clean image (h, w) in [0, 1] as a detector might record it, and as it should come out."""
-    speckle, contrast = noise.draw(rng)
-    reflected = clean if contrast == 1 else clean ** np.float32(contrast)
+    speckle, reflected = noise.draw(clean, rng)
     noisy, expected = speckle.recorded(reflected, rng), speckle.expected(reflected)
     if rng.random() < noise.clipped_share:
         return noisy.clip(0, 1), expected.clip(0, 1)

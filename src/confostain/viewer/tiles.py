@@ -13,7 +13,7 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
-from confostain.inference.stainer import usable_processors
+from confostain.inference.engine import usable_processors
 from confostain.io.pyramid import TILE
 from confostain.viewer.layers import Layer, Place, Source, Work
 from confostain.viewer.store import MemoryStore

@@ -1,5 +1,7 @@
 // Everything the page asks the server for, except tiles.
 
+const KEPT_ALIVE = 50_000; // characters; browsers refuse more than 64 kB
+
 async function json(path, options) {
   const response = await fetch(path, options);
   if (!response.ok) throw new Error(`${response.status} from ${path}`);
@@ -24,9 +26,9 @@ export async function readAnnotations(slide) {
 export async function writeAnnotations(slide, collection, version) {
   const headers = { "Content-Type": "application/geo+json" };
   if (version) headers["If-Match"] = version;
-  const response = await fetch(`${slidePath(slide)}/annotations`, {
-    method: "PUT", headers, body: JSON.stringify(collection), keepalive: true,
-  });
+  const body = JSON.stringify(collection);
+  const keepalive = body.length < KEPT_ALIVE; // so that it arrives although the page is being closed
+  const response = await fetch(`${slidePath(slide)}/annotations`, { method: "PUT", headers, body, keepalive });
   if (response.status === 412) return null;
   if (!response.ok) throw new Error(`${response.status} saving annotations`);
   return response.headers.get("ETag");

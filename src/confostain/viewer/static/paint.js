@@ -1,6 +1,6 @@
 // Paints annotations on a canvas: the one above a pane, or a snapshot's.
 
-import { clockArc, clockPoint, toScreen } from "./geometry.js";
+import { clockArc, clockPoint, distance, toScreen } from "./geometry.js";
 import { KINDS, faceOf, hasCorners, kindOf, measureText, pointsOf } from "./features.js";
 
 const FONT = "600 13px system-ui, sans-serif";
@@ -13,9 +13,25 @@ export function paintAnnotations(context, view, mpp, { features, selected, draft
   context.save();
   context.font = FONT;
   Object.assign(context, { lineJoin: "round", lineCap: "round", textBaseline: "middle" });
-  for (const feature of features) paintFeature(context, view, mpp, feature, feature.id === selected);
+  for (const feature of features) {
+    if (isInView(view, feature)) paintFeature(context, view, mpp, feature, feature.id === selected);
+  }
   if (draft) paintDraft(context, view, mpp, draft);
   context.restore();
+}
+
+const circles = new WeakMap(); // feature -> a circle around it: thousands of cells are passed over at every frame
+
+function isInView(view, feature) {
+  if (!circles.has(feature)) circles.set(feature, circleAround(pointsOf(feature), faceOf(feature)));
+  const { centre, radius } = circles.get(feature);
+  const reach = Math.hypot(view.width, view.height) / 2 / view.scale;
+  return distance(centre, [view.x, view.y]) < reach + radius;
+}
+
+function circleAround(points, face) {
+  const [centre, all] = face ? [face.centre, [...points, face.twelve]] : [points[0] ?? [0, 0], points];
+  return { centre, radius: all.reduce((far, point) => Math.max(far, distance(centre, point)), 0) };
 }
 
 function paintFeature(context, view, mpp, feature, selected) {

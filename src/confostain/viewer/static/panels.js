@@ -3,6 +3,7 @@
 import { NEUTRAL, adjustment, setAdjustment } from "./adjust.js";
 import { KINDS, kindOf, measureText, pointsOf } from "./features.js";
 
+const MOST_ROWS = 300;
 const RANGES = { brightness: [0.2, 4], gamma: [0.3, 3] };
 
 function element(tag, properties = {}, ...children) {
@@ -54,7 +55,10 @@ function adjustmentOf(layer, changed) {
 /** `go(feature)` shows one in the view. */
 export function drawNotes(list, annotations, mpp, go) {
   const focused = list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
-  list.replaceChildren(...annotations.features.map((feature, i) => noteOf(feature, i, annotations, mpp, go)));
+  const shown = annotations.features.slice(0, MOST_ROWS);
+  list.replaceChildren(...shown.map((feature, i) => noteOf(feature, i, annotations, mpp, go)));
+  const more = annotations.features.length - shown.length;
+  if (more > 0) list.append(element("li", { className: "quiet", textContent: `and ${more} more on the slide` }));
   if (focused) list.querySelector(`input[data-id="${focused}"]`)?.focus();
 }
 

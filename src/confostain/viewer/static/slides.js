@@ -1,7 +1,6 @@
 // The list of slides with thumbnails; new ones come by themselves.
 
 import { listSlides, onSlidesChanged, thumbnail } from "./api.js";
-import { lengthText } from "./units.js";
 
 export class SlideList {
   /** `chosen(slide)` when one is picked; `changed(slides)` when the list has changed. */
@@ -54,8 +53,8 @@ export class SlideList {
     const name = document.createElement("b");
     name.textContent = slide.name;
     const facts = document.createElement("small");
-    const [w, h] = [slide.width, slide.height].map((pixels) => lengthText(pixels * slide.microns_per_pixel));
-    facts.textContent = `${slide.kind === "histology" ? "real H&E, " : ""}${w} × ${h}`;
+    const [w, h] = [slide.width, slide.height].map((pixels) => ((pixels * slide.microns_per_pixel) / 1000).toFixed(1));
+    facts.textContent = `${slide.kind === "histology" ? "real H&E, " : ""}${w} × ${h} mm`;
     text.append(name, facts);
     button.append(picture, text);
     button.addEventListener("click", () => this.chosen(slide));
