@@ -246,6 +246,29 @@ def test_annotations_by_keyboard_alone(reader: Reader) -> None:
     reader.until(lambda: reader.saved()["features"] == [])
 
 
+def test_a_corner_is_dragged_while_the_slide_stays(reader: Reader) -> None:
+    page = reader.open()
+    page.keyboard.press("m")
+    page.mouse.click(400, 300)
+    page.mouse.click(600, 300)
+    page.keyboard.press("Enter")
+    page.keyboard.press("v")
+    reader.until(lambda: reader.saved()["features"])
+    ((_, before),) = (one["geometry"]["coordinates"] for one in reader.saved()["features"])
+    place = reader.state()
+    page.mouse.move(600, 300)
+    page.mouse.down()
+    page.mouse.move(600, 400, steps=4)
+    page.mouse.up()
+    reader.until(lambda: reader.saved()["features"][0]["geometry"]["coordinates"][1] != before)
+    after = reader.saved()["features"][0]["geometry"]["coordinates"][1]
+    assert after[0] == pytest.approx(before[0], abs=0.5)
+    assert after[1] - before[1] == pytest.approx(100 * float(place["mpp"]) / MPP, rel=0.01)
+    assert reader.state() == place
+    page.keyboard.press("Control+z")  # the whole movement at once
+    reader.until(lambda: reader.saved()["features"][0]["geometry"]["coordinates"][1] == before)
+
+
 def test_two_who_annotate_at_once_keep_both(browser: "playwright.Browser", address: str) -> None:
     one, other = Reader(browser, address), Reader(browser, address)
     for reader in (one, other):

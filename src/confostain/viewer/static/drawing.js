@@ -132,8 +132,11 @@ export class Drawing {
     return true;
   }
 
-  release() {
+  /** Returns true where a corner was moved, so that the slide does not glide on. */
+  letGo() {
+    const moved = this.grabbed !== null;
     this.grabbed = null;
+    return moved;
   }
 }
 

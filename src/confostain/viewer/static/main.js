@@ -43,7 +43,7 @@ const stage = new Stage(byId("stage"), curtain, {
   layerChosen: setLayer,
   pressed: (pane, point) => drawing.press(pane, point),
   dragged: (pane, point) => drawing.drag(pane, point),
-  released: () => drawing.release(),
+  dragEnded: () => drawing.letGo(),
   clicked: (pane, point) => drawing.click(pane, point),
   doubleClicked: (pane) => drawing.finish(pane),
   hovered: hovered,

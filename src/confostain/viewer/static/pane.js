@@ -13,7 +13,7 @@ const LONGEST_HANDOVER_MS = 6000; // an outgoing layer stays beneath the new one
 const SCALE_BAR = 140; // CSS pixels at most
 
 /**
- * `events`: {moved, pressed, clicked, doubleClicked, dragged, released, hovered, painted, layerChosen}, each called with
+ * `events`: {moved, pressed, clicked, doubleClicked, dragged, dragEnded, hovered, painted, layerChosen}, each called with
  * the pane first. A handler of pressed or dragged that returns true keeps OpenSeadragon from panning.
  */
 export class Pane {
@@ -39,7 +39,7 @@ export class Pane {
     viewer.addHandler("update-viewport", () => this.#frame());
     viewer.addHandler("animation-finish", () => this.#settled());
     viewer.addHandler("tile-drawn", ({ tile, tiledImage }) => this.#drawn(tile, tiledImage));
-    for (const name of ["canvas-press", "canvas-drag", "canvas-release", "canvas-click", "canvas-double-click"]) {
+    for (const name of ["canvas-press", "canvas-drag", "canvas-drag-end", "canvas-click", "canvas-double-click"]) {
       viewer.addHandler(name, (event) => this.#pointer(name, event));
     }
     viewer.addHandler("canvas-scroll", () => this.events.pressed(this, null));
@@ -57,7 +57,7 @@ export class Pane {
     if (!this.item) return;
     const point = this.#under(event.originalEvent); // event.position is mirrored on a mirrored slide, in some events
     const handler = {
-      "canvas-press": "pressed", "canvas-drag": "dragged", "canvas-release": "released",
+      "canvas-press": "pressed", "canvas-drag": "dragged", "canvas-drag-end": "dragEnded",
       "canvas-click": "clicked", "canvas-double-click": "doubleClicked",
     }[name];
     if (name === "canvas-click" && !event.quick) return;

@@ -4,7 +4,7 @@ import { Pane } from "./pane.js";
 import { followed, reversed, sameSlideTie, tie } from "./sync.js";
 
 export class Stage {
-  /** `events`: {changed, painted, and the pointer's: pressed, clicked, doubleClicked, dragged, released, hovered}. */
+  /** `events`: {changed, painted, and the pointer's: pressed, clicked, doubleClicked, dragged, dragEnded, hovered}. */
   constructor(root, curtain, events) {
     Object.assign(this, { root, curtain, events, panes: [], mode: "single", linked: true, ties: new Map(), slides: [] });
     this.leader = null;
