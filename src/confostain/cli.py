@@ -434,7 +434,7 @@ def _evaluate_despeckler(options: argparse.Namespace) -> int:
 # view ---------------------------------------------------------------------------------------------------------
 
 
-def _add_view(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_view(commands: Commands) -> None:
     parser = _command(
         commands,
         "view",
@@ -504,7 +504,7 @@ def _address(options: argparse.Namespace) -> Address:
 # study --------------------------------------------------------------------------------------------------------
 
 
-def _add_study(commands: Commands[argparse.ArgumentParser]) -> None:
+def _add_study(commands: Commands) -> None:
     parser = _command(
         commands,
         "study",

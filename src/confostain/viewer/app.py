@@ -18,7 +18,6 @@ import confostain
 from confostain.errors import ConfostainError
 from confostain.geometry import Size
 from confostain.io.pyramid import TILE, level_sizes
-from confostain.io.writing import RESEARCH_USE
 from confostain.viewer.annotations import FeatureCollection, Outdated
 from confostain.viewer.guard import Guard
 from confostain.viewer.layers import Layer, Place
@@ -61,7 +60,7 @@ def guarded_app(
     app = FastAPI(
         title=title,
         version=confostain.__version__,
-        description=RESEARCH_USE,
+        description=confostain.RESEARCH_USE,
         docs_url=None,  # these pages would load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,

@@ -21,19 +21,18 @@ from confostain.imaging.tissue import TissueMask
 from confostain.inference.models import Model
 from confostain.inference.painter import SlidePainter
 from confostain.io.histology import HistologySlide
-from confostain.io.pyramid import TILE, WHITE, halved, level_sizes, rounded
+from confostain.io.pyramid import TILE, WHITE, Sums, level_sizes, rounded_mean, summed, white_sums
 from confostain.slide import Slide
 from confostain.viewer.preview import LEARN_LEVEL, Preview
 from confostain.viewer.store import BlockStore
 
 Rgb = npt.NDArray[np.uint8]
-Mean = npt.NDArray[np.float32]
 Source = Literal["network", "closed-form", "average"]
 Work = Callable[[], object]
 
 BLOCK = 512  # px of level 0 painted at once: two tiles, because a halo costs less around larger blocks
 PREVIEW_LEVEL = 2  # from here on more than one block lies under a tile, too much to paint while somebody waits
-MEAN_LEVEL = 4  # whose means are kept for the whole slide: 16 px of level 0 to one, 5 % of its bytes
+MEAN_LEVEL = 4  # whose sums are kept for the whole slide: 16 px of level 0 to one, 5 % of its bytes
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,9 @@ class PaintedLayer:
         self._loading = threading.Lock()
         self._painter: SlidePainter | None = None
         self._blank = _without(slide.tissue, self._size) if preview.tissue_only else np.zeros(_grid(self._size), bool)
-        self._averaged = self._blank.copy()  # blocks whose means are known
+        self._averaged = self._blank.copy()  # blocks whose sums are known
         self._pending = ~self._blank  # blocks to be painted when nobody waits
-        top = self._sizes[min(MEAN_LEVEL, len(self._sizes) - 1)]
-        self._means = np.full((top.height, top.width, 3), WHITE, np.float32)
+        self._sums = white_sums(self._size, MEAN_LEVEL)  # over the painted pixels
 
     def state(self, place: Place) -> str:
         """A word that changes when the tile would show something else than before."""
@@ -127,9 +125,9 @@ class PaintedLayer:
                     self._pending[block] = True
             return self._preview.render(region, 1 << place.level), "closed-form"
         if place.level >= MEAN_LEVEL:
-            return self._from_means(place), "average"
+            return self._from_sums(place), "average"
         if place.level:
-            return rounded(_halved(self._joined(region), place.level)), "average"
+            return rounded_mean(_summed(self._joined(region), place.level), region.size, place.level), "average"
         return self._joined(region), "closed-form" if self.info.closed_form else "network"
 
     def painted(self) -> list[float]:
@@ -182,7 +180,7 @@ class PaintedLayer:
         rgb = painter.paint(painter.grid(self._size.region, BLOCK).at(column, row))
         if rgb is not None:
             self._store.put(self._key(row, column), rgb)
-            self._take_mean(row, column, rgb)
+            self._take_sums(row, column, rgb)
         self._averaged[row, column] = True
         self._pending[row, column] = False
         return rgb
@@ -199,20 +197,20 @@ class PaintedLayer:
                 rgb[common.slices_in(level0_region)] = block[common.slices_in(of)]
         return rgb
 
-    def _take_mean(self, row: int, column: int, rgb: Rgb) -> None:
-        if len(self._sizes) <= MEAN_LEVEL:
-            return
-        mean, side = _halved(rgb, MEAN_LEVEL), BLOCK >> MEAN_LEVEL
-        height, width = mean.shape[:2]
-        self._means[row * side : row * side + height, column * side : column * side + width] = mean
+    def _take_sums(self, row: int, column: int, rgb: Rgb) -> None:
+        sums, side = _summed(rgb, MEAN_LEVEL), BLOCK >> MEAN_LEVEL
+        height, width = sums.shape[:2]
+        self._sums[row * side : row * side + height, column * side : column * side + width] = sums
         if not self.info.closed_form:
             region = Region(column * BLOCK, row * BLOCK, rgb.shape[1], rgb.shape[0])
-            self._preview.learn(region, _halved(mean, LEARN_LEVEL - MEAN_LEVEL))
+            coarse = _summed(sums, LEARN_LEVEL - MEAN_LEVEL)
+            self._preview.learn(region, rounded_mean(coarse, region.size, LEARN_LEVEL))
 
-    def _from_means(self, place: Place) -> Rgb:
+    def _from_sums(self, place: Place) -> Rgb:
         side = TILE << (place.level - MEAN_LEVEL)
         x, y = place.column * side, place.row * side
-        return rounded(_halved(self._means[y : y + side, x : x + side], place.level - MEAN_LEVEL))
+        sums = _summed(self._sums[y : y + side, x : x + side], place.level - MEAN_LEVEL)
+        return rounded_mean(sums, place.level0_region(self._size).size, place.level)
 
 
 class HistologyLayer:
@@ -274,8 +272,8 @@ def _blocks_under(level0_region: Region) -> tuple[slice, slice]:
     )
 
 
-def _halved(image: Rgb | Mean, times: int) -> Mean:
-    """The mean of 2 x 2 pixels, so many times, as the pyramid of a file is made."""
+def _summed(image: Rgb | Sums, times: int) -> Sums:
+    """Sums of 2 x 2 pixels, so many times, as the pyramid of a file is made."""
     for _ in range(times):
-        image = halved(image)
+        image = summed(image)
     return np.asarray(image, np.float32)

@@ -13,7 +13,6 @@ from confostain.geometry import Region
 from confostain.slide import Slide
 
 Rgb = npt.NDArray[np.uint8]
-Mean = npt.NDArray[np.float32]
 
 LEARN_LEVEL = 5  # means over 32 px of level 0 are compared, so that a network's fine structure averages out
 RIDGE = 1.0  # samples' worth of "leave the closed form as it is"
@@ -47,13 +46,13 @@ class Preview:
             rgb = 255 - (255 - rgb) * self._coverage(level0_region, step)[..., np.newaxis]
         return np.asarray(np.rint(np.clip(rgb, 0, 255)), np.uint8)
 
-    def learn(self, level0_region: Region, mean: Mean) -> None:
+    def learn(self, level0_region: Region, mean: Rgb) -> None:
         """Take the painted pixels of a region into account: their mean at LEARN_LEVEL."""
         pair = self._pair(level0_region, 1 << LEARN_LEVEL)
         known = self._coverage(level0_region, 1 << LEARN_LEVEL) == 1
         if not known.any():
             return
-        features, residual = _features(pair)[known], (mean - self._formula(pair))[known]
+        features, residual = _features(pair)[known], (mean.astype(np.float32) - self._formula(pair))[known]
         with self._lock:
             self._normal += features.T @ features
             self._right += features.T @ residual
