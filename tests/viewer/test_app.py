@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from confostain.inference.despeckling import despeckle
 from confostain.inference.stainer import stain_slide
 from confostain.slide import Slide
 from confostain.viewer.app import create_app
@@ -55,6 +56,19 @@ def test_channels_are_grey_and_shown_everywhere(client: httpx.Client, slide_url:
     for channel, name in zip(pair, ("reflectance", "fluorescence"), strict=True):
         shown = pixels(client.get(f"{slide_url}/tiles/{name}/0/4_2.png"))
         np.testing.assert_array_equal(shown, np.rint(channel * 255).astype(np.uint8)[..., None].repeat(3, 2))
+
+
+def test_the_despeckled_channel_is_what_the_network_makes(
+    client: httpx.Client, slide_url: str, large_slide: Slide
+) -> None:
+    if "despeckled" not in {layer["id"] for layer in client.get("/api/slides").json()[0]["layers"]}:
+        pytest.skip("no despeckler comes with this installation")
+    reflectance = large_slide.read_region((0, 0), (1024, 512))[0]
+    clean = np.rint(np.minimum(despeckle(reflectance), 1) * 255).astype(int)
+    response = client.get(f"{slide_url}/tiles/despeckled/0/1_0.png")
+    assert response.headers["x-confostain-source"] == "network"
+    shown = pixels(response)[:200, :, 0].astype(int)  # nearer to the lower edge the two see different pixels
+    assert np.abs(shown - clean[:200, 256:512]).max() <= 1
 
 
 def test_a_known_tile_is_not_sent_again(client: httpx.Client, slide_url: str) -> None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from confostain.geometry import Size
 from confostain.imaging.linear import gareau
+from confostain.inference.despeckling import DEFAULT_DESPECKLER, Despeckler, load_despeckler, shipped_despecklers
 from confostain.inference.models import LinearStain, load_model, models_at_hand
 from confostain.io.histology import HistologySlide, open_histology
 from confostain.io.pyramid import TILE, level_sizes
@@ -101,7 +102,7 @@ class Library:
 
     def add_confocal(self, slide: Slide, path: Path) -> None:
         """Add an open slide; its survey goes on by itself."""
-        infos = [*self._stains, *(info for info, _ in CHANNELS)]
+        infos = [*self._stains, *channel_layers()]
         self._add(Entry(_id_of(path), _name_of(path), "confocal", path, slide, infos), lambda: self._layers(slide))
 
     def add_histology(self, path: Path, microns_per_pixel: float | None = None) -> None:
@@ -141,7 +142,7 @@ class Library:
     def _layers(self, slide: Slide) -> dict[str, Layer]:
         slide.overview  # noqa: B018  # measured here, once, before several threads ask for it
         layers: list[Layer] = [self._stain(slide, info) for info in self._stains]
-        layers += [self._channel(slide, info, band) for info, band in CHANNELS]
+        layers += [self._channel(slide, info) for info in channel_layers()]
         return {layer.info.id: layer for layer in layers}
 
     def _stain(self, slide: Slide, info: LayerInfo) -> Layer:
@@ -149,9 +150,38 @@ class Library:
         formula = load() if info.closed_form else gareau
         return PaintedLayer(info, slide, load, Preview(slide, formula, tissue_only=True), self._store)
 
-    def _channel(self, slide: Slide, info: LayerInfo, band: int) -> Layer:
-        model = LinearStain(info.id, partial(_grey, band), info.note)
-        return PaintedLayer(info, slide, lambda: model, Preview(slide, model, tissue_only=False), self._store)
+    def _channel(self, slide: Slide, info: LayerInfo) -> Layer:
+        raw = LinearStain(info.id, partial(_grey, int(info.id == "fluorescence")), info.note)
+        load = (lambda: raw) if info.closed_form else Despeckled.load
+        return PaintedLayer(info, slide, load, Preview(slide, raw, tissue_only=False), self._store)
+
+
+@dataclass(frozen=True)
+class Despeckled:
+    """The reflectance without its speckle, in grey, where a stain is expected."""
+
+    despeckler: Despeckler
+    name: str = "despeckled"
+    weights_sha256: str | None = None
+
+    @classmethod
+    def load(cls) -> Despeckled:
+        """With the despeckler that is used by default."""
+        return cls(load_despeckler())
+
+    @property
+    def stride(self) -> int:
+        """As the network's."""
+        return self.despeckler.stride
+
+    @property
+    def receptive_field(self) -> int:
+        """As the network's."""
+        return self.despeckler.receptive_field
+
+    def __call__(self, pair: npt.NDArray[np.float32]) -> Rgb:
+        """Despeckle a tile: float32 (2, h, w) to uint8 (h, w, 3)."""
+        return _grey(0, np.minimum(self.despeckler(pair[:1]), 1))
 
 
 def stain_layers(first: str) -> list[LayerInfo]:
@@ -167,10 +197,15 @@ def stain_layers(first: str) -> list[LayerInfo]:
     return infos
 
 
-CHANNELS = (
-    (LayerInfo("reflectance", "Reflectance", "raw, 785 nm", "channel", True), 0),
-    (LayerInfo("fluorescence", "Fluorescence", "raw, 488 nm", "channel", True), 1),
-)
+def channel_layers() -> list[LayerInfo]:
+    """The channels as recorded, and the reflectance without speckle where there is a network for it."""
+    layers = [
+        LayerInfo("reflectance", "Reflectance", "raw", "channel", closed_form=True),
+        LayerInfo("fluorescence", "Fluorescence", "raw", "channel", closed_form=True),
+    ]
+    if DEFAULT_DESPECKLER in shipped_despecklers():
+        layers.insert(1, LayerInfo("despeckled", "Despeckled", "reflectance without speckle", "channel", False))
+    return layers
 
 
 def _grey(band: int, pair: npt.NDArray[np.float32]) -> Rgb:
