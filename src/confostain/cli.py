@@ -504,13 +504,41 @@ def _address(options: argparse.Namespace) -> Address:
 # study --------------------------------------------------------------------------------------------------------
 
 
+STUDY_HELP = """\
+A protocol (paths are relative to it; microns_per_pixel and field_pixels are those of every field):
+
+  title = "Real or stained?"
+  introduction = "Say for each field what you take it for."
+  seed = 1
+  fields = 20                 # from each arm
+  field_pixels = 512
+  microns_per_pixel = 0.75
+  comment = true
+
+  [[arms]]
+  name = "section"
+  histology = "section.svs"
+
+  [[arms]]
+  name = "stained"
+  slide = "scan/mosaic"
+  model = "gareau"
+
+  [[questions]]
+  id = "real"
+  text = "What is this?"
+  choices = ["a real section", "digitally stained"]
+  correct = { section = "a real section", stained = "digitally stained" }   # leave out for an opinion
+"""
+
+
 def _add_study(commands: Commands) -> None:
     parser = _command(
         commands,
         "study",
         _study,
         "have readers judge fields without knowing where they come from",
-        "examples:\n  confostain study protocol.toml --reader anna --results answers.csv\n"
+        STUDY_HELP + "\nexamples:\n  confostain study protocol.toml --reader anna --results answers.csv\n"
         "  confostain study protocol.toml --results answers.csv --summary\n\n" + RESEARCH_USE,
     )
     parser.add_argument("protocol", type=Path, metavar="FILE", help="arms, fields and questions; TOML")

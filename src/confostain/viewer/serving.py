@@ -8,6 +8,7 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,7 +85,8 @@ def serve(create: Callable[[str | None, bool], FastAPI], address: Address, say: 
         timeout_graceful_shutdown=1,  # streams of events never end by themselves
         lifespan="on",
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how people leave
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def listening(address: Address) -> socket.socket:
@@ -100,7 +102,7 @@ def listening(address: Address) -> socket.socket:
             try:
                 listener.bind((address.host, port))
                 listener.listen(128)
-            except OSError:
+            except (OSError, OverflowError):
                 listener.close()
                 raise
             return listener

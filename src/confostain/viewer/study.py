@@ -112,7 +112,7 @@ def read_protocol(path: Path) -> Protocol:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{path}: {where}: {first['msg']}; see the example in docs/reader-study.md") from error
+        raise ConfigError(f"{path}: {where}: {first['msg']}; `confostain study --help` shows an example") from error
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: no protocol that can be read ({error}); expected TOML") from error
     problem = _problem(protocol)
