@@ -334,8 +334,12 @@ def test_under_the_curtain_lies_the_other_layer(reader: Reader) -> None:
 
 def test_side_by_side_panes_move_as_one(reader: Reader) -> None:
     page = reader.open()
+    page.keyboard.press("Shift+Digit1")
+    reader.until(lambda: reader.state()["mpp"] == "2")
     page.keyboard.press("e")
-    reader.until(lambda: page.locator(".pane").count() == 2)
+    reader.until(lambda: page.locator(".pane").count() == 2 and "," in reader.state()["layers"])
+    page.wait_for_timeout(500)
+    assert reader.state()["mpp"] == "2"
     stain = page.locator(".pane select").nth(1).input_value()
     page.locator(".pane select").nth(0).select_option(stain)
     page.keyboard.press("]")

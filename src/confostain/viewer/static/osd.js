@@ -13,6 +13,7 @@ export function makeViewer(element) {
     drawer: "canvas", // snapshots and brightness need its pixels
     showNavigationControl: false,
     preserveViewport: true,
+    preserveImageSizeOnResize: true, // a magnification stays what it is when panes come and go
     visibilityRatio: 0.1,
     minZoomImageRatio: 0.5,
     maxZoomPixelRatio: 8,

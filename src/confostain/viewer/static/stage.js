@@ -14,14 +14,15 @@ export class Stage {
   show(mode, wanted) {
     const view = this.sharedView();
     const arranged = this.mode === mode && this.panes.length === wanted.length;
+    const before = this.leader?.layer;
     this.mode = mode;
     this.root.dataset.mode = mode;
     this.root.dataset.count = wanted.length;
+    // Under a curtain the first pane lies on top and lets the pointer through to the second.
+    const leading = mode === "curtain" ? 1 : Math.max(0, wanted.findIndex((one) => one.layer.id === before));
     while (this.panes.length > wanted.length) this.panes.pop().destroy();
     while (this.panes.length < wanted.length) this.panes.push(new Pane(this.root, this.#paneEvents()));
-    // Under a curtain the first pane lies on top and lets the pointer through to the second.
-    if (mode === "curtain" && !arranged) [, this.leader] = this.panes;
-    else if (!this.panes.includes(this.leader)) [this.leader] = this.panes;
+    if (!arranged || !this.panes.includes(this.leader)) this.leader = this.panes[leading];
     this.panes.forEach((pane, i) => {
       const other = pane.slide?.id !== wanted[i].slide.id;
       if (other) this.ties.delete(pane);
