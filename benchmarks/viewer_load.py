@@ -5,7 +5,8 @@ python benchmarks/viewer_load.py scan/mosaic --clients 20 --seconds 60
 
 Starts `confostain view` as a process of its own. Each client has a view of 6 x 4 tiles that wanders over the tissue by
 up to half a view at a time. As the page does, it asks over four connections for the tiles it does not have yet, and
-moves on when they are there. Tiles that the server has sent to somebody else before count as cached.
+moves on when they are there. Tiles sent to somebody else before, with the same ETag, count as cached;
+those that have become finer since were rendered anew.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Load:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.sent: set[str] = set()
+        self.sent: dict[str, bytes] = {}  # the ETag last seen of each tile
         self.cached: list[float] = []
         self.new: list[float] = []
         self.views: list[float] = []
@@ -48,11 +49,11 @@ class Load:
         self.views.append(time.perf_counter() - begin)
 
     async def _tile(self, browser: Browser, path: str) -> None:
-        status, seconds = await browser.get(path)
+        status, seconds, etag = await browser.get(path)
         if status != 200:
             self.errors.append(f"{status} {path}")
-        (self.cached if path in self.sent else self.new).append(seconds)
-        self.sent.add(path)
+        (self.cached if self.sent.get(path) == etag else self.new).append(seconds)
+        self.sent[path] = etag
 
     async def pan(self, number: int, slide: dict, layer: str, until: float, hot: bool) -> None:
         """Wander about, at changing magnifications; `hot`: over a region that others have seen."""
@@ -83,8 +84,8 @@ class Browser:
         for _ in range(CONNECTIONS):
             self._free.put_nowait(None)
 
-    async def get(self, path: str) -> tuple[int, float]:
-        """Status, and seconds from sending the request to the last byte of the answer."""
+    async def get(self, path: str) -> tuple[int, float, bytes]:
+        """Status, seconds from sending the request to the last byte of the answer, and its ETag."""
         streams = await self._free.get()
         if streams is None or streams[0].at_eof():  # servers close connections that have been idle
             streams = await asyncio.open_connection(self._host, self._port)
@@ -92,11 +93,11 @@ class Browser:
         begin = time.perf_counter()
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = head.partition(b"content-length:")[2].split(b"\r\n", 1)[0]
+        length, etag = (head.partition(name)[2].split(b"\r\n", 1)[0] for name in (b"content-length:", b"etag:"))
         await reader.readexactly(int(length or 0))
         seconds = time.perf_counter() - begin
         self._free.put_nowait(streams)
-        return int(head.split(b" ", 2)[1]), seconds
+        return int(head.split(b" ", 2)[1]), seconds, etag
 
 
 def view_paths(slide: dict, layer: str, level: int, x: float, y: float) -> list[str]:
