@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, TypeAlias
 
@@ -21,7 +22,10 @@ from confostain import RESEARCH_USE, __version__
 from confostain.errors import ConfostainError, ConfostainWarning, OptionError
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from confostain.slide import Slide
+    from confostain.viewer.serving import Address
 
 SLIDE_HELP = """\
 SLIDE is a VivaScope folder (the mosaic with DET#1 and DET#2, or the scan around it), a folder with 785.png and
@@ -93,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_despeckle(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_view(commands)
+    _add_study(commands)
     _add_models(commands)
     return parser
 
@@ -131,6 +137,12 @@ def _add_slide_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="UM",
         help="um per pixel, where the files do not say it (VivaScope: often 0.75)",
     )
+
+
+def _open_path(options: argparse.Namespace, path: Path) -> Slide:
+    from confostain.slide import open_slide
+
+    return open_slide(path, swap_channels=options.swap_channels, microns_per_pixel=options.mpp)
 
 
 def _open(options: argparse.Namespace) -> Slide:
@@ -352,7 +364,7 @@ def _add_train(commands: Commands) -> None:
 
 
 def _train_despeckler(options: argparse.Namespace) -> int:
-    with _needs_training_extra():
+    with _needs_extra("train"):
         from confostain.training.despeckling import train_despeckler
     with _progress_bar("training", unit=" steps") as progress:
         train_despeckler(options.config, options.output, options.resume, progress)
@@ -361,11 +373,11 @@ def _train_despeckler(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _needs_training_extra() -> Iterator[None]:
+def _needs_extra(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise OptionError(f"{error.name} is not installed; pip install 'confostain[train]'") from error
+        raise OptionError(f"{error.name} is not installed; pip install 'confostain[{extra}]'") from error
 
 
 # evaluate -----------------------------------------------------------------------------------------------------
@@ -394,7 +406,7 @@ def _add_evaluate(commands: Commands) -> None:
 
 
 def _evaluate_despeckler(options: argparse.Namespace) -> int:
-    with _needs_training_extra():
+    with _needs_extra("train"):
         from confostain.evaluation.despeckling import compare_despecklers
         from confostain.evaluation.real_speckle import judge_real
     from confostain.inference.despeckling import DEFAULT_DESPECKLER
@@ -417,6 +429,155 @@ def _evaluate_despeckler(options: argparse.Namespace) -> int:
         print(judge_real(open_reflectance(options.real), options.output, model).text())
     print(f"tables and figures are in {options.output}")
     return 0
+
+
+# view ---------------------------------------------------------------------------------------------------------
+
+
+def _add_view(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "view",
+        _view,
+        "look at raw slides in the browser, stained wherever one looks",
+        SLIDE_HELP + "\nexamples:\n  confostain view scan/mosaic\n"
+        "  confostain view scan1/mosaic scan2/mosaic --histology section.svs\n  confostain view --watch scans\n\n"
+        + RESEARCH_USE,
+    )
+    parser.add_argument("slides", nargs="*", metavar="SLIDE", help="folder or file of a slide")
+    parser.set_defaults(slide=None)
+    parser.add_argument("--reflectance", metavar="FILE", help="the reflectance channel, where it is a file of its own")
+    parser.add_argument("--fluorescence", metavar="FILE", help="the fluorescence channel, likewise")
+    parser.add_argument("--swap-channels", action="store_true", help="take reflectance for fluorescence and back")
+    parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel, where the files do not say it")
+    parser.add_argument("--histology", action="append", default=[], metavar="FILE", help="an H&E slide to compare with")
+    parser.add_argument("--watch", action="append", default=[], metavar="DIR", help="show slides that appear in there")
+    parser.add_argument("--model", metavar="NAME", help="the stain to show first; see `confostain models`")
+    _add_server_arguments(parser)
+
+
+def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=None, metavar="N", help="default: 8765, or the next one free")
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen (default: this machine)"
+    )
+    parser.add_argument("--token", metavar="WORD", help="what a browser elsewhere must know (default: made up)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+
+
+def _view(options: argparse.Namespace) -> int:
+    from confostain.inference.models import DEFAULT_MODEL
+
+    with _needs_extra("view"):
+        from confostain.viewer.library import Library
+        from confostain.viewer.serving import check_page, serve
+    check_page()
+    single = options.reflectance or options.fluorescence
+    if not (options.slides or single or options.histology or options.watch):
+        raise OptionError("nothing to look at: name a slide, or a folder with --watch")
+    with Library(options.model or DEFAULT_MODEL) as library:
+        if single:
+            library.add_confocal(_open(options), Path(single))
+        open_slide = partial(_open_path, options)
+        for path in map(Path, options.slides):
+            library.add_confocal(open_slide(path), path)
+        for path in options.histology:
+            library.add_histology(Path(path))
+        for folder in options.watch:
+            library.watch(Path(folder), open_slide)
+
+        def create(token: str | None, is_local: bool) -> FastAPI:
+            with _needs_extra("view"):
+                from confostain.viewer.app import create_app
+            return create_app(library, token, is_local)
+
+        serve(create, _address(options), print)
+    return 0
+
+
+def _address(options: argparse.Namespace) -> Address:
+    from confostain.viewer.serving import Address
+
+    return Address(options.host, options.port, options.token, not options.no_browser)
+
+
+# study --------------------------------------------------------------------------------------------------------
+
+
+STUDY_HELP = """\
+A protocol (paths are relative to it; microns_per_pixel and field_pixels are those of every field):
+
+  title = "Real or stained?"
+  introduction = "Say for each field what you take it for."
+  seed = 1
+  fields = 20                 # from each arm
+  field_pixels = 512
+  microns_per_pixel = 0.75
+  comment = true
+
+  [[arms]]
+  name = "section"
+  histology = "section.svs"
+
+  [[arms]]
+  name = "stained"
+  slide = "scan/mosaic"
+  model = "gareau"
+
+  [[questions]]
+  id = "real"
+  text = "What is this?"
+  choices = ["a real section", "digitally stained"]
+  correct = { section = "a real section", stained = "digitally stained" }   # leave out for an opinion
+"""
+
+
+def _add_study(commands: Commands) -> None:
+    parser = _command(
+        commands,
+        "study",
+        _study,
+        "have readers judge fields without knowing where they come from",
+        STUDY_HELP + "\nexamples:\n  confostain study protocol.toml --reader anna --results answers.csv\n"
+        "  confostain study protocol.toml --results answers.csv --summary\n\n" + RESEARCH_USE,
+    )
+    parser.add_argument("protocol", type=Path, metavar="FILE", help="arms, fields and questions; TOML")
+    parser.add_argument("--results", type=Path, required=True, metavar="CSV", help="where answers are added")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--reader", metavar="NAME", help="who judges; the same name goes on where it stopped")
+    what.add_argument(
+        "--summary", action="store_true", help="print accuracy with its 95 %% interval, and kappa, as CSV"
+    )
+    _add_server_arguments(parser)
+
+
+def _study(options: argparse.Namespace) -> int:
+    from confostain.viewer.agreement import summary
+
+    with _needs_extra("view"):
+        from confostain.viewer.fields import draw_fields
+        from confostain.viewer.serving import serve
+        from confostain.viewer.study import Session, read_protocol, read_results
+        from confostain.viewer.study_app import create_study_app
+    protocol = read_protocol(options.protocol)
+    if options.summary:
+        _print_csv(summary(read_results(options.results)))
+        return 0
+    with _progress_bar("fields", unit=" fields") as progress:
+        fields = draw_fields(protocol, options.protocol.parent, progress)
+    session = Session(protocol, fields, options.reader, options.results)
+    serve(partial(create_study_app, session), _address(options), print)
+    return 0
+
+
+def _print_csv(rows: list[dict[str, object]]) -> None:
+    import csv
+
+    if not rows:
+        raise OptionError("no answers yet: nothing to sum up")
+    writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 # models -------------------------------------------------------------------------------------------------------

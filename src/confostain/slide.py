@@ -102,6 +102,28 @@ class Slide:
             normalise(plane.read(inside), intensity, out=channel[inside.slices_in(region)])
         return pair
 
+    def read_reduced(self, region: Region, step: int) -> npt.NDArray[np.float32]:
+        """A region inside the slide at 1 / `step` of its size, for a quick look.
+
+        Only one row in every `step` is read, so each pixel is an estimate: the mean of `step` neighbours in a row.
+        Returns float32 (2, ceil(height / step), ceil(width / step)) in [0, 1]; raises as `read_region` does.
+        """
+        columns = np.arange(0, region.width, step)
+        pair = np.empty((2, -(-region.height // step), len(columns)), np.float32)
+        for plane, intensity, channel in zip(self._planes, self.ranges, pair, strict=True):
+            np.add.reduceat(plane.read_rows(region, step), columns, axis=1, dtype=np.float32, out=channel)
+            channel /= np.diff(columns, append=region.width)
+            normalise(channel, intensity, out=channel)
+        return pair
+
+    @property
+    def overview(self) -> npt.NDArray[np.float32]:
+        """The whole slide, one pixel for each cell of the tissue mask: float32 (2, rows, columns) in [0, 1].
+
+        Measured on first use, from one row of pixels in each row of cells where the slide is large.
+        """
+        return self._survey.overview
+
     def facts(self) -> dict[str, object]:
         """What one wants to know of a slide, ready for JSON."""
         reflectance, fluorescence = self.ranges
@@ -203,6 +225,7 @@ class _Survey:
     ranges: tuple[IntensityRange, IntensityRange]
     tissue: TissueMask
     channels_look_swapped: bool
+    overview: npt.NDArray[np.float32]
 
 
 def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
@@ -218,7 +241,8 @@ def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
         np.stack([normalise(reflectance.read(window), ranges[0]) for window in windows]),
         np.stack([normalise(fluorescence.read(window), ranges[1]) for window in windows]),
     )
-    return _Survey(ranges, tissue, swapped)
+    overview = np.stack([normalise(r.means, ranges[0]), normalise(f.means, ranges[1])])
+    return _Survey(ranges, tissue, swapped, overview)
 
 
 def _windows_in(tissue: TissueMask) -> list[Region]:

@@ -10,7 +10,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,10 +19,10 @@ import numpy.typing as npt
 import confostain
 from confostain.errors import OptionError, OutputError, SlideError
 from confostain.geometry import Region, Size
-from confostain.imaging.tissue import TissueMask
 from confostain.inference.engine import usable_processors
 from confostain.inference.models import DEFAULT_MODEL, Model, load_model
-from confostain.inference.tiling import HaloTile, Reader, TileGrid, read_mirrored
+from confostain.inference.painter import SlidePainter
+from confostain.inference.tiling import HaloTile, TileGrid
 from confostain.io.dicom import DicomWriter
 from confostain.io.ometiff import OmeTiffWriter
 from confostain.io.omezarr import OmeZarrWriter
@@ -70,7 +69,9 @@ def stain(pair: npt.NDArray[np.float32], model: str | Model = DEFAULT_MODEL, dev
     if not (pair.min() >= 0 and pair.max() <= 1):
         raise SlideError(f"array with values from {pair.min():g} to {pair.max():g}: expected finite values in [0, 1]")
     size = Size(pair.shape[2], pair.shape[1])
-    painter = _Painter(lambda region: pair[(slice(None), *region.slices_in(size.region))], size, _model(model, device))
+    painter = SlidePainter(
+        lambda region: pair[(slice(None), *region.slices_in(size.region))], size, _model(model, device)
+    )
     rgb = np.full((size.height, size.width, 3), WHITE, np.uint8)
     for tile in painter.grid(size.region, DEFAULT_TILE):
         core = painter.paint(tile)
@@ -116,42 +117,12 @@ def stain_slide(
         raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
     refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
     with start_writing(out, _description(slide, chosen, area, quality), overwrite) as writer:
-        painter = _Painter(slide.read, Size(*slide.size), chosen, slide.tissue)
+        painter = SlidePainter(slide.read, Size(*slide.size), chosen, slide.tissue)
         _run(painter, painter.grid(area, side), writer, progress or (lambda done, total: None))
         writer.complete()
 
 
-@dataclass(frozen=True)
-class _Painter:
-    """Stains tiles of one slide: what each thread does first."""
-
-    read: Reader
-    size: Size
-    model: Model
-    tissue: TissueMask | None = None
-
-    def grid(self, area: Region, side: int) -> TileGrid:
-        return TileGrid(area, side, self.model.receptive_field, self.model.stride)
-
-    def paint(self, tile: HaloTile) -> Rgb | None:
-        """The stained core of a tile; None where there is no tissue, which is white."""
-        core = tile.level0_core
-        if self.tissue is not None and not self.tissue.touches(core):
-            return None
-        rgb = self.model(read_mirrored(self.read, self.size, tile.level0_input))[tile.core_in_input]
-        if self.tissue is None or self.tissue.fills(core):
-            return rgb
-        return _on_white(rgb, self.tissue.coverage(core))
-
-
-def _on_white(rgb: Rgb, coverage: npt.NDArray[np.float32]) -> Rgb:
-    """Fade to white where there is no tissue."""
-    absorbed = (255 - rgb).astype(np.float32)
-    absorbed *= coverage[..., np.newaxis]
-    return np.asarray(255 - np.rint(absorbed).astype(np.uint8))
-
-
-def _run(painter: _Painter, grid: TileGrid, writer: SlideWriter, progress: Progress) -> None:
+def _run(painter: SlidePainter, grid: TileGrid, writer: SlideWriter, progress: Progress) -> None:
     side = grid.tile // TILE  # of a block, in tiles of the file
 
     def work(tile: HaloTile) -> tuple[CutBlock, list[tuple[PyramidTile, object]], int]:

@@ -1,0 +1,1 @@
+"""The window: slides in the browser, stained wherever one looks, and the reader study."""

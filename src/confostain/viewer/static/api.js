@@ -1,0 +1,46 @@
+// Everything the page asks the server for, except tiles.
+
+const KEPT_ALIVE = 50_000; // characters; browsers refuse more than 64 kB
+
+async function json(path, options) {
+  const response = await fetch(path, options);
+  if (!response.ok) throw new Error(`${response.status} from ${path}`);
+  return response.json();
+}
+
+const slidePath = (slide) => `/api/slides/${encodeURIComponent(slide)}`;
+
+export const listSlides = () => json("/api/slides");
+export const layerStatus = (slide, layer) => json(`${slidePath(slide)}/status/${encodeURIComponent(layer)}`);
+export const thumbnail = (slide, layer) => `${slidePath(slide)}/thumbnail/${encodeURIComponent(layer)}.jpg`;
+export const tilePath = (slide, layer) => `${slidePath(slide)}/tiles/${encodeURIComponent(layer)}`;
+
+/** The annotations and the mark of their version, which goes back with the next write. */
+export async function readAnnotations(slide) {
+  const response = await fetch(`${slidePath(slide)}/annotations`, { cache: "no-store" });
+  if (!response.ok) throw new Error(`${response.status} reading annotations`);
+  return { collection: await response.json(), version: response.headers.get("ETag") };
+}
+
+/** Returns the new version, or null where somebody else has written in between. */
+export async function writeAnnotations(slide, collection, version) {
+  const headers = { "Content-Type": "application/geo+json" };
+  if (version) headers["If-Match"] = version;
+  const body = JSON.stringify(collection);
+  const keepalive = body.length < KEPT_ALIVE; // so that it arrives although the page is being closed
+  const response = await fetch(`${slidePath(slide)}/annotations`, { method: "PUT", headers, body, keepalive });
+  if (response.status === 412) return null;
+  if (!response.ok) throw new Error(`${response.status} saving annotations`);
+  return response.headers.get("ETag");
+}
+
+/** Calls `changed` whenever a slide has come, and after every reconnection. */
+export function onSlidesChanged(changed) {
+  const events = new EventSource("/api/events");
+  let opened = false;
+  events.addEventListener("open", () => {
+    if (opened) changed();
+    opened = true;
+  });
+  ["slides", "slide", "slide-added", "message"].forEach((name) => events.addEventListener(name, () => changed()));
+}

@@ -1,0 +1,82 @@
+// Where things are: level-0 pixels of the slide against CSS pixels of the pane. Pure functions.
+//
+// A view is {x, y, scale, rotation, flipped, width, height}: the level-0 pixel at the centre, CSS pixels per level-0
+// pixel, degrees clockwise, mirrored left to right or not, and the size of the pane in CSS pixels.
+
+export function toScreen(view, [x, y]) {
+  const turn = (view.rotation * Math.PI) / 180;
+  const dx = (x - view.x) * view.scale;
+  const dy = (y - view.y) * view.scale;
+  const sx = Math.cos(turn) * dx - Math.sin(turn) * dy;
+  const sy = Math.sin(turn) * dx + Math.cos(turn) * dy;
+  return [view.width / 2 + (view.flipped ? -sx : sx), view.height / 2 + sy];
+}
+
+export function toSlide(view, [sx, sy]) {
+  const turn = (view.rotation * Math.PI) / 180;
+  const dx = (view.flipped ? view.width / 2 - sx : sx - view.width / 2) / view.scale;
+  const dy = (sy - view.height / 2) / view.scale;
+  return [view.x + Math.cos(turn) * dx + Math.sin(turn) * dy, view.y - Math.sin(turn) * dx + Math.cos(turn) * dy];
+}
+
+export const distance = ([ax, ay], [bx, by]) => Math.hypot(bx - ax, by - ay);
+
+export function pathLength(points) {
+  return points.slice(1).reduce((sum, point, i) => sum + distance(points[i], point), 0);
+}
+
+/** Area inside a closed ring, by the shoelace formula; the last point need not repeat the first. */
+export function ringArea(points) {
+  let twice = 0;
+  points.forEach(([x, y], i) => {
+    const [nx, ny] = points[(i + 1) % points.length];
+    twice += x * ny - nx * y;
+  });
+  return Math.abs(twice) / 2;
+}
+
+export function distanceToSegment(point, a, b) {
+  const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
+  const square = dx * dx + dy * dy;
+  const along = square === 0 ? 0 : ((point[0] - a[0]) * dx + (point[1] - a[1]) * dy) / square;
+  const t = Math.min(1, Math.max(0, along));
+  return distance(point, [a[0] + t * dx, a[1] + t * dy]);
+}
+
+export function insideRing(point, ring) {
+  let inside = false;
+  ring.forEach(([x, y], i) => {
+    const [px, py] = ring[(i + ring.length - 1) % ring.length];
+    if (y > point[1] !== py > point[1] && point[0] < ((px - x) * (point[1] - y)) / (py - y) + x) inside = !inside;
+  });
+  return inside;
+}
+
+// The clock face of a specimen: {centre, twelve, clockwise}. A specimen seen from the other side runs the other way.
+
+export function clockPoint({ centre, twelve, clockwise }, hour) {
+  const angle = ((hour * Math.PI) / 6) * (clockwise ? 1 : -1);
+  const [dx, dy] = [twelve[0] - centre[0], twelve[1] - centre[1]];
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  return [centre[0] + cos * dx - sin * dy, centre[1] + sin * dx + cos * dy];
+}
+
+/** The hour (0 to 12) at which `point` lies, rounded to quarters of an hour. */
+export function clockHour({ centre, twelve, clockwise }, point) {
+  const zero = Math.atan2(twelve[1] - centre[1], twelve[0] - centre[0]);
+  const angle = Math.atan2(point[1] - centre[1], point[0] - centre[0]) - zero;
+  const hour = ((clockwise ? angle : -angle) * 6) / Math.PI;
+  return (Math.round(hour * 4) / 4 + 24) % 12;
+}
+
+/** Points along the face from one hour to another, in the sense of the clock, one per 2.5 degrees. */
+export function clockArc(face, from, to) {
+  const hours = (to - from + 12) % 12 || 12;
+  const steps = Math.ceil(hours * 12);
+  return Array.from({ length: steps + 1 }, (_, i) => clockPoint(face, from + (hours * i) / steps));
+}
+
+export function clockText(hour) {
+  const minutes = Math.round((hour % 1) * 60);
+  return `${Math.floor(hour) % 12 || 12}:${String(minutes).padStart(2, "0")}`;
+}

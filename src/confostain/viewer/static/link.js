@@ -1,0 +1,33 @@
+// Deep links: what is shown, as the part of the address behind "#". Pure functions.
+//
+// #slide=ID&mode=curtain&layers=LAYER,SLIDE:LAYER&x=..&y=..&mpp=..&turn=..&flip=1
+// x and y in level-0 pixels of the slide, mpp in um per CSS pixel, turn in degrees.
+
+const number = (text) => (text !== null && text !== "" && Number.isFinite(Number(text)) ? Number(text) : null);
+
+export function formatLink({ slide, mode, panes, view }) {
+  const layers = panes.map((pane) => (pane.slide === slide ? pane.layer : `${pane.slide}:${pane.layer}`));
+  const fields = [["slide", slide], ["mode", mode], ["layers", layers.join(",")]];
+  if (view) {
+    fields.push(["x", view.x.toFixed(0)], ["y", view.y.toFixed(0)], ["mpp", String(Number(view.mpp.toPrecision(4)))]);
+    if (view.rotation) fields.push(["turn", String(Number(view.rotation.toFixed(1)))]);
+    if (view.flipped) fields.push(["flip", "1"]);
+  }
+  return "#" + fields.map(([key, value]) => `${key}=${encodeURIComponent(value).replace(/%2C/g, ",").replace(/%3A/g, ":")}`).join("&");
+}
+
+export function parseLink(hash) {
+  const fields = new URLSearchParams(hash.replace(/^#/, ""));
+  const slide = fields.get("slide");
+  const [x, y, mpp] = ["x", "y", "mpp"].map((key) => number(fields.get(key)));
+  const placed = x !== null && y !== null && mpp !== null && mpp > 0;
+  return {
+    slide,
+    mode: ["single", "curtain", "side"].includes(fields.get("mode")) ? fields.get("mode") : null,
+    panes: (fields.get("layers") ?? "").split(",").filter(Boolean).map((text) => {
+      const [other, layer] = text.includes(":") ? text.split(":") : [slide, text];
+      return { slide: other, layer };
+    }),
+    view: placed ? { x, y, mpp, rotation: number(fields.get("turn")) ?? 0, flipped: fields.get("flip") === "1" } : null,
+  };
+}

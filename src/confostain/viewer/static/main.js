@@ -1,0 +1,307 @@
+// The page: puts the parts together and answers its controls.
+
+import { Annotations } from "./annotations.js";
+import { isAdjusted } from "./adjust.js";
+import { bindControls } from "./controls.js";
+import { Curtain } from "./curtain.js";
+import { Drawing } from "./drawing.js";
+import { pointsOf } from "./features.js";
+import { formatLink, parseLink } from "./link.js";
+import { Navigator } from "./navigator.js";
+import { paintAnnotations } from "./paint.js";
+import { drawAdjustments, drawNotes } from "./panels.js";
+import { keepFresh } from "./previews.js";
+import { SlideList, preferredLayer, preferredPanes } from "./slides.js";
+import { compose, download, fileName } from "./snapshot.js";
+import { Stage } from "./stage.js";
+import { lengthText, magnificationAt, magnificationText } from "./units.js";
+import { caption } from "./words.js";
+
+const MOST_PANES = 4;
+
+const byId = (id) => document.getElementById(id);
+const state = { slide: null, panes: [], penByKeys: false };
+
+// Parts ------------------------------------------------------------------------------------------------------------
+
+const annotations = new Annotations((saving) => {
+  byId("saved").textContent = { saved: "saved", saving: "saving", unsaved: "saving", conflict: "not saved", failed: "not saved, trying again" }[saving];
+  notice(saving === "conflict" ? "Somebody else has changed these annotations." : "", "Bring both together", () => annotations.merge());
+  drawAnnotationPanel();
+  repaint();
+});
+const drawing = new Drawing(annotations, () => {
+  showTool();
+  repaint();
+});
+const curtain = new Curtain(byId("divider"), byId("stage"));
+const navigator_ = new Navigator(byId("navigator"), (x, y) => stage.look({ ...stage.sharedView(), x, y }));
+const slides = new SlideList(byId("slide-list"), { chosen: (slide) => openSlide(slide), changed: slidesChanged });
+const stage = new Stage(byId("stage"), curtain, {
+  changed: () => scheduleShow(),
+  painted: paintPane,
+  layerChosen: setLayer,
+  pressed: (pane, point) => drawing.press(pane, point),
+  dragged: (pane, point) => drawing.drag(pane, point),
+  dragEnded: () => drawing.letGo(),
+  clicked: (pane, point) => drawing.click(pane, point),
+  doubleClicked: (pane) => drawing.finish(pane),
+  hovered: hovered,
+});
+
+const onOwnSlide = (pane) => pane.slide?.id === state.slide?.id;
+
+function paintPane(pane, context) {
+  if (!onOwnSlide(pane)) return;
+  const { features, selected } = annotations;
+  paintAnnotations(context, pane.view(), pane.slide.microns_per_pixel, { features, selected, draft: drawing.draft() });
+  if (state.penByKeys && drawing.tool !== "hand" && pane === stage.active) paintCross(context, pane.view());
+}
+
+function paintCross(context, { width, height }) {
+  const [x, y] = [width / 2, height / 2];
+  context.beginPath();
+  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+    context.moveTo(x + 6 * dx, y + 6 * dy);
+    context.lineTo(x + 20 * dx, y + 20 * dy);
+  }
+  for (const [strokeStyle, lineWidth] of [["rgba(0, 0, 0, 0.7)", 5], ["#fff", 2]]) {
+    Object.assign(context, { strokeStyle, lineWidth });
+    context.stroke();
+  }
+}
+
+function hovered(pane, point) {
+  state.penByKeys = false;
+  state.pointer = { pane, point };
+  if (onOwnSlide(pane)) drawing.move(pane, point);
+  showPosition();
+}
+
+let repainting = null;
+function repaint() {
+  repainting ??= requestAnimationFrame(() => {
+    repainting = null;
+    stage.paint();
+  });
+}
+
+// What is shown ----------------------------------------------------------------------------------------------------
+
+function openSlide(slide, { mode = stage.mode, panes = null, view = null } = {}) {
+  state.slide = slide;
+  annotations.open(slide.id);
+  drawing.take("hand");
+  slides.mark(slide.id);
+  navigator_.show(slide);
+  stage.ties.clear();
+  setMode(mode, panes ?? keptPanes(mode, slide));
+  if (view) stage.look(view);
+  document.title = `${slide.name} - confostain`;
+}
+
+/** Another slide in the same arrangement: the same layers where it has them. */
+function keptPanes(mode, slide) {
+  const before = state.panes.map((pane) => slide.layers.find((layer) => layer.id === pane.layer.id));
+  if (before.length === 0 || before.includes(undefined)) return preferredPanes(mode, slide, slides.slides);
+  return before.map((layer) => ({ slide, layer }));
+}
+
+function setMode(mode, panes = null) {
+  const active = onOwnSlide(stage.active ?? {}) ? stage.active.layerFacts() : null;
+  if (!panes && mode === stage.mode && state.panes.length > 0) return;
+  state.panes = panes ?? preferredPanes(mode, state.slide, slides.slides, active);
+  stage.slides = slides.slides;
+  stage.show(mode, state.panes);
+}
+
+function setLayer(index, slideId, layerId) {
+  const slide = slides.find(slideId);
+  const layer = slide?.layers.find((one) => one.id === layerId);
+  if (!layer || !state.panes[index]) return;
+  setMode(stage.mode, state.panes.with(index, { slide, layer }));
+}
+
+function setActiveLayer(position) {
+  const { slide } = stage.active;
+  const layer = slide.layers[position];
+  if (!layer) return false;
+  setLayer(stage.panes.indexOf(stage.active), slide.id, layer.id);
+  return true;
+}
+
+function changePanes(step) {
+  if (stage.mode !== "side") return;
+  const layers = state.slide.layers;
+  if (step > 0 && state.panes.length < MOST_PANES) {
+    const next = layers.find((layer) => !state.panes.some((pane) => pane.layer.id === layer.id)) ?? preferredLayer(state.slide);
+    setMode("side", [...state.panes, { slide: state.slide, layer: next }]);
+  } else if (step < 0 && state.panes.length > 2) setMode("side", state.panes.slice(0, -1));
+}
+
+function slidesChanged(list, fresh) {
+  byId("empty").hidden = list.length > 0;
+  stage.slides = list;
+  stage.panes.forEach((pane) => pane.offer(list));
+  if (fresh.length > 0 && state.slide) {
+    notice(`New: ${fresh.map((slide) => slide.name).join(", ")}`, "Show", () => openSlide(fresh.at(-1)));
+  }
+  if (!state.slide && list.length > 0) openFromLink();
+}
+
+function openFromLink() {
+  const link = parseLink(location.hash);
+  const slide = slides.find(link.slide) ?? slides.slides[0];
+  const panes = link.panes.map((pane) => {
+    const owner = slides.find(pane.slide);
+    return { slide: owner, layer: owner?.layers.find((layer) => layer.id === pane.layer) };
+  });
+  const mode = link.mode ?? "single";
+  const complete = panes.length >= (mode === "single" ? 1 : 2) && panes.every((pane) => pane.layer);
+  const usable = complete && slide.id === link.slide;
+  openSlide(slide, { mode, panes: usable ? panes.slice(0, { single: 1, curtain: 2, side: MOST_PANES }[mode]) : null, view: slide.id === link.slide ? link.view : null });
+}
+
+// Words around the picture -------------------------------------------------------------------------------------------
+
+let showing = null;
+function scheduleShow() {
+  showing ??= requestAnimationFrame(() => {
+    showing = null;
+    showAll();
+  });
+}
+
+function showAll() {
+  const pane = stage.active;
+  if (!pane?.slide || !state.slide) return;
+  byId("slide-name").textContent = state.slide.name;
+  for (const mode of ["single", "curtain", "side"]) byId(`mode-${mode}`).setAttribute("aria-checked", String(stage.mode === mode));
+  byId("side-controls").hidden = stage.mode !== "side";
+  byId("link").setAttribute("aria-pressed", String(stage.linked));
+  drawLayerChoices(pane);
+  const stains = [...new Set(stage.panes.map((one) => one.layerFacts()).filter((layer) => layer?.kind === "stain").map((layer) => caption(null, layer)))];
+  byId("stained").textContent = stains.join(", ") || `${state.slide.label} (not in view)`;
+  stage.panes.forEach((one) => (one.parts.adjusted.hidden = !isAdjusted(one.layer)));
+  const seen = stage.panes.map((one) => one.layerFacts()).filter((layer, i, all) => layer && all.findIndex((other) => other?.id === layer.id) === i);
+  drawAdjustments(byId("adjust-list"), seen, () => {
+    stage.panes.forEach((one) => one.applyAdjustment());
+    scheduleShow();
+  });
+  showView();
+}
+
+function drawLayerChoices(pane) {
+  const host = byId("layers");
+  const key = pane.slide.id;
+  if (host.dataset.key !== key) {
+    host.dataset.key = key;
+    host.replaceChildren(...pane.slide.layers.map((layer, i) => {
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "choice", textContent: layer.label, title: `${layer.note || layer.label} (${i + 1})` });
+      button.setAttribute("role", "radio");
+      button.dataset.layer = layer.id;
+      button.addEventListener("click", () => setActiveLayer(i));
+      return button;
+    }));
+  }
+  for (const button of host.children) button.setAttribute("aria-checked", String(button.dataset.layer === pane.layer));
+}
+
+function showView() {
+  const view = stage.sharedView();
+  if (!view) return;
+  const magnification = magnificationAt(view.mpp);
+  byId("magnification").textContent = `${magnificationText(magnification)}  ${view.mpp.toPrecision(3)} µm/px`;
+  for (const button of document.querySelectorAll("[data-magnification]")) {
+    button.classList.toggle("now", Math.abs(magnification / button.dataset.magnification - 1) < 0.02);
+  }
+  byId("flip").setAttribute("aria-pressed", String(view.flipped));
+  const own = stage.panes.find(onOwnSlide) ?? stage.active;
+  if (own.item) navigator_.draw(own.view());
+  showPosition();
+  rememberPlace(view);
+}
+
+function showPosition() {
+  const { pane, point } = state.pointer ?? {};
+  if (!pane?.slide || !stage.panes.includes(pane)) return;
+  const [x, y] = point.map((value) => lengthText(Math.max(0, value) * pane.slide.microns_per_pixel));
+  byId("position").textContent = `${x}, ${y}`;
+}
+
+let remembering = null;
+function rememberPlace() {
+  clearTimeout(remembering);
+  remembering = setTimeout(() => {
+    const view = stage.sharedView();
+    if (!view) return;
+    const panes = state.panes.map(({ slide, layer }) => ({ slide: slide.id, layer: layer.id }));
+    const own = view.slide === state.slide.id ? view : null;
+    history.replaceState(null, "", formatLink({ slide: state.slide.id, mode: stage.mode, panes, view: own }));
+  }, 300);
+}
+
+function drawAnnotationPanel() {
+  drawNotes(byId("note-list"), annotations, state.slide?.microns_per_pixel ?? 1, (feature) => {
+    const [x, y] = pointsOf(feature)[0];
+    stage.look({ ...stage.sharedView(), x, y }, true);
+  });
+  byId("note-none").hidden = annotations.features.length > 0;
+  byId("undo").disabled = annotations.past.length === 0 && drawing.points.length === 0;
+  byId("redo").disabled = annotations.future.length === 0;
+}
+
+function showTool() {
+  byId("undo").disabled = annotations.past.length === 0 && drawing.points.length === 0;
+  for (const button of document.querySelectorAll("[data-tool]")) button.setAttribute("aria-checked", String(button.dataset.tool === drawing.tool));
+  byId("hint").hidden = drawing.tool === "hand";
+  byId("hint").textContent = `${drawing.hint} ${drawing.points.length ? "Backspace takes back, Esc gives up." : ""}`;
+}
+
+function notice(text, action = "", act = null) {
+  byId("notice").hidden = !text;
+  byId("notice").firstElementChild.textContent = text;
+  const button = byId("notice-act");
+  button.hidden = !action;
+  button.textContent = action;
+  button.onclick = () => {
+    byId("notice").hidden = true;
+    act?.();
+  };
+}
+
+// Controls -----------------------------------------------------------------------------------------------------------
+
+function snapshot() {
+  compose(stage, curtain.share, paintPane).toBlob((blob) => {
+    const layers = state.panes.map((pane) => pane.layer.id).join("-");
+    download(blob, `${fileName(state.slide.name)}-${fileName(layers)}.png`);
+  }, "image/png");
+}
+
+function exportAnnotations() {
+  const text = JSON.stringify(annotations.collection, null, 1);
+  download(new Blob([text], { type: "application/geo+json" }), `${fileName(state.slide.name)}.geojson`);
+}
+
+function putByKeys() {
+  if (drawing.tool === "hand" || !stage.active?.item || !onOwnSlide(stage.active)) return false;
+  state.penByKeys = true;
+  const { x, y } = stage.active.view();
+  drawing.click(stage.active, [x, y]);
+  return true;
+}
+
+bindControls({
+  stage, drawing, annotations, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys,
+  takeTool(tool) {
+    state.penByKeys = true;
+    drawing.take(tool);
+  },
+});
+keepFresh(stage);
+window.addEventListener("pagehide", () => annotations.flush());
+window.addEventListener("hashchange", openFromLink);
+drawAnnotationPanel();
+if (window.OpenSeadragon) slides.start().catch(() => notice("The server does not answer.", "Try again", () => location.reload()));
+else notice("OpenSeadragon is missing from this installation; see docs/viewer.md.");

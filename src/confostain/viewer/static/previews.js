@@ -1,0 +1,26 @@
+// Overviews that a closed form painted are fetched again, once the network has been there.
+
+import { layerStatus } from "./api.js";
+
+const CHECK_MS = 3000;
+const STEP = 0.05; // share of a level: less is not worth fetching it again
+
+export function keepFresh(stage) {
+  setInterval(() => {
+    if (document.hidden) return;
+    stage.panes.filter((pane) => pane.provenance === "preview").forEach(check);
+  }, CHECK_MS);
+}
+
+async function check(pane) {
+  const { slide, layer } = pane;
+  const status = await layerStatus(slide.id, layer).catch(() => null);
+  if (!status || pane.layer !== layer || pane.slide !== slide || !pane.item) return;
+  const level = Math.min(slide.levels - 1, Math.max(0, Math.floor(-Math.log2(pane.view().scale))));
+  const share = status[level] ?? 0;
+  const key = `${slide.id}/${layer}/${level}`;
+  const before = pane.fetched?.key === key ? pane.fetched.share : 0;
+  if (share - before < STEP && (share < 1 || before >= 1)) return;
+  pane.fetched = { key, share };
+  pane.refresh();
+}

@@ -1,0 +1,120 @@
+"""Annotations: kept as they came, complete or absent, never lost to somebody else's."""
+
+import json
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+
+from confostain.viewer.annotations import MAX_FEATURES
+from confostain.viewer.library import Library
+
+QUPATH = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature",
+            "id": "b5b1f0a3-7d1c-4b1f-9f8e-0a8b5f6c7d8e",
+            "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [100.5, 0], [100.5, 80.25], [0, 0]]]},
+            "properties": {
+                "objectType": "annotation",
+                "name": "margin at 3 o'clock \u2013 \u00e4",
+                "classification": {"name": "Tumor", "color": [200, 0, 0]},
+                "isLocked": False,
+                "measurements": {"Area": 4.5},
+                "metadata": {"ANNOTATION_DESCRIPTION": "x"},
+            },
+        },
+        {"type": "Feature", "id": "2", "geometry": {"type": "Point", "coordinates": [5, 6]}, "properties": {}},
+    ],
+}
+
+
+def known(client: httpx.Client, url: str) -> dict[str, str]:
+    return {"If-Match": client.get(url).headers["etag"]}
+
+
+@pytest.fixture
+def url(slide_url: str) -> str:
+    return f"{slide_url}/annotations"
+
+
+@pytest.fixture
+def file(library: Library) -> Path:
+    (entry,) = library.entries.values()
+    entry.annotations.path.unlink(missing_ok=True)
+    return entry.annotations.path
+
+
+def test_a_slide_without_annotations_has_none(client: httpx.Client, url: str, file: Path) -> None:
+    assert client.get(url).json() == {"type": "FeatureCollection", "features": []}
+    assert not file.exists()
+
+
+def test_what_is_written_comes_back_and_lies_beside_the_slide(client: httpx.Client, url: str, file: Path) -> None:
+    written = client.put(url, json=QUPATH, headers=known(client, url))
+    assert written.status_code == 200
+    back = client.get(url)
+    assert back.json() == json.loads(file.read_text()) == QUPATH
+    assert back.headers["etag"] == written.headers["etag"]
+    assert [path.name for path in file.parent.iterdir() if "partial" in path.name] == []
+
+
+def test_a_lost_update_is_refused(client: httpx.Client, url: str, file: Path) -> None:
+    mine = yours = known(client, url)
+    assert client.put(url, json=QUPATH, headers=mine).status_code == 200
+    assert client.put(url, json={"type": "FeatureCollection", "features": []}, headers=yours).status_code == 412
+    assert client.put(url, json=QUPATH).status_code == 428
+    assert len(client.get(url).json()["features"]) == 2
+
+
+def feature(geometry: object) -> dict[str, object]:
+    return {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": geometry, "properties": {}}]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        "{",
+        "[" * 100_000,
+        json.dumps(feature(None)),
+        json.dumps(feature({"type": "Point", "coordinates": [1]})),
+        json.dumps(feature({"type": "Point", "coordinates": [1, "a"]})),
+        json.dumps(feature({"type": "Point", "coordinates": [float("nan"), 0]})),
+        json.dumps(feature({"type": "Point", "coordinates": [1e300, 0]})),
+        json.dumps(feature({"type": "Circle", "coordinates": [1, 2]})),
+        json.dumps(feature({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]})),
+        json.dumps(feature({"type": "Polygon", "coordinates": []})),
+        json.dumps({"type": "FeatureCollection", "features": QUPATH["features"] * (MAX_FEATURES // 2 + 1)}),
+        json.dumps({"type": "FeatureCollection", "features": [], "nonsense": float("inf")}),
+    ],
+    ids=lambda body: body[:40],
+)
+def test_what_is_no_geojson_is_refused(client: httpx.Client, url: str, file: Path, body: str) -> None:
+    headers = known(client, url) | {"Content-Type": "application/geo+json"}
+    assert client.put(url, content=body, headers=headers).status_code in (400, 422)
+    assert not file.exists()
+
+
+def test_a_foreign_file_of_that_name_is_neither_read_nor_replaced(client: httpx.Client, url: str, file: Path) -> None:
+    for content in ("{", "[]", '{"type": "Topology"}'):
+        file.write_text(content)
+        answer = client.get(url)
+        assert answer.status_code == 409
+        assert file.name in answer.json()["detail"]
+        assert client.put(url, json=QUPATH, headers={"If-Match": "x"}).status_code == 409
+        assert file.read_text() == content
+    file.unlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_folder_that_cannot_be_written_is_said(client: httpx.Client, url: str, file: Path) -> None:
+    mode = file.parent.stat().st_mode
+    file.parent.chmod(0o500)
+    try:
+        assert client.put(url, json=QUPATH, headers=known(client, url)).status_code == 409
+    finally:
+        file.parent.chmod(mode)

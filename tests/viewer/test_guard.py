@@ -1,0 +1,80 @@
+"""Who may ask."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from confostain.viewer import guard
+from confostain.viewer.app import create_app
+from confostain.viewer.library import Library
+
+Serve = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "[::2]", "", "[", "a b"]
+)
+def test_foreign_names_are_refused(client: httpx.Client, host: str) -> None:
+    assert client.get("/api/slides", headers={"Host": host}).status_code in (400, 403)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8765", "[::1]:9"])
+def test_own_names_are_served(client: httpx.Client, host: str) -> None:
+    assert client.get("/api/slides", headers={"Host": host}).status_code == 200
+
+
+def test_foreign_pages_change_nothing(client: httpx.Client, slide_url: str) -> None:
+    url, headers = f"{slide_url}/annotations", {"Origin": "http://evil.example", "If-Match": "x"}
+    assert client.put(url, json={"type": "FeatureCollection", "features": []}, headers=headers).status_code == 403
+    own = headers | {"Origin": str(client.base_url).rstrip("/")}
+    assert client.put(url, json={"type": "FeatureCollection", "features": []}, headers=own).status_code == 412
+
+
+def test_every_answer_carries_the_policy(client: httpx.Client) -> None:
+    for path in ("/", "/api/slides", "/nothing", "/static/nothing.js"):
+        headers = client.get(path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in headers
+
+
+def test_elsewhere_the_token_is_needed(library: Library, serve: Serve) -> None:
+    with serve(create_app(library, token="opensesame", is_local=False)) as client:
+        for path in (
+            "/",
+            "/api/slides",
+            "/static/main.js",
+            "/openapi.json",
+            "/?token=wrong",
+            "/api/slides?token=opensesame",
+        ):
+            assert client.get(path).status_code == 401, path
+        assert client.get("/api/slides", headers={"Authorization": "Bearer opensesame"}).status_code == 200
+        assert client.get("/api/slides", headers={"Cookie": "confostain=wrong"}).status_code == 401
+        assert client.get("/api/slides", headers={"Cookie": "\u00e9=;;=".encode()}).status_code == 401
+        entered = client.get("/?token=opensesame")
+        assert (entered.status_code, entered.headers["location"]) == (303, "/")
+        assert {"httponly", "samesite=strict"} <= set(entered.headers["set-cookie"].lower().replace(" ", "").split(";"))
+        assert client.get("/api/slides").status_code == 200  # the client keeps the cookie
+
+
+def test_too_much_is_refused(client: httpx.Client, slide_url: str) -> None:
+    url = f"{slide_url}/annotations"
+    large = client.put(url, content=b" " * (guard.MAX_BODY + 1), headers={"Content-Type": "application/json"})
+    assert large.status_code == 413
+    chunked = client.put(url, content=iter([b"{}"]), headers={"Content-Type": "application/json"})
+    assert chunked.status_code == 411
+
+
+def test_one_address_may_not_ask_for_everything_at_once(
+    client: httpx.Client, slide_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "MAX_PENDING", 1)
+    with client.stream("GET", "/api/events"), httpx.Client(base_url=client.base_url) as other:
+        assert other.get("/api/slides").status_code == 429

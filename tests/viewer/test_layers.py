@@ -1,0 +1,154 @@
+"""What a tile shows: the pixels of `confostain stain`, at every level."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tifffile
+
+from confostain.geometry import Size
+from confostain.imaging.linear import gareau
+from confostain.inference.models import LINEAR_STAINS, Model
+from confostain.inference.stainer import stain_slide
+from confostain.io.pyramid import TILE, level_sizes
+from confostain.slide import Slide
+from confostain.viewer.layers import BLOCK, MEAN_LEVEL, LayerInfo, PaintedLayer, Place
+from confostain.viewer.preview import Preview
+from confostain.viewer.store import BlockStore
+
+
+@dataclass(frozen=True)
+class Network:
+    """Behaves like a network, slowly seen: each pixel depends on a neighbourhood, on an aligned grid."""
+
+    name: str = "blur"
+    stride: int = 4
+    receptive_field: int = 17
+    weights_sha256: str | None = "0" * 64
+
+    def __call__(self, pair: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        r, f = pair
+        shifted = np.roll(r, (8, -8), (0, 1)) * np.float32(0.5) + r * np.float32(0.5)
+        rgb = np.stack([1 - 0.7 * f, 1 - np.maximum(0.5 * shifted, 0.6 * f), 1 - 0.2 * shifted], axis=-1)
+        return np.rint(rgb * 255).astype(np.uint8)
+
+
+@pytest.fixture
+def store() -> Iterator[BlockStore]:
+    store = BlockStore()
+    yield store
+    store.close()
+
+
+def layer_of(slide: Slide, model: Model, store: BlockStore) -> PaintedLayer:
+    closed_form = model.receptive_field == 1
+    info = LayerInfo(model.name, "", "", "stain", closed_form)
+    preview = Preview(slide, model if closed_form else gareau, tissue_only=True)
+    return PaintedLayer(info, slide, lambda: model, preview, store)
+
+
+def places(slide: Slide, level: int) -> Iterator[Place]:
+    size = level_sizes(Size(*slide.size))[level]
+    columns, rows = -(-size.width // TILE), -(-size.height // TILE)
+    return (Place(level, column, row) for row, column in product(range(rows), range(columns)))
+
+
+def joined(layer: PaintedLayer, slide: Slide, level: int) -> np.ndarray:
+    size = level_sizes(Size(*slide.size))[level]
+    whole = np.zeros((size.height, size.width, 3), np.uint8)
+    for place in places(slide, level):
+        rgb, source = layer.render(place)
+        assert source != "closed-form" or (level == 0 and layer.info.closed_form)
+        y, x = place.row * TILE, place.column * TILE
+        assert rgb.shape == whole[y : y + TILE, x : x + TILE].shape
+        whole[y : y + TILE, x : x + TILE] = rgb
+    return whole
+
+
+def paint_all(layer: PaintedLayer) -> None:
+    while (work := layer.paint_next((0, 0))) is not None:
+        work()
+
+
+@pytest.mark.parametrize("model", [Network(), LINEAR_STAINS[0]], ids=["network", "closed form"])
+def test_tiles_are_the_pixels_of_the_stained_file(
+    large_slide: Slide, model: Model, store: BlockStore, tmp_path: Path
+) -> None:
+    stain_slide(large_slide, tmp_path / "stained.ome.tif", model=model, quality=None)
+    layer = layer_of(large_slide, model, store)
+    paint_all(layer)
+    with tifffile.TiffFile(tmp_path / "stained.ome.tif") as tiff:
+        levels = tiff.series[0].levels
+        assert len(levels) == len(level_sizes(Size(*large_slide.size))) > MEAN_LEVEL + 1
+        for level, stored in enumerate(levels):
+            np.testing.assert_array_equal(joined(layer, large_slide, level), stored.asarray())
+
+
+def test_a_network_is_not_asked_for_an_overview(large_slide: Slide, store: BlockStore) -> None:
+    def load() -> Model:
+        raise AssertionError("loaded")
+
+    info = LayerInfo("slow", "", "", "stain", closed_form=False)
+    layer = PaintedLayer(info, large_slide, load, Preview(large_slide, gareau, tissue_only=True), store)
+    for level in (2, 3, 4, 5):
+        for place in places(large_slide, level):
+            rgb, source = layer.render(place)
+            expected = "average" if (rgb == 255).all() else "closed-form"  # glass needs no network
+            assert source == expected, place
+    assert layer.painted()[0] == 1
+    assert layer.painted()[2] < 0.5
+
+
+def test_previews_take_on_the_colours_of_what_was_painted(large_slide: Slide, store: BlockStore) -> None:
+    layer, top = layer_of(large_slide, Network(), store), Place(5, 0, 0)
+    before = layer.render(top)[0].astype(float)
+    state = layer.state(top)
+    for _ in range(8):
+        work = layer.paint_next((0, 0))
+        assert work is not None
+        work()
+    learnt, source = layer.render(top)
+    assert source == "closed-form"
+    assert layer.state(top) != state
+    paint_all(layer)
+    truth, source = layer.render(top)
+    assert source == "average"
+    assert np.abs(learnt - truth.astype(float)).mean() < 0.3 * np.abs(before - truth).mean()
+
+
+def test_what_is_nearest_is_painted_first(large_slide: Slide, store: BlockStore) -> None:
+    layer = layer_of(large_slide, Network(), store)
+    place = Place(1, 7, 1)
+    region = place.level0_region(Size(*large_slide.size))
+    work = layer.paint_next((region.x + BLOCK / 2, region.y + BLOCK / 2))
+    assert work is not None
+    work()
+    assert list(store._shapes) == [(id(layer), 1, 7)]
+
+
+def test_dropped_blocks_are_painted_again_when_somebody_looks(large_slide: Slide) -> None:
+    store = BlockStore(limit=5 * BLOCK * BLOCK * 3)
+    layer = layer_of(large_slide, Network(), store)
+    paint_all(layer)
+    place = Place(2, 0, 0)
+    assert layer.render(place)[1] == "closed-form"
+    paint_all(layer)
+    assert layer.render(place)[1] == "average"
+    assert store.bytes <= 5 * BLOCK * BLOCK * 3
+    store.close()
+
+
+@pytest.mark.parametrize("level", [2, 3, 4, 5])
+def test_previews_of_closed_forms_come_near_the_truth(large_slide: Slide, store: BlockStore, level: int) -> None:
+    preview = Preview(large_slide, gareau, tissue_only=True)
+    layer = layer_of(large_slide, LINEAR_STAINS[0], store)
+    paint_all(layer)
+    for place in places(large_slide, level):
+        region = place.level0_region(Size(*large_slide.size))
+        quick, truth = preview.render(region, 1 << level), layer.render(place)[0]
+        assert quick.shape == truth.shape
+        assert np.abs(quick.astype(float) - truth).mean() < 8, place
