@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from confostain import cli
+from confostain.cli import viewing
 from confostain.viewer.serving import OPENSEADRAGON, Address, listening
 
 
@@ -73,7 +74,7 @@ def test_study_refuses_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path:
 
 
 def test_the_summary_is_csv(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    example = cli.STUDY_HELP.partition("\n\n")[2]
+    example = viewing.STUDY_HELP.partition("\n\n")[2]
     (tmp_path / "study.toml").write_text(example)
     assert len(tomllib.loads(example)["arms"]) == 2
     columns = "reader,field,arm,x,y,question,answer,correct,seconds,comment,time"

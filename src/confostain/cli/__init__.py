@@ -1,0 +1,77 @@
+"""The front desk: the only package that parses flags, prints or exits.
+
+Exit codes: 0 done; 2 bad usage or bad input, with one line on stderr; 1 anything else, an interruption included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn, TextIO
+
+from confostain import RESEARCH_USE, __version__
+from confostain.cli.desk import Parser, say
+from confostain.cli.despecklers import add_despeckle, add_evaluate, add_train
+from confostain.cli.slides import add_demo, add_info, add_models, add_stain
+from confostain.cli.viewing import add_study, add_view
+from confostain.errors import ConfostainError, ConfostainWarning
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being asked to end is as good as Ctrl-C
+    try:
+        options = _parser().parse_args(arguments)
+        with warnings.catch_warnings(action="always", category=ConfostainWarning):
+            warnings.showwarning = _one_line_warning
+            sys.exit(options.run(options))
+    except ConfostainError as error:
+        say(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(1)
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        say(str(error))
+        sys.exit(1)
+
+
+def _one_line_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show what concerns the user; warnings of libraries do not."""
+    if issubclass(category, ConfostainWarning):
+        say(f"warning: {message}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="confostain",
+        description=f"Digital staining of confocal microscopy. {RESEARCH_USE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="confostain COMMAND --help explains a command and gives examples.",
+    )
+    parser.add_argument("--version", action="version", version=f"confostain {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add_demo(commands)
+    add_info(commands)
+    add_stain(commands)
+    add_despeckle(commands)
+    add_train(commands)
+    add_evaluate(commands)
+    add_view(commands)
+    add_study(commands)
+    add_models(commands)
+    return parser

@@ -1,0 +1,5 @@
+"""`python -m confostain.cli`."""
+
+from confostain.cli import main
+
+main()

@@ -1,0 +1,117 @@
+"""What all commands share: how they are added, how slides are named and opened, how progress and faults are shown."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from confostain.errors import OptionError
+
+if TYPE_CHECKING:
+    from confostain.slide import Slide
+
+SLIDE_HELP = """\
+SLIDE is a VivaScope folder (the mosaic with DET#1 and DET#2, or the scan around it), a folder with 785.png and
+488.png, a two-channel OME-TIFF, or an OME-Zarr. Or give one file per channel with --reflectance and --fluorescence.
+"""
+
+
+def say(message: str) -> None:
+    """Print one line on stderr."""
+    if sys.stderr is not None:  # it may have been closed
+        print(f"confostain: {message}", file=sys.stderr)
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers bad usage with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit."""
+        say(f"{message}; see {self.prog} --help")
+        sys.exit(2)
+
+
+Commands: TypeAlias = (
+    "argparse._SubParsersAction[Parser]"  # argparse has no public name for what add_subparsers returns
+)
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    examples: str,
+) -> argparse.ArgumentParser:
+    """Add a command with its summary and examples; `run` is what it does."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_slide_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name one slide."""
+    parser.add_argument("slide", nargs="?", metavar="SLIDE", help="folder or file of the slide")
+    parser.add_argument("--reflectance", metavar="FILE", help="the reflectance channel, where it is a file of its own")
+    parser.add_argument("--fluorescence", metavar="FILE", help="the fluorescence channel, likewise")
+    parser.add_argument("--swap-channels", action="store_true", help="take reflectance for fluorescence and back")
+    parser.add_argument(
+        "--mpp",
+        type=float,
+        metavar="UM",
+        help="um per pixel, where the files do not say it (VivaScope: often 0.75)",
+    )
+
+
+def open_path(options: argparse.Namespace, path: Path) -> Slide:
+    """Open the slide at `path` with the options given."""
+    from confostain.slide import open_slide
+
+    return open_slide(path, swap_channels=options.swap_channels, microns_per_pixel=options.mpp)
+
+
+def open_chosen(options: argparse.Namespace) -> Slide:
+    """Open the slide that the arguments name."""
+    from confostain.slide import open_slide
+
+    return open_slide(
+        options.slide,
+        reflectance=options.reflectance,
+        fluorescence=options.fluorescence,
+        swap_channels=options.swap_channels,
+        microns_per_pixel=options.mpp,
+    )
+
+
+@contextmanager
+def progress_bar(label: str, unit: str = "px") -> Iterator[Callable[[int, int], None]]:
+    """A bar with the speed and the time left, on a terminal only."""
+    from tqdm import tqdm
+
+    hidden = sys.stderr is None or not sys.stderr.isatty()
+    with tqdm(desc=label, unit=unit, unit_scale=True, disable=hidden, leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+@contextmanager
+def needs_extra(extra: str) -> Iterator[None]:
+    """Say which extra to install where something imported in here is missing."""
+    try:
+        yield
+    except ImportError as error:
+        raise OptionError(f"{error.name} is not installed; pip install 'confostain[{extra}]'") from error
