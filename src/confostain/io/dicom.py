@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from confostain.errors import OutputError
-from confostain.io.encoded_tiles import EncodedTiles, encode_tile
-from confostain.io.pyramid import PyramidTile
+from confostain.io.encoded_tiles import ScratchWriter
 from confostain.io.writing import PartialFolder, StainedImage, known_scale, refuse_existing, writing_to
 
 BASIC_OFFSET_LIMIT = 2**32 - 1  # bytes; the basic offset table has 32 bits, beyond it the extended one has 64
@@ -23,7 +22,7 @@ ITEM, SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
 
-class DicomWriter:
+class DicomWriter(ScratchWriter):
     """Writer of one stained slide into a folder; see `SlideWriter`.
 
     Args:
@@ -42,22 +41,7 @@ class DicomWriter:
         if image.quality is None:
             raise OutputError(f"{path}: DICOM is written as JPEG only; leave out --lossless, or write .ome.tif")
         _require_pydicom(path)
-        self.path, self.image, self.overwrite = path, image, overwrite
-        self._tiles = EncodedTiles(path, image.size)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._tiles.close()
-
-    def encode(self, tile: PyramidTile) -> bytes:
-        """JPEG bytes of a tile; thread-safe."""
-        return encode_tile(tile, self.image.quality)
-
-    def append(self, tile: PyramidTile, encoded: object) -> None:
-        """Append an encoded tile to the scratch file."""
-        self._tiles.append(tile, cast(bytes, encoded))
+        super().__init__(path, image, overwrite)
 
     def complete(self) -> None:
         """Write the instances into a hidden folder and put it under its final name.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Self, cast
 
 import imagecodecs
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from confostain.errors import OutputError
 from confostain.geometry import Size
 from confostain.io.pyramid import TILE, WHITE, PyramidTile, level_sizes
-from confostain.io.writing import writing_to
+from confostain.io.writing import StainedImage, writing_to
 
 
 def encode_tile(tile: PyramidTile, quality: int | None) -> bytes:
@@ -110,3 +110,28 @@ class EncodedTiles:
         """Remove the scratch file."""
         with suppress(OSError):  # a full disk takes not even what still waits in the buffer, which nobody needs
             self._file.close()
+
+
+class ScratchWriter:
+    """The half that writers of encoded tiles share: tiles are encoded as they come and wait in a scratch file.
+
+    What remains to a writer is `complete`: to lay the tiles out as its format wants them.
+    """
+
+    def __init__(self, path: Path, image: StainedImage, overwrite: bool) -> None:
+        self.path, self.image, self.overwrite = path, image, overwrite
+        self._tiles = EncodedTiles(path, image.size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._tiles.close()
+
+    def encode(self, tile: PyramidTile) -> bytes:
+        """JPEG or deflate bytes of a tile; thread-safe."""
+        return encode_tile(tile, self.image.quality)
+
+    def append(self, tile: PyramidTile, encoded: object) -> None:
+        """Append an encoded tile to the scratch file."""
+        self._tiles.append(tile, cast(bytes, encoded))

@@ -10,16 +10,16 @@ from __future__ import annotations
 import struct
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any
 
-from confostain.io.encoded_tiles import EncodedTiles, encode_tile
-from confostain.io.pyramid import TILE, PyramidTile
+from confostain.io.encoded_tiles import ScratchWriter
+from confostain.io.pyramid import TILE
 from confostain.io.writing import StainedImage, complete_or_absent, known_scale, refuse_existing, srgb_profile
 
 CLASSIC_TIFF_LIMIT = 2**32 - 2**25  # bytes; classic TIFF offsets have 32 bits, 32 MB are left for directories
 
 
-class OmeTiffWriter:
+class OmeTiffWriter(ScratchWriter):
     """Writer of one stained slide; see `SlideWriter`.
 
     Args:
@@ -33,23 +33,8 @@ class OmeTiffWriter:
 
     def __init__(self, path: Path, image: StainedImage, overwrite: bool = False) -> None:
         refuse_existing(path, overwrite)
-        self.path, self.image, self.overwrite = path, image, overwrite
         self._scale = known_scale(image, path)
-        self._tiles = EncodedTiles(path, image.size)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._tiles.close()
-
-    def encode(self, tile: PyramidTile) -> bytes:
-        """JPEG or deflate bytes of a tile; thread-safe."""
-        return encode_tile(tile, self.image.quality)
-
-    def append(self, tile: PyramidTile, encoded: object) -> None:
-        """Append an encoded tile to the scratch file."""
-        self._tiles.append(tile, cast(bytes, encoded))
+        super().__init__(path, image, overwrite)
 
     def complete(self) -> None:
         """Lay out the file and rename it to its final name.
