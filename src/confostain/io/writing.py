@@ -8,6 +8,7 @@ import re
 import shutil
 import struct
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -183,7 +184,11 @@ class PartialFolder:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        shutil.rmtree(self.partial, ignore_errors=True)
+        for _ in range(50):  # a chunk still under way after an error may put a file where one was removed
+            shutil.rmtree(self.partial, ignore_errors=True)
+            time.sleep(0.02)
+            if not self.partial.exists():
+                return
 
     def complete(self) -> None:
         """Put the folder under its final name.
