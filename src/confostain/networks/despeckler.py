@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from confostain.errors import OptionError
+from confostain.networks.blocks import residual_blocks
 
 Head = Literal["paper", "exponential"]
 
@@ -64,22 +65,6 @@ class PaperDespeckler(nn.Module):
         return (noisy + dark) * torch.exp(1.5 * factor) - dark
 
 
-class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x))); the second convolution starts at zero, so that a fresh block changes nothing."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape out as in."""
-        out: Tensor = x + self.second(functional.relu(self.first(x)))
-        return out
-
-
 class UNetDespeckler(nn.Module):
     """A U-Net of residual blocks that starts at half resolution and adds its outcome to the input.
 
@@ -94,11 +79,11 @@ class UNetDespeckler(nn.Module):
         self.stride = 2 ** len(channels)
         self.receptive_field = 2 * _radius(blocks) + 1
         self.first = nn.Conv2d(4, channels[0], 3, padding=1)
-        self.down = nn.ModuleList(_blocks(c, n) for c, n in zip(channels[:-1], blocks[:-1], strict=True))
+        self.down = nn.ModuleList(residual_blocks(c, n) for c, n in zip(channels[:-1], blocks[:-1], strict=True))
         self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(channels))
-        self.bottom = _blocks(channels[-1], blocks[-1])
+        self.bottom = residual_blocks(channels[-1], blocks[-1])
         self.grow = nn.ModuleList(nn.Conv2d(coarse, 4 * fine, 1) for fine, coarse in pairwise(channels))
-        self.up = nn.ModuleList(_blocks(c, n) for c, n in zip(channels[:-1], blocks[:-1], strict=True))
+        self.up = nn.ModuleList(residual_blocks(c, n) for c, n in zip(channels[:-1], blocks[:-1], strict=True))
         self.last = nn.Conv2d(channels[0], 4, 3, padding=1)
         nn.init.zeros_(self.last.weight)
 
@@ -124,10 +109,6 @@ def _within_surroundings(made: Tensor, noisy: Tensor) -> Tensor:
         return functional.max_pool2d(rows, (1, 7), stride=1, padding=(0, 3))
 
     return torch.minimum(torch.maximum(made, -brightest(-noisy)), brightest(noisy))
-
-
-def _blocks(channels: int, number: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(channels) for _ in range(number)))
 
 
 def _radius(blocks: tuple[int, ...]) -> int:
