@@ -63,10 +63,15 @@ class Slide:
         """The names of the files that hold R and F."""
         return self._planes[0].name, self._planes[1].name
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that hold R and F, or the one file or OME-Zarr folder that holds both."""
+        return self._channels.paths
+
     def is_made_of(self, path: Path) -> bool:
         """Whether writing to `path` would destroy what this slide is read from."""
         target = path.resolve()
-        files = [source.resolve() for source in self._channels.paths]
+        files = [source.resolve() for source in self.paths]
         return any(target == file or target in file.parents or file in target.parents for file in files)
 
     @property

@@ -96,8 +96,8 @@ def find_tissue(reflectance: Grid, fluorescence: Grid, size: Size, cell: int = C
     scanned = where_scanned(reflectance, fluorescence)
     seen = _tissue_in(reflectance, scanned, cell) | _tissue_in(fluorescence, scanned, cell)
     side = 2 * -(-MARGIN // cell) + 1
-    grown = ndimage.maximum_filter(_without_specks(seen, MIN_TISSUE_AREA // cell**2), side)
-    return TissueMask(_without_holes(grown, MAX_HOLE_AREA // cell**2), cell, size)
+    grown = ndimage.maximum_filter(without_specks(seen, MIN_TISSUE_AREA // cell**2), side)
+    return TissueMask(without_holes(grown, MAX_HOLE_AREA // cell**2), cell, size)
 
 
 def where_scanned(reflectance: npt.NDArray[Any], fluorescence: npt.NDArray[Any]) -> Mask:
@@ -151,14 +151,14 @@ def _flat(means: Grid, smooth: Grid, limit: float) -> tuple[Mask, Mask]:
 def _darkest_mode(levels: Grid, of: int) -> Grid:
     """Levels below every Otsu threshold that sets two modes apart: glass without flat tissue."""
     while True:
-        threshold, apart = _otsu(levels)
+        threshold, apart = otsu(levels)
         darker = levels[levels < threshold]
         if apart < APART or not MIN_GLASS * of <= darker.size < levels.size:
             return levels
         levels = darker
 
 
-def _otsu(levels: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
+def otsu(levels: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
     """The threshold with the largest variance between its two classes, and its share of the whole variance.
 
     Source: Otsu 1979, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9(1), 62-66.
@@ -174,7 +174,7 @@ def _otsu(levels: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
     return float(edges[best + 1]), float(between[best]) / variance if variance > 0 else 0.0
 
 
-def _without_specks(tissue: Mask, smallest: int) -> Mask:
+def without_specks(tissue: Mask, smallest: int) -> Mask:
     """Without the pieces of fewer cells than `smallest`."""
     labels, count = ndimage.label(tissue, np.ones((3, 3), int))
     keep = np.bincount(labels.ravel(), minlength=count + 1) >= min(smallest, tissue.size)
@@ -182,7 +182,7 @@ def _without_specks(tissue: Mask, smallest: int) -> Mask:
     return np.asarray(keep[labels])
 
 
-def _without_holes(tissue: Mask, largest: int) -> Mask:
+def without_holes(tissue: Mask, largest: int) -> Mask:
     """Fill what tissue encloses, such as lumina and fat, up to `largest` cells: only glass is larger."""
     labels, count = ndimage.label(~tissue)
     fill = np.bincount(labels.ravel(), minlength=count + 1) <= largest

@@ -9,7 +9,7 @@ import shutil
 import struct
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -106,8 +106,22 @@ def writing_to(path: Path) -> Iterator[None]:
         ) from error
 
 
-def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise OutputError where `path` must not be written.
+def _is_folder_result(folder: Path) -> bool:
+    """Whether a folder is empty or holds what its suffix says: --overwrite must not cost anybody other files."""
+    suffix = folder.suffix.lower()
+    try:
+        entries = list(folder.iterdir())
+        if suffix == ".zarr" and entries:
+            return "multiscales" in json.loads((folder / ".zattrs").read_bytes())
+    except (OSError, ValueError):
+        return False
+    if suffix == ".dcm":
+        return all(entry.is_file() and re.fullmatch(r"level-\d+\.dcm", entry.name) for entry in entries)
+    return suffix == ".zarr"
+
+
+def refuse_existing(path: Path, overwrite: bool, is_result: Callable[[Path], bool] = _is_folder_result) -> None:
+    """Raise OutputError where `path` must not be written; `is_result` says whether a folder there may be replaced.
 
     Raises:
         OutputError: it exists and `overwrite` is off, or it is a folder and no result of the kind that its name
@@ -123,24 +137,10 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         return
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}; choose another name") from None
-    if path.is_dir() and not _is_folder_result(path):
+    if path.is_dir() and not is_result(path):
         raise OutputError(f"{path} is a folder and no result of this kind, so it is not replaced; choose another name")
     if not overwrite:
         raise OutputError(f"{path} exists already: choose another name, or allow it with --overwrite")
-
-
-def _is_folder_result(folder: Path) -> bool:
-    """Whether a folder is empty or holds what its suffix says: --overwrite must not cost anybody other files."""
-    suffix = folder.suffix.lower()
-    try:
-        entries = list(folder.iterdir())
-        if suffix == ".zarr" and entries:
-            return "multiscales" in json.loads((folder / ".zattrs").read_bytes())
-    except (OSError, ValueError):
-        return False
-    if suffix == ".dcm":
-        return all(entry.is_file() and re.fullmatch(r"level-\d+\.dcm", entry.name) for entry in entries)
-    return suffix == ".zarr"
 
 
 @contextmanager
@@ -174,9 +174,9 @@ class PartialFolder:
         OutputError: as `refuse_existing` and `writing_to`, at the beginning and in `complete`.
     """
 
-    def __init__(self, path: Path, overwrite: bool) -> None:
-        refuse_existing(path, overwrite)
-        self._path, self._overwrite = path, overwrite
+    def __init__(self, path: Path, overwrite: bool, is_result: Callable[[Path], bool] = _is_folder_result) -> None:
+        refuse_existing(path, overwrite, is_result)
+        self._path, self._overwrite, self._is_result = path, overwrite, is_result
         with writing_to(path):
             self.partial = Path(tempfile.mkdtemp(prefix=_hidden(path), suffix=".partial", dir=path.parent))
 
@@ -196,7 +196,7 @@ class PartialFolder:
         What stood there goes aside, under a hidden name, and is removed once the folder has taken its place; if it
         cannot take it, the old result comes back. A process killed between the two renames leaves both, hidden.
         """
-        refuse_existing(self._path, self._overwrite)
+        refuse_existing(self._path, self._overwrite, self._is_result)
         aside = self.partial.with_suffix(".replaced")
         with writing_to(self._path):
             self.partial.chmod(0o777 & ~_umask())
