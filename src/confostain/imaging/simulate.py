@@ -103,9 +103,7 @@ class _Tissue:
         haematoxylin, eosin = separate_stains(rgb)
         share = smooth(np.clip((smooth(total, 1.0) - 0.12) / 0.15, 0, 1), 1.0)
         around = smooth(red * share, 12.0) / np.maximum(smooth(share, 12.0), 0.05)
-        nuclei = np.clip(
-            (smooth(grey_closing(red, 5), 0.6) - around - 0.04) / 0.30, 0, 1
-        )  # filled, where they look hollow
+        nuclei = np.clip((smooth(grey_closing(red, 3), 0.5) - around) / 0.45, 0, 1)  # filled, where hollow
         collagen = np.clip(eosin / 0.5, 0, 1.5) * (1 - nuclei)
         return cls(nuclei, np.clip(haematoxylin / 0.5, 0, 1.5), collagen, share)
 
@@ -125,11 +123,11 @@ def _fluoresced(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> 
     """Light of acridine orange: nuclei, cytoplasm, fibres, haze of other layers; uneven dye."""
     shape = here.share.shape
     dye = field(shape, rng.uniform(25, 80), rng.uniform(0.15, 0.4), rng)
-    each = field(shape, 5.0, rng.uniform(0.1, 0.35), rng)  # nuclei differ from each other
+    each = field(shape, 5.0, rng.uniform(0.1, 0.3), rng)  # nuclei differ from each other
     focus = rng.uniform(0.9, 1.4)  # px
     nuclei = smooth(here.nuclei * each, focus)
     cytoplasm = smooth(here.cytoplasm * here.share, 1.5)
-    haze = smooth(here.nuclei + 0.5 * here.cytoplasm, rng.uniform(5, 10))
+    haze = smooth(here.nuclei + 0.3 * here.cytoplasm, rng.uniform(3, 8))
     deeper = smooth(elsewhere.nuclei + 0.5 * elsewhere.cytoplasm, rng.uniform(8, 20))
     fibres = smooth(np.maximum(elsewhere.collagen - smooth(elsewhere.collagen, 4.0), 0) * here.share, focus)
     light = (
@@ -146,8 +144,8 @@ def _fluoresced(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> 
 def _reflected(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> Image:
     """Light that collagen and keratin throw back, with a texture of its own."""
     shape = here.share.shape
-    clouds = field(shape, rng.uniform(8, 15), 0.35, rng) * field(shape, rng.uniform(25, 60), 0.6, rng)
-    grain = field(shape, 1.5, rng.uniform(0.1, 0.3), rng)
+    clouds = field(shape, rng.uniform(5, 10), 0.4, rng) * field(shape, rng.uniform(25, 60), 0.6, rng)
+    grain = field(shape, 1.5, rng.uniform(0.05, 0.2), rng)
     mixed = rng.uniform(0.3, 0.7) * here.collagen + rng.uniform(0.3, 0.7) * elsewhere.collagen * here.share
     back = smooth(mixed + 0.15 * here.share, rng.uniform(0.8, 1.3)) * clouds * grain
     return np.asarray(back * (1 - rng.uniform(0.0, 0.4) * smooth(here.nuclei, 1.2)))
