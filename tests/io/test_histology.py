@@ -77,3 +77,33 @@ def test_what_cannot_be_read_is_refused(picture: Path, tmp_path: Path) -> None:
         open_histology(tmp_path / "text.png", 1.0)
     with open_histology(picture, 1.0) as he, pytest.raises(SlideError, match="inside"):
         he.read_region((290, 0), (20, 20), 1.0)
+
+
+def test_details_stay_where_they_are_at_any_pixel_size(tmp_path: Path) -> None:
+    ramp = np.broadcast_to((np.arange(24) * 10).astype(np.uint8)[None, :, None], (24, 24, 3))
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    for microns_per_pixel in (0.6, 0.75, 0.85):
+        zoom = microns_per_pixel / 0.5
+        with open_histology(tmp_path / "ramp.png", 0.5) as he:
+            size = he.size_at(microns_per_pixel)
+            got = he.read_region((0, 0), size, microns_per_pixel)[4, 2:-2, 0]
+        assert np.abs(got - 10 * ((np.arange(size[0])[2:-2] + 0.5) * zoom - 0.5)).max() < 1.3
+
+
+@pytest.mark.parametrize("name", ["strips.tif", "picture.png"])
+def test_a_picture_may_say_its_pixel_size(name: str, tmp_path: Path) -> None:
+    picture = Image.fromarray(painted(300, 200))
+    picture.save(tmp_path / name, dpi=(25_400 / 0.75, 25_400 / 0.75))
+    with open_histology(tmp_path / name, 1.0) as he:
+        assert he.microns_per_pixel == pytest.approx(0.75, rel=1e-4)
+        assert he.size_at(0.75) == (300, 200)
+        assert np.array_equal(he.read_region((0, 0), (300, 200), 0.75), painted(300, 200))
+    picture.save(tmp_path / name, dpi=(300, 300))  # a printer's
+    with open_histology(tmp_path / name, 1.0) as he:
+        assert he.microns_per_pixel == 1.0
+
+
+def test_a_pixel_size_that_was_rounded_costs_no_row(tmp_path: Path) -> None:
+    Image.fromarray(painted(1024, 200)).save(tmp_path / "he.png")
+    with open_histology(tmp_path / "he.png", 0.749995) as he:
+        assert he.size_at(0.75) == (1024, 200)
