@@ -86,7 +86,11 @@ def add_stain(commands: Commands) -> None:
         metavar="OUT",
         help="the result: .ome.tif, .ome.zarr, .dcm (a folder, for a PACS), or .png for a small region",
     )
-    parser.add_argument("--model", default=None, metavar="NAME", help="see `confostain models` (default: gareau)")
+    parser.add_argument(
+        "--model",
+        metavar="NAME_OR_DIR",
+        help="one of `confostain models`, or the folder of a trained stainer (default: gareau)",
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
     parser.add_argument(
         "--tile",
@@ -112,7 +116,7 @@ def _region(text: str) -> tuple[int, int, int, int]:
 
 def _stain(options: argparse.Namespace) -> int:
     from confostain.inference.models import DEFAULT_MODEL
-    from confostain.inference.stainer import DEFAULT_TILE, stain_slide
+    from confostain.inference.stainer import stain_slide
 
     begin = time.perf_counter()
     with open_chosen(options) as slide, progress_bar("staining") as progress:
@@ -121,7 +125,7 @@ def _stain(options: argparse.Namespace) -> int:
             options.output,
             model=options.model or DEFAULT_MODEL,
             device=options.device,
-            tile=DEFAULT_TILE if options.tile is None else options.tile,
+            tile=options.tile,
             region=options.region,
             quality=None if options.lossless else options.quality,
             overwrite=options.overwrite,

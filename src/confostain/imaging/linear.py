@@ -40,6 +40,21 @@ def gareau(rf: Pair) -> Rgb:
     return _stained_in_blocks(rf, taken, _white_less)
 
 
+def gareau_composite(rf: Pair) -> npt.NDArray[np.float32]:
+    """The same composite as shares of white, not rounded: float32 (2, h, w), R then F, to float32 (3, h, w) in [0, 1].
+
+    What the generator of the published pipeline takes.
+    """
+    reflectance, fluorescence = rf
+    composite = np.empty((3, *reflectance.shape), np.float32)
+    for plane, haematoxylin, eosin in zip(composite, GAREAU_HAEMATOXYLIN, GAREAU_EOSIN, strict=True):
+        np.multiply(fluorescence, np.float32(haematoxylin - 1), out=plane)
+        plane += reflectance * np.float32(eosin - 1)
+        plane += 1
+        np.maximum(plane, 0, out=plane)
+    return composite
+
+
 def beer_lambert(rf: Pair) -> Rgb:
     """Two dyes that absorb light one behind the other.
 

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from confostain.errors import ModelError, OptionError, OutputError, SlideError
+from confostain.errors import OptionError, OutputError, SlideError
 from confostain.geometry import Region, Size
-from confostain.inference.engine import OpenVinoNetwork, usable_processors
+from confostain.inference.cards import SHIPPED, Card, read_card, shipped, weights_hash
+from confostain.inference.engine import Device, open_network, usable_processors
 from confostain.inference.tiling import HaloTile, TileGrid, read_mirrored
 from confostain.io.planes import Plane
 from confostain.io.writing import complete_or_absent, refuse_existing
@@ -24,7 +25,6 @@ from confostain.io.writing import complete_or_absent, refuse_existing
 Image = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]  # pixels done, pixels in all
 
-SHIPPED = Path(__file__).parent.parent / "weights"
 DEFAULT_DESPECKLER = "despeckler"
 DEFAULT_TILE = 1024  # px
 FILE_TILE = 256  # px, side of the tiles in the TIFF that is written
@@ -42,6 +42,7 @@ class Despeckler:
         receptive_field: side in pixels of the square of input that one output pixel depends on.
         median: whether a 3 x 3 median takes out single pixels afterwards, as the paper does.
         card: what there is to know of the weights.
+        weights_sha256: hash of the weights.
     """
 
     name: str
@@ -49,7 +50,8 @@ class Despeckler:
     stride: int
     receptive_field: int
     median: bool = False
-    card: dict[str, Any] = field(default_factory=dict)
+    card: Card = field(default_factory=dict)
+    weights_sha256: str | None = None
 
     def __call__(self, tile: Image) -> Image:
         """Despeckle a tile with its halo: float32 (1, h, w) to the same, never negative."""
@@ -62,7 +64,7 @@ class Despeckler:
         return smooth
 
 
-def load_despeckler(name: str | os.PathLike[str] = DEFAULT_DESPECKLER) -> Despeckler:
+def load_despeckler(name: str | os.PathLike[str] = DEFAULT_DESPECKLER, device: Device = "cpu") -> Despeckler:
     """A despeckler by its name, or from a folder with network.onnx and card.json, such as a training's.
 
     Raises:
@@ -71,28 +73,23 @@ def load_despeckler(name: str | os.PathLike[str] = DEFAULT_DESPECKLER) -> Despec
     folder = Path(name)
     if os.fspath(name) in shipped_despecklers():
         folder = SHIPPED / os.fspath(name)
-    return _loaded(folder.resolve())
+    read_card(folder, "despeckler")  # for its errors; whatever else is missing is said afterwards
+    return _loaded(folder.resolve(), device, weights_hash(folder))
 
 
 @lru_cache(maxsize=4)
-def _loaded(folder: Path) -> Despeckler:
-    try:
-        card = json.loads((folder / "card.json").read_text())
-        median = bool(card.get("median", False))
-        stride, receptive_field = int(card["stride"]), int(card["receptive_field"]) + 2 * median
-    except (OSError, ValueError, KeyError) as error:
-        known = ", ".join(shipped_despecklers())
-        raise ModelError(
-            f"{folder.name}: no despeckler with a readable card.json ({error}); expected one of {known}, or a folder "
-            "with network.onnx and card.json"
-        ) from error
-    network = OpenVinoNetwork(folder / "network.onnx", parallel=usable_processors())
-    return Despeckler(folder.name, network, stride, receptive_field, median, card)
+def _loaded(folder: Path, device: Device, sha256: str) -> Despeckler:
+    """The despeckler in a folder whose weights have that hash: a training may replace them."""
+    card = read_card(folder, "despeckler")
+    median = bool(card.get("median", False))
+    receptive_field = card["receptive_field"] + 2 * median
+    network = open_network(folder, card, device)
+    return Despeckler(folder.name, network, card["stride"], receptive_field, median, card, sha256)
 
 
 def shipped_despecklers() -> list[str]:
     """Names of the despecklers that come with the package, the default one first."""
-    return sorted(path.parent.name for path in SHIPPED.glob("despeckler*/card.json"))
+    return shipped("despeckler")
 
 
 def despecklers_at_hand() -> list[dict[str, object]]:

@@ -1,60 +1,135 @@
-"""Runs a network on the CPU through OpenVINO: ONNX in, numpy to numpy, no torch.
+"""Runs networks: one interface, OpenVINO on the processor and, where it is asked for or at hand, PyTorch on a GPU.
 
-One compiled network serves several threads; each call takes a free request of its own.
+A network takes float32 (c, h, w), h and w multiples of its stride. Several threads may call it. It gives float32
+(c', h, w), or, opened as a picture, uint8 (h, w, 3).
 """
 
 from __future__ import annotations
 
-import hashlib
+import ctypes
 import os
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from confostain.errors import ModelError
+from confostain.errors import ModelError, OptionError
+from confostain.inference.cards import ONNX, Card
 
+Device = Literal["cpu", "cuda"]
 Precision = Literal["f32", "bf16"]
+Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+
+PROBE = 64, 128  # channels, and side in pixels, of the convolution that tells which precision is faster
+
+
+def open_network(folder: Path, card: Card, device: Device, *, picture: bool = False) -> Network:
+    """The network in a folder, ready to run, in the fastest precision that its card allows.
+
+    Raises:
+        ModelError: a file is missing, damaged, or another network's than the card says.
+    """
+    bears_bf16 = bool(card.get("engine", {}).get("bf16"))
+    if device == "cuda":
+        from confostain.inference.cuda_engine import open_torch_network
+
+        return open_torch_network(folder, card, "bf16" if bears_bf16 else "f32", picture=picture)
+    return OpenVinoNetwork(folder / ONNX, "bf16" if bears_bf16 and bf16_pays() else "f32", picture=picture)
 
 
 class OpenVinoNetwork:
-    """An ONNX network with one input (1, c, h, w) and one output, h and w free.
+    """An ONNX network with one input (1, c, h, w) and one output of the same height and width, on the processor.
+
+    All processors work on one tile at a time: what the network needs in memory does not grow with their number, and
+    other threads read and encode in the meantime.
 
     Args:
         onnx: path of the network.
-        parallel: how many threads will call at the same time.
-        precision: "f32", or "bf16" where the processor computes in it and the network has been shown to bear it.
+        precision: "f32", or "bf16" where the network has been shown to bear it.
+        picture: whether it gives uint8 (h, w, 3), from RGB in [0, 1].
 
     Raises:
         ModelError: the file is missing or is not a network OpenVINO can read.
     """
 
-    def __init__(self, onnx: Path, parallel: int = 1, precision: Precision = "f32") -> None:
+    def __init__(self, onnx: Path, precision: Precision = "f32", *, picture: bool = False) -> None:
         import openvino
 
         if not onnx.is_file():
             raise ModelError(f"{onnx}: no such file; expected the ONNX weights of a model")
-        self.sha256 = hashlib.sha256(onnx.read_bytes()).hexdigest()
         try:
-            compiled = openvino.Core().compile_model(
-                onnx, "CPU", {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "THROUGHPUT"}
-            )
+            model = openvino.Core().read_model(onnx)
+            self._compiled = _compiled(_with_picture_output(model) if picture else model, precision)
         except RuntimeError as error:
             raise ModelError(f"{onnx}: not a network that can be run ({str(error).splitlines()[0]})") from error
         self._free: SimpleQueue[Any] = SimpleQueue()
-        for _ in range(parallel):
-            self._free.put(compiled.create_infer_request())
 
-    def __call__(self, tile: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Run the network on one tile: float32 (c, h, w) to float32 (c', h', w')."""
-        request = self._free.get()
+    def __call__(self, tile: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Run the network on one tile."""
         try:
-            result = request.infer([np.ascontiguousarray(tile[np.newaxis])])
-            return np.array(result[0][0], dtype=np.float32)
-        finally:
-            self._free.put(request)
+            request = self._free.get_nowait()
+        except Empty:
+            request = self._compiled.create_infer_request()
+        result = request.infer([np.ascontiguousarray(tile)[np.newaxis]], share_inputs=True, share_outputs=True)
+        made = np.array(result[0][0])  # the memory of the request is used again
+        self._free.put(request)
+        return made
+
+
+def chosen_device(wanted: str) -> Device:
+    """Where networks run: "auto" takes a GPU that PyTorch can use, else the processor.
+
+    Raises:
+        OptionError: "cuda", and there is no such GPU; or another word.
+    """
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise OptionError(f"device {wanted!r}: expected auto, cpu or cuda")
+    if wanted == "cpu":
+        return "cpu"
+    if _cuda_is_usable():
+        return "cuda"
+    if wanted == "auto":
+        return "cpu"
+    raise OptionError(
+        "device cuda: expected PyTorch with CUDA and an NVIDIA GPU, and they are not both at hand; use --device cpu"
+    )
+
+
+@cache
+def bf16_pays() -> bool:
+    """Whether this processor convolves faster in bfloat16 than in float32.
+
+    Measured, in a tenth of a second: processors without a matrix unit say that they have bfloat16, too, and some are
+    twice as slow in it.
+    """
+    import openvino
+
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return False
+    return convolution_rate("bf16", *PROBE) > convolution_rate("f32", *PROBE)
+
+
+def convolution_rate(precision: Precision, channels: int, side: int, runs: int = 3) -> float:
+    """Multiply-adds per second of a convolution 3 x 3 on all processors: the fastest of several runs."""
+    import openvino
+    from openvino import opset13 as op
+
+    image = op.parameter([1, channels, side, side], np.float32)
+    weights = op.constant(np.full((channels, channels, 3, 3), 0.01, np.float32))
+    convolved = op.convolution(image, weights, [1, 1], [1, 1], [1, 1], [1, 1])
+    request = _compiled(openvino.Model([convolved], [image], "convolution"), precision).create_infer_request()
+    pixels, seconds = np.full((1, channels, side, side), 0.5, np.float32), []
+    for _ in range(runs + 1):  # the first one prepares the weights
+        begin = time.perf_counter()
+        request.infer([pixels], share_inputs=True, share_outputs=True)
+        seconds.append(time.perf_counter() - begin)
+    return float(9 * channels**2 * side**2 / min(seconds[1:]))
 
 
 def usable_processors() -> int:
@@ -62,3 +137,43 @@ def usable_processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _compiled(model: Any, precision: Precision) -> Any:
+    import openvino
+
+    settings = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": usable_processors(),
+        "ENABLE_CPU_PINNING": False,  # the processors are shared with the threads that read and encode
+    }
+    return openvino.Core().compile_model(model, "CPU", settings)
+
+
+def _with_picture_output(model: Any) -> Any:
+    """The network with its RGB in [0, 1] as 8-bit values, colours last."""
+    import openvino
+    from openvino import opset13 as op
+
+    rgb = op.clamp(model.get_results()[0].input_value(0), 0.0, 1.0)
+    levels = op.round(op.multiply(rgb, op.constant(np.float32(255))), "half_to_even")
+    picture = op.transpose(op.convert(levels, np.uint8), op.constant(np.array([0, 2, 3, 1])))
+    return openvino.Model([op.result(picture)], model.get_parameters(), model.get_friendly_name())
+
+
+@cache
+def _cuda_is_usable() -> bool:
+    """Whether PyTorch is installed and finds a GPU. PyTorch takes seconds to load, so the driver is asked first."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return False
+    if find_spec("torch") is None:
+        return False
+    from confostain.inference.cuda_engine import is_usable
+
+    return is_usable()

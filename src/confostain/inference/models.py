@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from confostain.errors import ModelError, OptionError
-from confostain.imaging.linear import beer_lambert, gareau
+from confostain.imaging.linear import beer_lambert, gareau, gareau_composite
+from confostain.inference.cards import ONNX, SHIPPED, Card, read_card, shipped, weights_hash
+from confostain.inference.despeckling import Despeckler, load_despeckler
+from confostain.inference.engine import Device, Network, OpenVinoNetwork, Precision, chosen_device, open_network
 
 Pair = npt.NDArray[np.float32]
 Rgb = npt.NDArray[np.uint8]
@@ -61,6 +68,63 @@ class LinearStain:
         return self.formula(pair)
 
 
+@dataclass(frozen=True)
+class NetworkStain:
+    """A staining network, with the stages before it, as one model.
+
+    Every stage stands on the same grid: tiles begin at multiples of all strides in slide coordinates, so that a
+    pixel comes out the same in any tile.
+
+    Attributes:
+        name: what the user calls it.
+        network: float32 (c, h, w) to uint8 (h, w, 3).
+        own_stride, own_receptive_field: of the network alone.
+        weights_sha256: hash of its weights, and of the despeckler's where there is one.
+        card: what there is to know of it.
+        despeckler: what takes the speckle out of R first.
+        takes_composite: whether the network sees the composite of R and F, three channels, instead of R and F.
+    """
+
+    name: str
+    network: Network
+    own_stride: int
+    own_receptive_field: int
+    weights_sha256: str
+    card: Card = field(default_factory=dict)
+    despeckler: Despeckler | None = None
+    takes_composite: bool = False
+
+    @property
+    def stride(self) -> int:
+        """Of all stages."""
+        return self.own_stride if self.despeckler is None else math.lcm(self.own_stride, self.despeckler.stride)
+
+    @property
+    def receptive_field(self) -> int:
+        """Of all stages."""
+        return 2 * (self._despeckled_halo + self.own_receptive_field // 2) + 1
+
+    def __call__(self, pair: Pair) -> Rgb:
+        """Stain a tile. Where its edge lies within the halo of the stages, the outcome means nothing."""
+        if self.despeckler is None:
+            return self._stained(pair)
+        # The network need not see what the despeckler could not see whole: that edge is left out, along the grid.
+        edge = self._despeckled_halo // self.own_stride * self.own_stride
+        _, height, width = pair.shape
+        inner = (slice(edge, height - edge), slice(edge, width - edge))
+        clean = np.minimum(self.despeckler(pair[:1])[0], 1)
+        rgb = np.zeros((height, width, 3), np.uint8)
+        rgb[inner] = self._stained(np.stack([clean[inner], pair[1][inner]]))
+        return rgb
+
+    @property
+    def _despeckled_halo(self) -> int:
+        return 0 if self.despeckler is None else self.despeckler.receptive_field // 2
+
+    def _stained(self, pair: Pair) -> Rgb:
+        return self.network(gareau_composite(pair) if self.takes_composite else pair)
+
+
 LINEAR_STAINS = (
     LinearStain("gareau", gareau, "linear composite of R and F in H&E colours (Gareau 2009)"),
     LinearStain("beer-lambert", beer_lambert, "absorption of two virtual dyes (Giacomelli et al. 2016)"),
@@ -68,11 +132,13 @@ LINEAR_STAINS = (
 DEFAULT_MODEL = "gareau"
 
 
-def load_model(name: str, device: str = "auto") -> Model:
-    """The model of that name, ready to run on "cpu", "cuda" or, with "auto", on the best there is.
+def load_model(name: str | os.PathLike[str], device: str = "auto") -> Model:
+    """A model by its name or from the folder of a trained stainer, ready to run on "auto", "cpu" or "cuda".
+
+    A folder holds network.onnx and card.json; weights.safetensors too where it is to run on a GPU.
 
     Raises:
-        ModelError: there is no such model.
+        ModelError: there is no such model, or its files are damaged.
         OptionError: it does not run on that device.
     """
     for model in LINEAR_STAINS:
@@ -80,13 +146,63 @@ def load_model(name: str, device: str = "auto") -> Model:
             if device == "cuda":
                 raise OptionError(f"model {name} is a closed form and runs on the CPU; leave --device cuda out")
             return model
-    known = ", ".join(model.name for model in LINEAR_STAINS)
-    raise ModelError(f"no model is called {name!r}; the models at hand are {known}")
+    folder = SHIPPED / name if name in shipped("stainer") else Path(name)
+    if not folder.is_dir():
+        known = ", ".join([model.name for model in LINEAR_STAINS] + shipped("stainer"))
+        raise ModelError(f"no model is called {os.fspath(name)!r}; the models at hand are {known}, or give a folder")
+    read_card(folder, "stainer")  # for its errors; whatever else is missing is said afterwards
+    return _loaded(folder.resolve(), chosen_device(device), weights_hash(folder))
+
+
+@lru_cache(maxsize=4)
+def _loaded(folder: Path, device: Device, sha256: str) -> NetworkStain:
+    """The stainer in a folder whose weights have that hash: a training may replace them."""
+    card = read_card(folder, "stainer")
+    return _assembled(folder, card, sha256, open_network(folder, card, device, picture=True), device)
+
+
+def _assembled(folder: Path, card: Card, sha256: str, network: Network, device: Device) -> NetworkStain:
+    if card.get("input") not in ("pair", "gareau"):
+        raise ModelError(f"{folder.name}: its card says input {card.get('input')!r}; expected 'pair' or 'gareau'")
+    despeckler = load_despeckler(card["despeckler"], device) if card.get("despeckler") else None
+    return NetworkStain(
+        folder.name,
+        network,
+        card["stride"],
+        card["receptive_field"],
+        f"{sha256}, after {despeckler.name} {despeckler.weights_sha256}" if despeckler else sha256,
+        card,
+        despeckler,
+        card["input"] == "gareau",
+    )
+
+
+def share_within(folder: Path, pairs: Iterable[Pair], precision: Precision, grey_levels: int = 2) -> float:
+    """How much of the result stays when the network of a stainer runs in another precision than float32.
+
+    Args:
+        folder: of the stainer.
+        pairs: float32 (2, h, w) in [0, 1], h and w multiples of its stride and larger than its receptive field.
+        precision: of the network; a despeckler before it keeps its own.
+        grey_levels: that a colour may differ.
+
+    Returns:
+        The share of pixels, those that see a whole receptive field, whose three colours stay within that many levels.
+    """
+    card, sha256 = read_card(folder, "stainer"), weights_hash(folder)
+    exact, other = (
+        _assembled(folder, card, sha256, OpenVinoNetwork(folder / ONNX, one, picture=True), "cpu")
+        for one in ("f32", precision)
+    )
+    halo = exact.receptive_field // 2
+    inner = (slice(halo, -halo or None), slice(halo, -halo or None))
+    apart = [np.abs(exact(pair)[inner].astype(int) - other(pair)[inner]).max(axis=2).ravel() for pair in pairs]
+    return float(np.mean(np.concatenate(apart) <= grey_levels))
 
 
 def models_at_hand() -> list[dict[str, object]]:
-    """What there is to know of each model, ready for JSON."""
-    return [
+    """What there is to know of each model, ready for JSON: a closed form's facts, a network's card."""
+    closed_forms: list[dict[str, object]] = [
         {
             "name": model.name,
             "kind": "closed form",
@@ -97,3 +213,9 @@ def models_at_hand() -> list[dict[str, object]]:
         }
         for model in LINEAR_STAINS
     ]
+    return closed_forms + [_described(SHIPPED / name) for name in shipped("stainer")]
+
+
+def _described(folder: Path) -> dict[str, object]:
+    card = read_card(folder, "stainer")
+    return {"name": folder.name, **card, "weights_sha256": weights_hash(folder)}

@@ -70,10 +70,15 @@ class TileGrid:
         """The tile at a place of the grid."""
         area = self.level0_area
         core = Region(area.x + column * self.tile, area.y + row * self.tile, self.tile, self.tile).intersection(area)
-        return HaloTile(column, row, core, aligned(core.grown(self.receptive_field // 2), self.stride))
+        return HaloTile(column, row, core, with_halo(core, self.receptive_field, self.stride))
 
     def __iter__(self) -> Iterator[HaloTile]:
         return (self.at(column, row) for column, row in z_order(self.columns, self.rows))
+
+
+def with_halo(core: Region, receptive_field: int, stride: int) -> Region:
+    """What a model must see to give the pixels of `core`."""
+    return aligned(core.grown(receptive_field // 2), stride)
 
 
 def aligned(region: Region, stride: int) -> Region:
