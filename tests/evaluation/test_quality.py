@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from confostain.evaluation.quality import psnr, sharpness, ssim
+from confostain.evaluation.quality import colour_difference, psnr, sharpness, ssim
 
 
 def test_psnr_of_a_known_error() -> None:
@@ -38,3 +38,22 @@ def test_sharpness_falls_with_blur_and_rises_with_noise() -> None:
     assert sharpness(truth, truth) == 1
     assert sharpness(gaussian_filter(truth, 1), truth) < 0.8
     assert sharpness(truth + 0.1 * rng.standard_normal(truth.shape).astype(np.float32), truth) > 1.2
+
+
+def test_ssim_of_colours_is_the_mean_of_the_three() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.random((2, 32, 32, 3)).astype(np.float32)
+    b[..., 0] = a[..., 0]
+    each = [ssim(a[..., colour], b[..., colour]) for colour in range(3)]
+    assert each[0] == pytest.approx(1)
+    assert ssim(a, b) == pytest.approx(np.mean(each), abs=1e-6)
+
+
+def test_colour_difference_of_known_colours() -> None:
+    """White against black is 100 by definition."""
+    white, black = np.full((4, 4, 3), 255, np.uint8), np.zeros((4, 4, 3), np.uint8)
+    half = white.copy()
+    half[:2] = 0
+    assert colour_difference(white, white) == 0
+    assert colour_difference(white, black) == pytest.approx(100, abs=0.01)
+    assert colour_difference(half, white) == pytest.approx(50, abs=0.01)
