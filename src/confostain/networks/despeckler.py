@@ -45,6 +45,7 @@ class PaperDespeckler(nn.Module):
     "exponential" head it can change a pixel by a factor of up to exp(1.5) = 4.5 either way.
     """
 
+    inputs = 1
     stride = 1
     receptive_field = 17  # eight convolutions 3 x 3
 
@@ -76,7 +77,7 @@ class UNetDespeckler(nn.Module):
         super().__init__()
         if len(channels) != len(blocks) or not channels:
             raise OptionError(f"channels {channels} and blocks {blocks}: expected one number each per level")
-        self.stride = 2 ** len(channels)
+        self.inputs, self.stride = 1, 2 ** len(channels)
         self.receptive_field = 2 * _radius(blocks) + 1
         self.first = nn.Conv2d(4, channels[0], 3, padding=1)
         self.down = nn.ModuleList(residual_blocks(c, n) for c, n in zip(channels[:-1], blocks[:-1], strict=True))

@@ -19,11 +19,11 @@ from confostain.errors import ModelError
 from confostain.training.runs import commit, write_whole
 
 
-def save_network(network: nn.Module, folder: Path, config: dict[str, Any]) -> None:
+def save_network(network: nn.Module, folder: Path, config: dict[str, Any], facts: dict[str, Any] | None = None) -> None:
     """Write weights.safetensors, network.onnx and card.json of a trained network into `folder`.
 
     Both files hold half precision: the networks are trained in bfloat16 and lose nothing by it. The network
-    says its `stride` and `receptive_field`.
+    says its `inputs` (channels), `stride` and `receptive_field`; `facts` go into the card.
     """
     from safetensors.torch import save
 
@@ -31,8 +31,8 @@ def save_network(network: nn.Module, folder: Path, config: dict[str, Any]) -> No
     half = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}
     write_whole(folder / "weights.safetensors", save({name: value.contiguous() for name, value in half.items()}))
     network.load_state_dict(half)
-    write_onnx(network, folder / "network.onnx")
-    card = {
+    write_onnx(network, folder / "network.onnx", network.inputs)  # type: ignore[arg-type]
+    card = (facts or {}) | {
         "stride": network.stride,
         "receptive_field": network.receptive_field,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
@@ -59,7 +59,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
         raise ModelError(f"{path}: weights of another network; expected {type(network).__name__}") from error
 
 
-def write_onnx(network: nn.Module, path: Path, channels: int = 1) -> None:
+def write_onnx(network: nn.Module, path: Path, channels: int) -> None:
     """Write a network for float32 images (1, channels, h, w), h and w free, as ONNX with weights in half precision."""
     import onnx
 

@@ -1,0 +1,134 @@
+"""Training pairs: H&E and the reflectance and fluorescence simulated from it.
+
+Every batch is a pure function of (seed, step, rank), so that a resumed training sees what an unbroken one sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from confostain.errors import ConfigError
+from confostain.imaging.simulate import Image, Rgb, simulate
+from confostain.imaging.stains import TISSUE_DENSITY, optical_density
+from confostain.io.histology import open_histology
+from confostain.training.patches import Range
+
+REGION = 512  # px: what is simulated at once, so that its statistics mean something
+GLASS_SHARE = 0.03  # of the regions: empty ones teach that nothing stays white
+TRIES = 30  # to find tissue
+
+Clean = Callable[[Image], Image]
+
+
+@dataclass(frozen=True)
+class PairSource:
+    """Draws batches of simulated pairs.
+
+    Attributes:
+        slides: H&E, uint8 (h, w, 3) each, at 0.75 um/px.
+        patch: side of a patch in pixels.
+        batch: patches per draw.
+        gain: by how much the intensity range of a slide may be misjudged, a factor on either channel.
+        despeckle: what is done to the reflectance (h, w) of a region before patches are cut; None: nothing.
+    """
+
+    slides: Sequence[Rgb]
+    patch: int
+    batch: int
+    gain: Range = (1.0, 1.0)
+    despeckle: Clean | None = None
+
+    def draw(self, seed: int, step: int, rank: int = 0) -> tuple[Image, Image]:
+        """The batch of a step: float32 (batch, 2, patch, patch), R then F, and the H&E (batch, 3, patch, patch)."""
+        side = max(REGION, self.patch)
+        uses = max(1, round(1.2 * side**2 / self.patch**2))  # of one region, about as often as it holds patches
+        pairs = []
+        for slot in range(self.batch):
+            age, turn = divmod(step + slot * uses // self.batch, uses)  # slots change their region one after the other
+            pair, rgb = _region(self, (seed, rank, slot, age), side)
+            rng = np.random.default_rng((seed, rank, slot, age, turn + 1))
+            y, x = (int(rng.integers(side - self.patch + 1)) for _ in range(2))
+            cut = (..., slice(y, y + self.patch), slice(x, x + self.patch))
+            gains = np.exp(rng.uniform(*np.log(self.gain), (2, 1, 1))).astype(np.float32)
+            pairs.append(_turned(np.clip(pair[cut] * gains, 0, 1), rgb[cut], rng))
+        first, second = (np.ascontiguousarray(np.stack(images)) for images in zip(*pairs, strict=True))
+        return first, second
+
+    def tissue(self, seed: Sequence[int]) -> Image:
+        """H&E of other places, float32 (batch, 3, patch, patch)."""
+        rng = np.random.default_rng((*seed, 1))
+        crops = [tissue_crop(self.slides, self.patch, rng) for _ in range(self.batch)]
+        return np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
+
+    def __hash__(self) -> int:
+        """Return the hash of the object itself: the regions it has drawn are kept under it."""
+        return id(self)
+
+
+def _turned(pair: Image, rgb: Image, rng: np.random.Generator) -> tuple[Image, Image]:
+    flips = (slice(None), *(slice(None, None, int(step)) for step in rng.choice((-1, 1), 2)))
+    pair, rgb = pair[flips], rgb[flips]
+    return (pair.swapaxes(1, 2), rgb.swapaxes(1, 2)) if rng.random() < 0.5 else (pair, rgb)
+
+
+@lru_cache(maxsize=32)
+def _region(source: PairSource, seed: tuple[int, ...], side: int) -> tuple[Image, Image]:
+    """A region and its simulation: float32 (2, side, side) and (3, side, side) in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    rgb = tissue_crop(source.slides, side, rng)
+    pair = simulate(rgb, rng)
+    if source.despeckle is not None:
+        pair[0] = source.despeckle(pair[0])
+    return pair, np.ascontiguousarray(rgb.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
+
+
+def tissue_crop(slides: Sequence[Rgb], side: int, rng: np.random.Generator) -> Rgb:
+    """A square of `side` px that shows tissue, now and then one that shows none, from slides by their area."""
+    areas = np.array([slide.shape[0] * slide.shape[1] for slide in slides], float)
+    slide = slides[rng.choice(len(areas), p=areas / areas.sum())]
+    for _ in range(TRIES):
+        y, x = (int(rng.integers(length - side + 1)) for length in slide.shape[:2])
+        crop = slide[y : y + side, x : x + side]
+        if tissue_share(crop) > 0.5 or rng.random() < GLASS_SHARE:
+            break
+    return crop
+
+
+def tissue_share(rgb: Rgb) -> float:
+    """How much of an H&E image is tissue, judged on every eighth pixel."""
+    return float((optical_density(rgb[::8, ::8]).sum(axis=-1) > TISSUE_DENSITY).mean())
+
+
+def read_histology(files: Sequence[str], microns_per_pixel: float, at_least: int = REGION) -> list[Rgb]:
+    """Whole H&E slides at a pixel size, uint8 (h, w, 3) each, kept in memory.
+
+    Raises:
+        ConfigError: there is no file, or one is smaller than a region. SlideError: one cannot be read.
+    """
+    if not files:
+        raise ConfigError("no H&E files are given; list them under train and validate of the table data")
+    slides = [read_whole(Path(file), microns_per_pixel) for file in files]
+    for file, slide in zip(files, slides, strict=True):
+        if min(slide.shape[:2]) < at_least:
+            raise ConfigError(
+                f"{file}: {slide.shape[1]} x {slide.shape[0]} px at {microns_per_pixel:g} um/px; expected at least "
+                f"{at_least} px a side"
+            )
+    return slides
+
+
+def read_whole(path: Path, microns_per_pixel: float) -> npt.NDArray[np.uint8]:
+    """One H&E slide at a pixel size, uint8 (h, w, 3)."""
+    with open_histology(path, microns_per_pixel) as slide:
+        width, height = slide.size_at(microns_per_pixel)
+        rgb = np.empty((height, width, 3), np.uint8)
+        for y in range(0, height, 1024):
+            rows = min(1024, height - y)
+            rgb[y : y + rows] = slide.read_region((0, y), (width, rows), microns_per_pixel)
+    return rgb

@@ -1,0 +1,81 @@
+"""What a stainer is trained to make small. Images are (b, c, h, w) in about [0, 1]; losses are means per pixel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from confostain.imaging.linear import GAREAU_EOSIN, GAREAU_HAEMATOXYLIN
+
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as grey pictures are made
+STEP = 2 / 255  # a difference between neighbours of this size counts nearly as a full one
+
+
+def composite(pair: Tensor) -> Tensor:
+    """The Gareau image (b, 3, h, w) of R and F (b, 2, h, w); see `confostain.imaging.linear.gareau`."""
+    eosin, haematoxylin = (pair.new_tensor(dye).view(1, 3, 1, 1) for dye in (GAREAU_EOSIN, GAREAU_HAEMATOXYLIN))
+    return (1 - pair[:, :1] * (1 - eosin) - pair[:, 1:] * (1 - haematoxylin)).clamp(0, 1)
+
+
+def luminance(rgb: Tensor) -> Tensor:
+    """Grey (b, 1, h, w) of RGB (b, 3, h, w)."""
+    return (rgb * rgb.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def similarity(a: Tensor, b: Tensor) -> Tensor:
+    """Mean structural similarity of two grey images (b, 1, h, w), Gaussian window of sigma 1.5 (Wang 2004)."""
+    reach = torch.arange(-5, 6, dtype=a.dtype, device=a.device)
+    kernel = torch.exp(-0.5 * (reach / 1.5) ** 2)
+    kernel = kernel / kernel.sum()
+
+    def smooth(image: Tensor) -> Tensor:
+        rows = functional.conv2d(
+            image, kernel.view(1, 1, 11, 1).expand(image.shape[1], 1, 11, 1), groups=image.shape[1]
+        )
+        return functional.conv2d(rows, kernel.view(1, 1, 1, 11).expand(image.shape[1], 1, 1, 11), groups=image.shape[1])
+
+    mean_a, mean_b, aa, bb, ab = smooth(torch.cat([a, b, a * a, b * b, a * b], dim=1)).split(1, dim=1)
+    variances = aa - mean_a**2 + bb - mean_b**2
+    covariance = ab - mean_a * mean_b
+    scores = (2 * mean_a * mean_b + 1e-4) * (2 * covariance + 9e-4)
+    return (scores / ((mean_a**2 + mean_b**2 + 1e-4) * (variances + 9e-4))).mean()
+
+
+def structure(made: Tensor, reference: Tensor) -> Tensor:
+    """One minus the structural similarity of the luminances of what is made and of a reference, both RGB."""
+    return 1 - similarity(luminance(made), luminance(reference))
+
+
+def texture(made: Tensor, reference: Tensor) -> Tensor:
+    """How often neighbouring pixels are ordered otherwise than in a reference (soft local binary patterns).
+
+    Fine texture then comes from the scan and is not made up: each of four directions compares the signs of the
+    differences between neighbours, whatever their size.
+    """
+    a, b = luminance(made) / STEP, luminance(reference) / STEP
+    height, width = a.shape[-2:]
+    losses = []
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        left = max(-right, 0)
+        here = (..., slice(0, height - down), slice(left, width - max(right, 0)))
+        there = (..., slice(down, height), slice(left + right, width - max(right, 0) + right))
+        losses.append((torch.tanh(a[there] - a[here]) - torch.tanh(b[there] - b[here])).square().mean())
+    return torch.stack(losses).mean()
+
+
+def content(made: Tensor, fluorescence: Tensor) -> Tensor:
+    """One minus the correlation, at the size of nuclei, of the red light taken away with the fluorescence (b, 1, h, w).
+
+    A nucleus in F is then a nucleus in haematoxylin, which takes red, and the other way round.
+    """
+    taken = -torch.log(made[:, :1].clamp(min=0.05))
+    a, b = _blobs(taken), _blobs(fluorescence)
+    norm = (a.square().mean(dim=(1, 2, 3)) * b.square().mean(dim=(1, 2, 3)) + 1e-8).sqrt()
+    return (1 - (a * b).mean(dim=(1, 2, 3)) / norm).mean()
+
+
+def _blobs(image: Tensor) -> Tensor:
+    """What stands above its surroundings: means of 3 x 3 less means of 15 x 15."""
+    fine = functional.avg_pool2d(image, 3, stride=1)[..., 6:-6, 6:-6]
+    return fine - functional.avg_pool2d(image, 15, stride=1)

@@ -1,0 +1,212 @@
+"""The networks of a stainer's training, what they play against each other, and their state."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from confostain.networks.discriminator import PatchDiscriminator
+from confostain.networks.generator import build_generator
+from confostain.training import stain_losses as losses
+from confostain.training.export import load_weights
+from confostain.training.losses import criticism, fooling
+from confostain.training.pairs import Image
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+    from confostain.training.staining import StainingConfig
+
+
+class Player:
+    """Generators, critics and their optimizers, on whatever devices there are."""
+
+    def __init__(self, config: StainingConfig, fabric: Fabric) -> None:
+        self.config, self.fabric, self.aim = config, fabric, config.objective
+        channels = 2 if config.input == "pair" else 3
+        self.bare = build_generator(config.design, channels)
+        if config.start is not None:
+            load_weights(self.bare, Path(config.start))
+        self.average = copy.deepcopy(self.bare).to(fabric.device).eval()
+        self.best_score, self.best_weights = -np.inf, _weights_of(self.average)
+        self.generator, self.optimizer = self._prepared(self.bare)
+        self.critic: Any = None
+        self.back: Any = None
+        if self.aim.adversarial:
+            seen = 5 if self.aim.witnessed else 3
+            self.critic, self.critic_optimizer = self._prepared(PatchDiscriminator(seen, config.critic_width, 3))
+            self.pool = ImagePool(config.pool)
+        if self.aim.cycle:  # the way back, and its critic
+            self.back, self.back_optimizer = self._prepared(build_generator(config.design, 3, channels))
+            self.back_critic, self.back_critic_optimizer = self._prepared(
+                PatchDiscriminator(channels, config.critic_width, 3)
+            )
+            self.back_pool = ImagePool(config.pool)
+
+    def _prepared(self, network: nn.Module) -> tuple[Any, Any]:
+        # channels last is the layout in which processors convolve fastest
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
+        return self.fabric.setup(network, optimizer)
+
+    def _tensor(self, images: Image) -> Tensor:
+        moved: Tensor = self.fabric.to_device(torch.from_numpy(images).contiguous(memory_format=torch.channels_last))
+        return moved
+
+    def step(self, pair: Image, rgb: Image, other: Image, rate: float, step: int) -> dict[str, Tensor]:
+        """One step down the gradient of all networks; what there is to record.
+
+        `pair` (b, 2, h, w) and `rgb` (b, 3, h, w) belong together, `other` (b, 3, h, w) is H&E of another place.
+        """
+        seen, true, unpaired = map(self._tensor, (pair, rgb, other))
+        self.generator.train()
+        given = self._input(seen)
+        made = self.generator(given)
+        values = self._faithfulness(made, seen, true)
+        if self.critic is not None:
+            values["fooling"] = self.aim.adversarial * fooling(self.critic(self._shown(made, seen)))
+        if self.back is not None:
+            values |= self._round_trips(given, made, unpaired)
+        optimizers = [self.optimizer] + ([self.back_optimizer] if self.back is not None else [])
+        self._descend(optimizers, torch.stack(list(values.values())).sum(), rate)
+        if self.critic is not None:
+            rng = np.random.default_rng((self.config.seed, step, self.fabric.global_rank))
+            real = true if self.aim.witnessed or not self.aim.cycle else unpaired
+            fake = self.pool.exchanged(self._shown(made.detach(), seen), rng)
+            values["criticism"] = criticism(self.critic(self._shown(real, seen)), self.critic(fake))
+            self._descend([self.critic_optimizer], values["criticism"], rate)
+            if self.back is not None:
+                fake = self.back_pool.exchanged(self.made_back.detach(), rng)
+                values["criticism of back"] = criticism(self.back_critic(given), self.back_critic(fake))
+                self._descend([self.back_critic_optimizer], values["criticism of back"], rate)
+        self._follow(step)
+        return values
+
+    def _input(self, pair: Tensor) -> Tensor:
+        return pair if self.config.input == "pair" else losses.composite(pair)
+
+    def _shown(self, rgb: Tensor, pair: Tensor) -> Tensor:
+        """What the critic sees."""
+        return torch.cat([rgb, pair], dim=1) if self.aim.witnessed else rgb
+
+    def _faithfulness(self, made: Tensor, pair: Tensor, true: Tensor) -> dict[str, Tensor]:
+        """The terms that tie what is made to the scan and to the truth, weighted."""
+        aim, linear = self.aim, losses.composite(pair)
+        terms = {
+            "supervised": (aim.supervised, lambda: functional.l1_loss(made, true)),
+            "resemblance": (aim.resemblance, lambda: losses.structure(made, true)),
+            "structure": (aim.structure, lambda: losses.structure(made, linear)),
+            "texture": (aim.texture, lambda: losses.texture(made, linear)),
+            "content": (aim.content, lambda: losses.content(made, pair[:, 1:])),
+        }
+        return {name: weight * term() for name, (weight, term) in terms.items() if weight}
+
+    def _round_trips(self, given: Tensor, made: Tensor, unpaired: Tensor) -> dict[str, Tensor]:
+        """The terms of CycleGAN that need the way back, weighted."""
+        aim = self.aim
+        self.made_back = self.back(unpaired)
+        values = {
+            "fooling back": aim.adversarial * fooling(self.back_critic(self.made_back)),
+            "cycle": aim.cycle * functional.l1_loss(self.back(made), given),
+            "cycle back": aim.cycle * functional.l1_loss(self.generator(self.made_back), unpaired),
+        }
+        if aim.identity:
+            values["identity"] = aim.identity * functional.l1_loss(self.generator(unpaired), unpaired)
+            values["identity back"] = aim.identity * functional.l1_loss(self.back(given), given)
+        return values
+
+    def _descend(self, optimizers: list[Any], loss: Tensor, rate: float) -> None:
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.zero_grad()  # also what the other networks' losses have left
+        self.fabric.backward(loss)
+        for optimizer in optimizers:
+            optimizer.step()
+
+    @torch.no_grad()
+    def _follow(self, step: int) -> None:
+        """Move the average towards the weights; faster in the beginning."""
+        keep = min(self.config.averaging, (1 + step) / (10 + step))
+        ours = self.bare.state_dict()
+        for name, value in self.average.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(ours[name].float(), 1 - keep)
+            else:
+                value.copy_(ours[name])
+
+    @torch.no_grad()
+    def stain(self, pair: Image) -> Image:
+        """What the averaged generator makes of R and F (2, h, w): float32 (h, w, 3) in [0, 1]."""
+        with self.fabric.autocast():
+            made = self.average(self._input(self._tensor(pair[np.newaxis])))[0]
+        rgb: Image = made.clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
+        return rgb
+
+    def keep_if_best(self, score: float) -> None:
+        """Remember the averaged weights if no earlier ones scored higher."""
+        if score >= self.best_score:
+            self.best_score, self.best_weights = score, _weights_of(self.average)
+
+    def best(self) -> nn.Module:
+        """The generator with the weights that scored best."""
+        network = copy.deepcopy(self.average)
+        network.load_state_dict(self.best_weights)
+        return network
+
+    def _state(self) -> dict[str, Any]:
+        state = {"generator": self.generator, "optimizer": self.optimizer, "average": self.average}
+        if self.critic is not None:
+            state |= {"critic": self.critic, "critic_optimizer": self.critic_optimizer}
+        if self.back is not None:
+            state |= {"back": self.back, "back_optimizer": self.back_optimizer}
+            state |= {"back_critic": self.back_critic, "back_critic_optimizer": self.back_critic_optimizer}
+        return state
+
+    def save(self, path: Path, step: int) -> None:
+        """Everything needed to go on, there complete or not at all."""
+        rest: dict[str, Any] = {"step": step, "best_score": self.best_score, "best_weights": self.best_weights}
+        rest |= {name: getattr(self, name).images for name in ("pool", "back_pool") if hasattr(self, name)}
+        part = path.with_name(path.name + ".part")
+        self.fabric.save(part, self._state() | rest)  # called by all processes, done by the first
+        if self.fabric.is_global_zero:
+            part.replace(path)
+
+    def load(self, path: Path) -> int:
+        """Go back to a checkpoint; the step after which it was saved."""
+        rest = self.fabric.load(path, self._state())
+        self.best_score, self.best_weights = rest["best_score"], rest["best_weights"]
+        for name in ("pool", "back_pool"):
+            if hasattr(self, name):
+                getattr(self, name).images = [image.to(self.fabric.device) for image in rest[name]]
+        return int(rest["step"])
+
+
+class ImagePool:
+    """Images made earlier: a critic that sees them too does not chase the last step (Shrivastava et al. 2017)."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.images: list[Tensor] = []
+
+    def exchanged(self, images: Tensor, rng: np.random.Generator) -> Tensor:
+        """The batch, about half of it replaced by earlier images, which it replaces in turn."""
+        out = []
+        for image in images:
+            if len(self.images) < self.size:
+                self.images.append(image)
+            elif rng.random() < 0.5:
+                place = int(rng.integers(self.size))
+                image, self.images[place] = self.images[place], image
+            out.append(image if image.shape == images[0].shape else images[0])
+        return torch.stack(out)
+
+
+def _weights_of(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}

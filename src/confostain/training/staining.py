@@ -1,0 +1,165 @@
+"""The training of a stainer, told from top to bottom in `train_stainer`.
+
+One loop trains them all: the published CycleGAN (adversaries, cycle, identity), supervision by simulated pairs, and
+whatever mixture of both the configuration weighs. A term of weight zero costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from confostain.errors import ConfigError
+from confostain.networks.generator import StainerDesign, build_generator
+from confostain.training.despecklers import region_despeckler
+from confostain.training.export import save_network
+from confostain.training.pairs import PairSource, read_histology
+from confostain.training.patches import HistologyData, Range
+from confostain.training.runs import Run, load_config
+from confostain.training.stain_player import Player
+from confostain.training.stain_trial import Trial
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+Progress = Callable[[int, int], None]  # steps done, steps in all
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training with its own patches and learning rate."""
+
+    steps: int
+    patch: int = 256  # px
+    batch: int = 1  # patches per step and device
+    learning_rate: float = 2e-4
+    decay: Literal["none", "linear", "cosine"] = "none"  # down to zero over the stage
+
+    def rate(self, step: int) -> float:
+        """The learning rate at a step of the stage, counted from 0."""
+        left = 1 - step / self.steps
+        factor = {"none": 1.0, "linear": left, "cosine": 0.5 - 0.5 * math.cos(math.pi * left)}
+        return self.learning_rate * factor[self.decay]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Weights of the terms of the loss; see `confostain.training.stain_losses` for what they measure."""
+
+    adversarial: float = 1.0
+    cycle: float = 0.0  # 10 as published; above 0 there is a second generator, back to confocal
+    identity: float = 0.0  # 5 as published
+    supervised: float = 0.0  # mean absolute difference to the true H&E of a simulated pair
+    resemblance: float = 0.0  # one minus the structural similarity to the true H&E
+    structure: float = 0.0  # one minus the structural similarity to the Gareau image
+    texture: float = 0.0  # order of neighbouring pixels as in the Gareau image
+    content: float = 0.0  # nuclei of F in the haematoxylin, and no others
+    witnessed: bool = False  # the critic sees R and F beside the H&E, true or made: a conditional adversary
+
+
+@dataclass(frozen=True)
+class StainingConfig:
+    """Everything that decides a training; read from TOML, with [data], [design], [objective] and [[stages]]."""
+
+    data: HistologyData
+    stages: tuple[Stage, ...]
+    objective: Objective
+    input: Literal["pair", "gareau"] = "pair"  # R and F, or their Gareau image as published
+    despeckler: str | None = None  # name of a shipped one, which cleans R first
+    design: StainerDesign = field(default_factory=StainerDesign)
+    seed: int = 2019
+    gain: Range = (1.0, 1.0)  # factor on either channel: how far off the intensity range of a slide may be
+    pool: int = 50  # images made earlier that the critics are shown too
+    critic_width: int = 64  # channels of the critics' first convolution
+    averaging: float = 0.999  # of the weights over the steps; the average is what is kept
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    start: str | None = None  # safetensors of a generator to begin with instead of fresh weights
+    record_every: int = 10  # steps
+    look_every: int = 500  # steps between validations, sample pictures and checkpoints
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        stride = build_generator(self.design, 2).stride
+        if not self.stages:
+            raise ConfigError("there is no [[stages]]: expected at least one, with its number of steps")
+        for stage in self.stages:
+            if min(stage.steps, stage.patch, stage.batch) < 1 or stage.patch % stride:
+                raise ConfigError(f"{stage}: expected positive numbers, and a patch that {stride} divides")
+        if self.objective.identity and self.input != "gareau":
+            raise ConfigError("identity is a term between colour images: expected input = 'gareau'")
+
+    @property
+    def steps(self) -> int:
+        """Steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    def stage(self, step: int) -> tuple[Stage, int]:
+        """The stage that a step belongs to, and how many steps of it came before."""
+        for stage in self.stages[:-1]:
+            if step < stage.steps:
+                return stage, step
+            step -= stage.steps
+        return self.stages[-1], step
+
+
+def train_stainer(config_file: Path, folder: Path, resume: bool = False, progress: Progress | None = None) -> None:
+    """Train a stainer; the run's folder holds the best weights in the end.
+
+    Args:
+        config_file: TOML, see `StainingConfig`.
+        folder: where the run is kept; must not hold one, unless `resume`.
+        resume: go on from the last checkpoint, to the same result as without the break.
+        progress: called after each step.
+
+    Raises:
+        ConfigError, OutputError, SlideError, ModelError: see `load_config`, `Run`, `read_histology`, `load_weights`.
+    """
+    config = load_config(config_file, StainingConfig)
+    fabric = _fabric(config)
+    with fabric.rank_zero_first():  # the first process makes the folder, the others join
+        run = Run(folder, config_file, resume or not fabric.is_global_zero)
+    if fabric.is_global_zero:
+        run.describe({"seed": config.seed, "devices": fabric.world_size, "device": str(fabric.device)})
+    despeckle = region_despeckler(config.despeckler) if config.despeckler else None
+    slides = read_histology(config.data.train, config.data.microns_per_pixel)
+    trial = Trial.of(read_histology(config.data.validate, config.data.microns_per_pixel), despeckle)
+    player = Player(config, fabric)
+    first = player.load(run.checkpoint) if resume and run.checkpoint.exists() else 0
+    if fabric.is_global_zero:
+        run.rewind(first)
+
+    sources = {stage: PairSource(slides, stage.patch, stage.batch, config.gain, despeckle) for stage in config.stages}
+    for step in range(first, config.steps):
+        stage, within = config.stage(step)
+        pair, rgb = sources[stage].draw(config.seed, step, fabric.global_rank)
+        other = sources[stage].tissue((config.seed, step, fabric.global_rank))
+        values = player.step(pair, rgb, other, stage.rate(within), step)
+        done = step + 1
+        if fabric.is_global_zero and (done % config.record_every == 0 or done == 1):
+            run.record(done, {name: float(value.detach()) for name, value in values.items()})
+        if done % config.look_every == 0 or done == config.steps:
+            if fabric.is_global_zero:
+                verdict, picture = trial.judge(player.stain)
+                player.keep_if_best(verdict["score"])
+                run.record(done, verdict)
+                run.sample(done, picture)
+            player.save(run.checkpoint, done)
+        if progress is not None:
+            progress(done, config.steps)
+
+    run.close()
+    if fabric.is_global_zero:
+        facts = {"kind": "stainer", "input": config.input, "despeckler": config.despeckler}
+        save_network(player.best(), folder, asdict(config), facts)
+
+
+def _fabric(config: StainingConfig) -> Fabric:
+    from lightning.fabric import Fabric, seed_everything
+
+    seed_everything(config.seed, verbose=False)
+    fabric = Fabric(precision=config.precision)
+    fabric.launch()
+    return fabric
