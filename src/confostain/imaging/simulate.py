@@ -105,7 +105,7 @@ class _Tissue:
         around = smooth(red * share, 12.0) / np.maximum(smooth(share, 12.0), 0.05)
         nuclei = np.clip((smooth(grey_closing(red, 3), 0.5) - around) / 0.45, 0, 1)  # filled, where hollow
         collagen = np.clip(eosin / 0.5, 0, 1.5) * (1 - nuclei)
-        return cls(nuclei, np.clip(haematoxylin / 0.5, 0, 1.5), collagen, share)
+        return cls(nuclei, np.clip(haematoxylin / 0.5, 0, 1.5), collagen.astype(np.float32), share)
 
     def moved(self, rng: np.random.Generator) -> _Tissue:
         """Another place of the same tissue, turned: what lies above and below, and texture that is no copy."""
@@ -146,7 +146,7 @@ def _reflected(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> I
     shape = here.share.shape
     clouds = field(shape, rng.uniform(5, 10), 0.4, rng) * field(shape, rng.uniform(25, 60), 0.6, rng)
     grain = field(shape, 1.5, rng.uniform(0.05, 0.2), rng)
-    mixed = rng.uniform(0.3, 0.7) * here.collagen + rng.uniform(0.3, 0.7) * elsewhere.collagen * here.share
+    mixed = rng.uniform(0.5, 0.9) * here.collagen + rng.uniform(0.1, 0.5) * elsewhere.collagen * here.share
     back = smooth(mixed + 0.15 * here.share, rng.uniform(0.8, 1.3)) * clouds * grain
     return np.asarray(back * (1 - rng.uniform(0.0, 0.4) * smooth(here.nuclei, 1.2)))
 
