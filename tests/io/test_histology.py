@@ -64,6 +64,16 @@ def test_regions_fit_together(slide: Path) -> None:
     assert np.abs(whole[77:167, 123:223].astype(int) - part).max() <= 1
 
 
+@pytest.mark.parametrize("microns_per_pixel", [0.3, 0.5, 0.75, 2.1])
+def test_regions_of_fine_detail_fit_together(tmp_path: Path, microns_per_pixel: float) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    with open_histology(tmp_path / "noise.png", 0.5) as he:
+        whole = he.read_region((0, 0), he.size_at(microns_per_pixel), microns_per_pixel)
+        part = he.read_region((13, 17), (40, 30), microns_per_pixel)
+    assert np.abs(whole[17:47, 13:53].astype(int) - part).max() <= 1
+
+
 def test_what_cannot_be_read_is_refused(picture: Path, tmp_path: Path) -> None:
     with pytest.raises(SlideError, match="pixel size"):
         open_histology(picture)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PICTURES = {".png", ".jpg", ".jpeg"}
 _TIFFS = {".tif", ".tiff"}
 
+KERNEL = 2  # px, of the coarser grid: as far as the resampling looks to each side
 ROUNDING = 0.01  # px: a pixel size out of a file, a ratio of whole numbers, must not cost the last row
 
 
@@ -93,13 +94,14 @@ class HistologySlide:
         of = self._levels.sizes[level]
         zoom_x, zoom_y = zoom * of.width / self.size[0], zoom * of.height / self.size[1]
         box = (region.x * zoom_x, region.y * zoom_y, region.right * zoom_x, region.bottom * zoom_y)
-        x, y = math.floor(box[0]), math.floor(box[1])
-        right, bottom = min(of.width, math.ceil(box[2])), min(of.height, math.ceil(box[3]))
+        reach_x, reach_y = (math.ceil(KERNEL * max(1, zoom)) for zoom in (zoom_x, zoom_y))
+        x, y = max(0, math.floor(box[0]) - reach_x), max(0, math.floor(box[1]) - reach_y)
+        right, bottom = min(of.width, math.ceil(box[2]) + reach_x), min(of.height, math.ceil(box[3]) + reach_y)
         try:
             picture = self._levels.read(level, Region(x, y, right - x, bottom - y))
         except Exception as error:  # OpenSlide, libtiff and libjpeg each raise their own
             raise SlideError(f"{self.path}: cannot be read at {x},{y} of level {level} ({error})") from error
-        inner = (box[0] - x, box[1] - y, min(box[2], right) - x, min(box[3], bottom) - y)
+        inner = (box[0] - x, box[1] - y, min(box[2], of.width) - x, min(box[3], of.height) - y)
         return np.asarray(picture.resize(size, Image.Resampling.BICUBIC, box=inner))
 
     def _level(self, zoom: float) -> int:
