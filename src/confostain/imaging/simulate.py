@@ -27,7 +27,7 @@ SMALLEST = 64  # px, side of an image: less says nothing about a channel's stati
 
 REFLECTANCE_VARIATION = (0.03, 0.25)  # coefficient of variation of the noise; despeckled to heavily speckled
 FLUORESCENCE_VARIATION = (0.03, 0.10)
-AIM = 0.97  # of the contrast wanted: noise and the last map of brightness add the rest
+AIM = 0.92  # of the middle contrast wanted: noise and the last map of brightness add the rest
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _fluoresced(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> 
     dye = field(shape, rng.uniform(25, 80), rng.uniform(0.15, 0.4), rng)
     each = field(shape, 5.0, rng.uniform(0.1, 0.3), rng)  # nuclei differ from each other
     focus = rng.uniform(0.9, 1.4)  # px
-    nuclei = smooth(here.nuclei * each, focus)
+    nuclei = smooth(here.nuclei**1.25 * each, focus)  # the faint texture of fibres stays behind
     cytoplasm = smooth(here.cytoplasm * here.share, 1.5)
     haze = smooth(here.nuclei + 0.3 * here.cytoplasm, rng.uniform(3, 8))
     deeper = smooth(elsewhere.nuclei + 0.5 * elsewhere.cytoplasm, rng.uniform(8, 20))
@@ -135,7 +135,7 @@ def _fluoresced(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> 
         + rng.uniform(0.05, 0.15) * cytoplasm
         + rng.uniform(0.15, 0.45) * haze
         + rng.uniform(0.1, 0.3) * deeper
-        + rng.uniform(0.0, 0.35) * fibres
+        + rng.uniform(0.0, 0.2) * fibres
         + rng.uniform(0.02, 0.12) * smooth(here.share, 3.0)
     )
     return np.asarray(light * dye)
@@ -144,10 +144,11 @@ def _fluoresced(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> 
 def _reflected(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> Image:
     """Light that collagen and keratin throw back, with a texture of its own."""
     shape = here.share.shape
-    clouds = field(shape, rng.uniform(5, 10), 0.4, rng) * field(shape, rng.uniform(25, 60), 0.6, rng)
+    clouds = field(shape, rng.uniform(6, 11), 0.4, rng) * field(shape, rng.uniform(25, 60), 0.6, rng)
     grain = field(shape, 1.5, rng.uniform(0.05, 0.2), rng)
     mixed = rng.uniform(0.5, 0.9) * here.collagen + rng.uniform(0.1, 0.5) * elsewhere.collagen * here.share
-    back = smooth(mixed + 0.15 * here.share, rng.uniform(0.8, 1.3)) * clouds * grain
+    below = rng.uniform(0.1, 0.25) * smooth(elsewhere.collagen, 6.0)  # shows through lumina
+    back = (smooth(mixed + 0.15 * here.share, rng.uniform(0.8, 1.3)) + below) * clouds * grain
     return np.asarray(back * (1 - rng.uniform(0.0, 0.4) * smooth(here.nuclei, 1.2)))
 
 
@@ -156,9 +157,9 @@ def _calibrated(light: Image, share: Image, spread: Spread, rng: np.random.Gener
     inside = smooth(share, 20.0) > 0.6  # small lumina count, as in the real scans; glass does not
     if inside.mean() < 0.05:
         return np.asarray(0.02 * light / max(float(light.max()), 1e-6), np.float32), 0.0
-    brightness, detail, steepness = rng.random(3)
+    brightness, detail, steepness = rng.uniform(0.15, 0.85, 3)
     knots = [_between(ends, brightness + rng.uniform(-0.15, 0.15)) for ends in spread.percentiles]
-    light = _mapped(light * smooth(np.minimum(share * 4, 1), 2.0), inside, knots)
+    light = _mapped(light * np.clip(4 * smooth(share, 20.0), 0, 1), inside, knots)
     for _ in range(2):
         slow = smooth(light, 10.0)
         rest = light - slow
@@ -167,7 +168,7 @@ def _calibrated(light: Image, share: Image, spread: Spread, rng: np.random.Gener
             * _between(spread.middle, detail)
             / max(float((smooth(rest, 1.0) - smooth(rest, 4.0))[inside].std()), 1e-6)
         )
-        slow_gain = AIM * _between(spread.slow, steepness) / max(float(slow[inside].std()), 1e-6)
+        slow_gain = _between(spread.slow, steepness) / max(float(slow[inside].std()), 1e-6)
         centre = slow[inside].mean()
         light = centre + np.float32(np.clip(slow_gain, 0.5, 2)) * (slow - centre) + np.float32(min(gain, 3)) * rest
         light = _mapped(light, inside, knots)
