@@ -74,7 +74,7 @@ def _channel_gap(simulated: Sequence[Image], real: Sequence[Image], spread: Spre
     lows, medians, highs = np.percentile([statistics(image) for image in simulated], (25, 50, 75), axis=0)
     ends = (*spread.percentiles, spread.slow, spread.middle, spread.fine)
     measures = {
-        name: Quartiles(*map(float, (low, median, high)), end)
+        name: Quartiles(float(low), float(median), float(high), end)
         for name, low, median, high, end in zip(MEASURES, lows, medians, highs, ends, strict=True)
     }
     made = np.median([power_spectrum(image) for image in simulated], axis=0)

@@ -105,7 +105,8 @@ class _Tissue:
         around = smooth(red * share, 12.0) / np.maximum(smooth(share, 12.0), 0.05)
         nuclei = np.clip((smooth(grey_closing(red, 3), 0.5) - around) / 0.45, 0, 1)  # filled, where hollow
         collagen = np.clip(eosin / 0.5, 0, 1.5) * (1 - nuclei)
-        return cls(nuclei, np.clip(haematoxylin / 0.5, 0, 1.5), collagen.astype(np.float32), share)
+        cytoplasm = np.clip(haematoxylin / 0.5, 0, 1.5)
+        return cls(*(image.astype(np.float32) for image in (nuclei, cytoplasm, collagen, share)))
 
     def moved(self, rng: np.random.Generator) -> _Tissue:
         """Another place of the same tissue, turned: what lies above and below, and texture that is no copy."""

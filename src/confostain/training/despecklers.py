@@ -13,6 +13,7 @@ from confostain.errors import ModelError
 from confostain.networks.despeckler import DespecklerDesign, build_despeckler
 from confostain.training.export import load_weights
 from confostain.training.pairs import Clean, Image
+from confostain.training.runs import from_table
 
 SHIPPED = Path(__file__).parent.parent / "weights"
 MARGIN = 64  # px, mirrored around a region: more than a despeckler sees
@@ -27,10 +28,8 @@ def region_despeckler(name: str) -> Clean:
     folder = SHIPPED / name
     if not (folder / "card.json").is_file():
         raise ModelError(f"despeckler {name!r}: not among the weights that come with confostain")
-    design = json.loads((folder / "card.json").read_text())["config"]["design"]
-    network = build_despeckler(
-        DespecklerDesign(**{key: tuple(value) if isinstance(value, list) else value for key, value in design.items()})
-    )
+    card = json.loads((folder / "card.json").read_text())
+    network = build_despeckler(from_table(DespecklerDesign, card["config"]["design"], f"card of {name}"))
     load_weights(network, folder / "weights.safetensors")
     network.eval()
 

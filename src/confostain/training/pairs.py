@@ -5,6 +5,7 @@ Every batch is a pure function of (seed, step, rank), so that a resumed training
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from confostain.errors import ConfigError
-from confostain.imaging.simulate import Image, Rgb, simulate
+from confostain.imaging.simulate import simulate
 from confostain.imaging.stains import TISSUE_DENSITY, optical_density
 from confostain.io.histology import open_histology
 from confostain.training.patches import Range
@@ -23,6 +24,8 @@ REGION = 512  # px: what is simulated at once, so that its statistics mean somet
 GLASS_SHARE = 0.03  # of the regions: empty ones teach that nothing stays white
 TRIES = 30  # to find tissue
 
+Rgb = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.float32]
 Clean = Callable[[Image], Image]
 
 
@@ -55,7 +58,7 @@ class PairSource:
             rng = np.random.default_rng((seed, rank, slot, age, turn + 1))
             y, x = (int(rng.integers(side - self.patch + 1)) for _ in range(2))
             cut = (..., slice(y, y + self.patch), slice(x, x + self.patch))
-            gains = np.exp(rng.uniform(*np.log(self.gain), (2, 1, 1))).astype(np.float32)
+            gains = np.exp(rng.uniform(math.log(self.gain[0]), math.log(self.gain[1]), (2, 1, 1))).astype(np.float32)
             pairs.append(_turned(np.clip(pair[cut] * gains, 0, 1), rgb[cut], rng))
         first, second = (np.ascontiguousarray(np.stack(images)) for images in zip(*pairs, strict=True))
         return first, second
@@ -105,11 +108,11 @@ def tissue_share(rgb: Rgb) -> float:
     return float((optical_density(rgb[::8, ::8]).sum(axis=-1) > TISSUE_DENSITY).mean())
 
 
-def read_histology(files: Sequence[str], microns_per_pixel: float, at_least: int = REGION) -> list[Rgb]:
+def read_histology(files: Sequence[str], microns_per_pixel: float, at_least: int) -> list[Rgb]:
     """Whole H&E slides at a pixel size, uint8 (h, w, 3) each, kept in memory.
 
     Raises:
-        ConfigError: there is no file, or one is smaller than a region. SlideError: one cannot be read.
+        ConfigError: there is no file, or one has fewer than `at_least` px a side. SlideError: one cannot be read.
     """
     if not files:
         raise ConfigError("no H&E files are given; list them under train and validate of the table data")

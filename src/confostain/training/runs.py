@@ -41,10 +41,11 @@ def load_config(path: Path, kind: type[Config]) -> Config:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a TOML file") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML ({error})") from error
-    return _filled(kind, table, str(path))
+    return from_table(kind, table, str(path))
 
 
-def _filled(kind: type[Config], table: Mapping[str, Any], where: str) -> Config:
+def from_table(kind: type[Config], table: Mapping[str, Any], where: str) -> Config:
+    """A dataclass from a table of TOML or JSON; ConfigError, which begins with `where`, for what does not fit."""
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in table:
@@ -60,7 +61,7 @@ def _filled(kind: type[Config], table: Mapping[str, Any], where: str) -> Config:
 def _value(hint: Any, value: Any, where: str) -> Any:
     origin, choices = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
-        return _filled(hint, value, where)
+        return from_table(hint, value, where)
     if origin is typing.Literal and value in choices:
         return value
     if origin is tuple and isinstance(value, list):

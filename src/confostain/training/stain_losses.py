@@ -35,7 +35,7 @@ def similarity(a: Tensor, b: Tensor) -> Tensor:
         )
         return functional.conv2d(rows, kernel.view(1, 1, 1, 11).expand(image.shape[1], 1, 1, 11), groups=image.shape[1])
 
-    mean_a, mean_b, aa, bb, ab = smooth(torch.cat([a, b, a * a, b * b, a * b], dim=1)).split(1, dim=1)
+    mean_a, mean_b, aa, bb, ab = smooth(torch.cat([a, b, a * a, b * b, a * b], dim=1)).chunk(5, dim=1)
     variances = aa - mean_a**2 + bb - mean_b**2
     covariance = ab - mean_a * mean_b
     scores = (2 * mean_a * mean_b + 1e-4) * (2 * covariance + 9e-4)

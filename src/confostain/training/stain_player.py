@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,7 @@ class Player:
     def _faithfulness(self, made: Tensor, pair: Tensor, true: Tensor) -> dict[str, Tensor]:
         """The terms that tie what is made to the scan and to the truth, weighted."""
         aim, linear = self.aim, losses.composite(pair)
-        terms = {
+        terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
             "supervised": (aim.supervised, lambda: functional.l1_loss(made, true)),
             "resemblance": (aim.resemblance, lambda: losses.structure(made, true)),
             "structure": (aim.structure, lambda: losses.structure(made, linear)),

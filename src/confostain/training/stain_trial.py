@@ -40,14 +40,14 @@ class Trial:
         """Measures, "score" among them, which is the higher the better; and a picture: F, R, Gareau, made, truth."""
         rows, measures = [], []
         for pair, truth in zip(self.pairs, self.truths, strict=True):
-            made = stain(pair)
+            made, true = stain(pair), truth.astype(np.float32) / np.float32(255)
             linear = composite(torch.from_numpy(pair)[None])[0].permute(1, 2, 0).numpy()
             greys = np.repeat(pair[::-1, ..., np.newaxis], 3, axis=-1)
             rgb = np.rint(made * 255).astype(np.uint8)
             measures.append(
                 {
-                    "l1": float(np.abs(made - truth / np.float32(255)).mean()),
-                    "ssim": _similarity(made, truth / np.float32(255)),
+                    "l1": float(np.abs(made - true).mean()),
+                    "ssim": _similarity(made, true),
                     "ssim to gareau": _similarity(made, linear),
                     "nuclei f1": agreement(nuclei_in_stain(rgb), nuclei_in_stain(truth)).f1,
                 }

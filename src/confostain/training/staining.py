@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from confostain.errors import ConfigError
 from confostain.networks.generator import StainerDesign, build_generator
+from confostain.training import pairs
 from confostain.training.despecklers import region_despeckler
 from confostain.training.export import save_network
 from confostain.training.pairs import PairSource, read_histology
@@ -124,8 +125,12 @@ def train_stainer(config_file: Path, folder: Path, resume: bool = False, progres
     if fabric.is_global_zero:
         run.describe({"seed": config.seed, "devices": fabric.world_size, "device": str(fabric.device)})
     despeckle = region_despeckler(config.despeckler) if config.despeckler else None
-    slides = read_histology(config.data.train, config.data.microns_per_pixel)
-    trial = Trial.of(read_histology(config.data.validate, config.data.microns_per_pixel), despeckle)
+    least = max(pairs.REGION, *(stage.patch for stage in config.stages))
+    slides, unseen = (
+        read_histology(files, config.data.microns_per_pixel, least)
+        for files in (config.data.train, config.data.validate)
+    )
+    trial = Trial.of(unseen, despeckle)
     player = Player(config, fabric)
     first = player.load(run.checkpoint) if resume and run.checkpoint.exists() else 0
     if fabric.is_global_zero:

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from confostain.evaluation.quality import ssim
+from confostain.imaging.linear import gareau
+from confostain.training import stain_losses as losses
+
+
+def noise(seed: int, channels: int = 3, sigma: float = 1.0) -> Tensor:
+    """Smooth noise in [0, 1], (1, channels, 64, 64)."""
+    field = np.random.default_rng(seed).standard_normal((channels, 64, 64))
+    field = gaussian_filter(field, (0, sigma, sigma))
+    return torch.from_numpy(((field - field.min()) / (field.max() - field.min())).astype(np.float32))[None]
+
+
+def test_the_composite_is_the_gareau_image() -> None:
+    pair = noise(0, 2)
+    expected = gareau(pair[0].numpy()) / 255
+    np.testing.assert_allclose(losses.composite(pair)[0].permute(1, 2, 0).numpy(), expected, atol=0.5 / 255 + 1e-6)
+
+
+def test_similarity_is_the_usual_one() -> None:
+    a, b = noise(1, 1), 0.7 * noise(1, 1) + 0.3 * noise(2, 1)
+    inner = ssim(a[0, 0].numpy(), b[0, 0].numpy())
+    assert float(losses.similarity(a, b)) == pytest.approx(inner, abs=0.01)
+    assert float(losses.similarity(a, a)) == pytest.approx(1)
+
+
+def test_texture_looks_at_order_and_not_at_size() -> None:
+    image = noise(3)
+    assert float(losses.texture(image, image)) == 0
+    assert float(losses.texture(0.5 + 0.5 * image, image)) < 0.1
+    assert float(losses.texture(1 - image, image)) > 2
+
+
+def test_content_wants_nuclei_where_f_has_them() -> None:
+    fluorescence = torch.zeros(1, 1, 64, 64)
+    fluorescence[..., 20:26, 30:36] = 1
+    made = torch.full((1, 3, 64, 64), 0.9)
+    made[:, 0, 20:26, 30:36] = 0.4
+    assert float(losses.content(made, fluorescence)) < 0.05
+    assert float(losses.content(made.roll(12, -1), fluorescence)) > 0.8
+    assert float(losses.content(torch.full((1, 3, 64, 64), 0.9), fluorescence)) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("loss", [losses.structure, losses.texture], ids=["structure", "texture"])
+def test_the_gradient_leads_to_the_reference(loss: object) -> None:
+    reference = noise(4)
+    made = (0.5 * noise(5) + 0.5 * noise(4)).requires_grad_()
+    before = loss(made, reference)  # type: ignore[operator]
+    before.backward()
+    assert made.grad is not None
+    after = loss(made.detach() - 0.002 * made.grad.sign(), reference)  # type: ignore[operator]
+    assert float(after) < float(before.detach())
