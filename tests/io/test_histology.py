@@ -64,6 +64,15 @@ def test_regions_fit_together(slide: Path) -> None:
     assert np.abs(whole[77:167, 123:223].astype(int) - part).max() <= 1
 
 
+def test_where_whole_pixels_make_up_one_it_is_their_mean(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    with open_histology(tmp_path / "noise.png", 0.5) as he:
+        got = he.read_region((3, 5), (40, 30), 2.0)
+    mean = noise[20:140, 12:172].reshape(30, 4, 40, 4, 3).mean(axis=(1, 3))
+    assert np.abs(got - mean).max() <= 1
+
+
 @pytest.mark.parametrize("microns_per_pixel", [0.3, 0.5, 0.75, 2.1])
 def test_regions_of_fine_detail_fit_together(tmp_path: Path, microns_per_pixel: float) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)

@@ -20,11 +20,13 @@ from confostain.io.planes import plausible_microns
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
+    from PIL.Image import Resampling
 
 _PICTURES = {".png", ".jpg", ".jpeg"}
 _TIFFS = {".tif", ".tiff"}
 
 KERNEL = 2  # px, of the coarser grid: as far as the resampling looks to each side
+WHOLE = 1e-3  # zooms this near a whole number are one
 ROUNDING = 0.01  # px: a pixel size out of a file, a ratio of whole numbers, must not cost the last row
 
 
@@ -64,10 +66,7 @@ class HistologySlide:
     def read_region(
         self, scaled_xy: tuple[int, int], size: tuple[int, int], microns_per_pixel: float
     ) -> npt.NDArray[np.uint8]:
-        """Read a region, resampled by an antialiased bicubic kernel.
-
-        A box would be the mean of the area only at whole zooms: between 1 and 2, Pillow's takes one pixel here and two
-        there, which moves edges by up to a third of a pixel and changes the noise from one pixel to the next.
+        """Read a region, resampled as `resampling_at` says.
 
         Args:
             scaled_xy: upper left corner, in pixels of the requested size (frame of `size_at`).
@@ -80,8 +79,6 @@ class HistologySlide:
         Raises:
             SlideError: the region does not lie inside the slide, or the file cannot be read there.
         """
-        from PIL import Image
-
         width, height = self.size_at(microns_per_pixel)
         region = Region(*scaled_xy, *size)
         if region.is_empty or region.intersection(Size(width, height).region) != region:
@@ -102,7 +99,7 @@ class HistologySlide:
         except Exception as error:  # OpenSlide, libtiff and libjpeg each raise their own
             raise SlideError(f"{self.path}: cannot be read at {x},{y} of level {level} ({error})") from error
         inner = (box[0] - x, box[1] - y, min(box[2], of.width) - x, min(box[3], of.height) - y)
-        return np.asarray(picture.resize(size, Image.Resampling.BICUBIC, box=inner))
+        return np.asarray(picture.resize(size, resampling_at(zoom_x, zoom_y), box=inner))
 
     def _level(self, zoom: float) -> int:
         """The coarsest level that is still at least as fine as requested."""
@@ -123,6 +120,18 @@ class HistologySlide:
     ) -> None:
         """Close the file."""
         self.close()
+
+
+def resampling_at(*zooms: float) -> Resampling:
+    """How pixels become larger ones, `zooms` times as wide and high: by their mean where whole ones make up one.
+
+    Elsewhere by an antialiased bicubic kernel. Pillow's box takes whole pixels only, say one here and two there, which
+    would move edges by up to a third of a pixel and change the noise from one pixel to the next.
+    """
+    from PIL.Image import Resampling
+
+    is_whole = all(round(zoom) >= 1 and abs(zoom - round(zoom)) < WHOLE for zoom in zooms)
+    return Resampling.BOX if is_whole else Resampling.BICUBIC
 
 
 def open_histology(path: str | os.PathLike[str], microns_per_pixel: float | None = None) -> HistologySlide:
