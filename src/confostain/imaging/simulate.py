@@ -147,7 +147,7 @@ def _reflected(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> I
     shape = here.share.shape
     clouds = field(shape, rng.uniform(6, 11), 0.4, rng) * field(shape, rng.uniform(25, 60), 0.6, rng)
     grain = field(shape, 1.5, rng.uniform(0.05, 0.2), rng)
-    mixed = rng.uniform(0.5, 0.9) * here.collagen + rng.uniform(0.1, 0.5) * elsewhere.collagen * here.share
+    mixed = rng.uniform(0.7, 1.0) * here.collagen + rng.uniform(0.0, 0.3) * elsewhere.collagen * here.share
     below = rng.uniform(0.1, 0.25) * smooth(elsewhere.collagen, 6.0)  # shows through lumina
     back = (smooth(mixed + 0.15 * here.share, rng.uniform(0.8, 1.3)) + below) * clouds * grain
     return np.asarray(back * (1 - rng.uniform(0.0, 0.4) * smooth(here.nuclei, 1.2)))
