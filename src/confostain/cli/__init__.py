@@ -16,6 +16,7 @@ from typing import NoReturn, TextIO
 from confostain import RESEARCH_USE, __version__
 from confostain.cli.desk import Parser, say
 from confostain.cli.despecklers import add_despeckle, add_evaluate, add_train
+from confostain.cli.preparing import add_prepare
 from confostain.cli.slides import add_demo, add_info, add_models, add_stain
 from confostain.cli.viewing import add_study, add_view
 from confostain.errors import ConfostainError, ConfostainWarning
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add_info(commands)
     add_stain(commands)
     add_despeckle(commands)
+    add_prepare(commands)
     add_train(commands)
     add_evaluate(commands)
     add_view(commands)
