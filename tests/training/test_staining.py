@@ -7,11 +7,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from confostain.errors import ConfigError, ModelError
+from confostain.errors import ConfigError, ConfostainWarning, ModelError
 from confostain.networks.generator import StainerDesign, build_generator
 from confostain.training import pairs, stain_trial
 from confostain.training.export import load_weights
+from confostain.training.preparation import prepare_confocal, prepare_histology
 from confostain.training.runs import load_config
+from confostain.training.splitting import PatchPlan
 from confostain.training.stain_player import ImagePool
 from confostain.training.staining import Stage, StainingConfig, train_stainer
 
@@ -200,3 +202,25 @@ def test_the_pool_shows_earlier_images() -> None:
     assert shown[0] == [0, 0]  # it fills first
     assert any(value < number for number, batch in enumerate(shown) for value in batch)
     assert len(pool.images) == 2
+
+
+def test_real_scans_take_part_without_a_truth(histology: Path, phantom_scan: Path, tmp_path: Path) -> None:
+    with pytest.warns(ConfostainWarning, match="one slide cannot be split"):
+        prepare_confocal([phantom_scan], tmp_path / "scans", PatchPlan(side=128))
+    config = written(tmp_path, histology, FAITHFUL)
+    config.write_text(config.read_text().replace("[data]", f'[data]\nconfocal = "{tmp_path / "scans"}"'))
+    train_stainer(config, tmp_path / "run")
+    without = written(tmp_path, histology, FAITHFUL)
+    train_stainer(without, tmp_path / "simulated only")
+    first, other = (records(tmp_path / name)[0] for name in ("run", "simulated only"))
+    assert first["supervised"] == pytest.approx(other["supervised"], rel=0.3)  # of the simulated half alone
+    assert first["content"] != other["content"]  # the scans are held to their own fluorescence
+
+
+def test_a_folder_without_scans_is_named(histology: Path, tmp_path: Path) -> None:
+    with pytest.warns(ConfostainWarning, match="one slide cannot be split"):
+        prepare_histology([histology], tmp_path / "he", PatchPlan(side=64, microns_per_pixel=0.75))
+    config = written(tmp_path, histology, FAITHFUL)
+    config.write_text(config.read_text().replace("[data]", f'[data]\nconfocal = "{tmp_path / "he"}"'))
+    with pytest.raises(ConfigError, match="expected confocal patches"):
+        train_stainer(config, tmp_path / "run")

@@ -19,6 +19,7 @@ from confostain.imaging.simulate import simulate
 from confostain.imaging.stains import TISSUE_DENSITY, optical_density
 from confostain.io.histology import open_histology
 from confostain.training.patches import Range
+from confostain.training.prepared import MANIFEST, Split, load_manifest, read_patch
 
 REGION = 512  # px: what is simulated at once, so that its statistics mean something
 GLASS_SHARE = 0.03  # of the regions: empty ones teach that nothing stays white
@@ -59,7 +60,7 @@ class PairSource:
             y, x = (int(rng.integers(side - self.patch + 1)) for _ in range(2))
             cut = (..., slice(y, y + self.patch), slice(x, x + self.patch))
             gains = np.exp(rng.uniform(math.log(self.gain[0]), math.log(self.gain[1]), (2, 1, 1))).astype(np.float32)
-            pairs.append(_turned(np.clip(pair[cut] * gains, 0, 1), rgb[cut], rng))
+            pairs.append(turned(np.clip(pair[cut] * gains, 0, 1), rgb[cut], rng))
         first, second = (np.ascontiguousarray(np.stack(images)) for images in zip(*pairs, strict=True))
         return first, second
 
@@ -74,7 +75,8 @@ class PairSource:
         return id(self)
 
 
-def _turned(pair: Image, rgb: Image, rng: np.random.Generator) -> tuple[Image, Image]:
+def turned(pair: Image, rgb: Image, rng: np.random.Generator) -> tuple[Image, Image]:
+    """Both images, (channels, h, w), flipped and transposed alike."""
     flips = (slice(None), *(slice(None, None, int(step)) for step in rng.choice((-1, 1), 2)))
     pair, rgb = pair[flips], rgb[flips]
     return (pair.swapaxes(1, 2), rgb.swapaxes(1, 2)) if rng.random() < 0.5 else (pair, rgb)
@@ -108,19 +110,30 @@ def tissue_share(rgb: Rgb) -> float:
     return float((optical_density(rgb[::8, ::8]).sum(axis=-1) > TISSUE_DENSITY).mean())
 
 
-def read_histology(files: Sequence[str], microns_per_pixel: float, at_least: int) -> list[Rgb]:
-    """Whole H&E slides at a pixel size, uint8 (h, w, 3) each, kept in memory.
+def read_histology(files: Sequence[str], microns_per_pixel: float, at_least: int, split: Split = "train") -> list[Rgb]:
+    """Whole H&E slides at a pixel size, or prepared patches of one split, uint8 (h, w, 3) each, kept in memory.
 
     Raises:
         ConfigError: there is no file, or one has fewer than `at_least` px a side. SlideError: one cannot be read.
     """
     if not files:
         raise ConfigError("no H&E files are given; list them under train and validate of the table data")
-    slides = [read_whole(Path(file), microns_per_pixel) for file in files]
-    for file, slide in zip(files, slides, strict=True):
+    slides = [slide for file in files for slide in _slides_of(Path(file), microns_per_pixel, at_least, split)]
+    if not slides:
+        raise ConfigError(f"{', '.join(files)}: no H&E to {split} on; expected prepared patches of that split")
+    return slides
+
+
+def _slides_of(path: Path, microns_per_pixel: float, at_least: int, split: Split) -> list[Rgb]:
+    if path.is_dir() and (path / MANIFEST).exists():
+        patches = [patch for patch in load_manifest(path) if (patch.kind, patch.split) == ("histology", split)]
+        slides = [read_patch(patch).astype(np.uint8, copy=False) for patch in patches]
+    else:
+        slides = [read_whole(path, microns_per_pixel)]
+    for slide in slides:
         if min(slide.shape[:2]) < at_least:
             raise ConfigError(
-                f"{file}: {slide.shape[1]} x {slide.shape[0]} px at {microns_per_pixel:g} um/px; expected at least "
+                f"{path}: {slide.shape[1]} x {slide.shape[0]} px at {microns_per_pixel:g} um/px; expected at least "
                 f"{at_least} px a side"
             )
     return slides

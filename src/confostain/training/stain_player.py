@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,34 @@ from confostain.networks.generator import build_generator
 from confostain.training import stain_losses as losses
 from confostain.training.export import load_weights
 from confostain.training.losses import criticism, fooling
-from confostain.training.pairs import Image
+from confostain.training.pairs import Image, PairSource
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
     from confostain.training.staining import StainingConfig
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from, float32 each.
+
+    Attributes:
+        pair: (b, 2, h, w), simulated R and F.
+        true: (b, 3, h, w), the H&E they were simulated from.
+        other: (b, 3, h, w), H&E of another place.
+        scans: (b, 2, h, w), R and F of real scans, which have no truth; None where there are none.
+    """
+
+    pair: Image
+    true: Image
+    other: Image
+    scans: Image | None = None
+
+
+def drawn(source: PairSource, seed: int, step: int, rank: int) -> Batch:
+    """The simulated part of the batch of a step."""
+    return Batch(*source.draw(seed, step, rank), source.tissue((seed, step, rank)))
 
 
 class Player:
@@ -60,12 +83,10 @@ class Player:
         moved: Tensor = self.fabric.to_device(torch.from_numpy(images).contiguous(memory_format=torch.channels_last))
         return moved
 
-    def step(self, pair: Image, rgb: Image, other: Image, rate: float, step: int) -> dict[str, Tensor]:
-        """One step down the gradient of all networks; what there is to record.
-
-        `pair` (b, 2, h, w) and `rgb` (b, 3, h, w) belong together, `other` (b, 3, h, w) is H&E of another place.
-        """
-        seen, true, unpaired = map(self._tensor, (pair, rgb, other))
+    def step(self, batch: Batch, rate: float, step: int) -> dict[str, Tensor]:
+        """One step down the gradient of all networks; what there is to record."""
+        true, unpaired = self._tensor(batch.true), self._tensor(batch.other)
+        seen = self._tensor(batch.pair if batch.scans is None else np.concatenate([batch.pair, batch.scans]))
         self.generator.train()
         given = self._input(seen)
         made = self.generator(given)
@@ -80,7 +101,7 @@ class Player:
             rng = np.random.default_rng((self.config.seed, step, self.fabric.global_rank))
             real = true if self.aim.witnessed or not self.aim.cycle else unpaired
             fake = self.pool.exchanged(self._shown(made.detach(), seen), rng)
-            values["criticism"] = criticism(self.critic(self._shown(real, seen)), self.critic(fake))
+            values["criticism"] = criticism(self.critic(self._shown(real, seen[: len(real)])), self.critic(fake))
             self._descend([self.critic_optimizer], values["criticism"], rate)
             if self.back is not None:
                 fake = self.back_pool.exchanged(self.made_back.detach(), rng)
@@ -100,8 +121,8 @@ class Player:
         """The terms that tie what is made to the scan and to the truth, weighted."""
         aim, linear = self.aim, losses.composite(pair)
         terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
-            "supervised": (aim.supervised, lambda: functional.l1_loss(made, true)),
-            "resemblance": (aim.resemblance, lambda: losses.structure(made, true)),
+            "supervised": (aim.supervised, lambda: functional.l1_loss(made[: len(true)], true)),
+            "resemblance": (aim.resemblance, lambda: losses.structure(made[: len(true)], true)),
             "structure": (aim.structure, lambda: losses.structure(made, linear)),
             "texture": (aim.texture, lambda: losses.texture(made, linear)),
             "content": (aim.content, lambda: losses.content(made, pair[:, 1:])),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,13 +20,21 @@ from confostain.training.export import save_network
 from confostain.training.pairs import PairSource, read_histology
 from confostain.training.patches import HistologyData, Range
 from confostain.training.runs import Run, load_config
-from confostain.training.stain_player import Player
+from confostain.training.scans import ScanSource, read_scans
+from confostain.training.stain_player import Player, drawn
 from confostain.training.stain_trial import Trial
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
+
+
+@dataclass(frozen=True)
+class StainingData(HistologyData):
+    """Which H&E: slides, or folders of prepared patches; and real scans, if there are."""
+
+    confocal: str | None = None  # folder of prepared patches: domain A beside the simulated pairs, or instead of them
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Objective:
 class StainingConfig:
     """Everything that decides a training; read from TOML, with [data], [design], [objective] and [[stages]]."""
 
-    data: HistologyData
+    data: StainingData
     stages: tuple[Stage, ...]
     objective: Objective
     input: Literal["pair", "gareau"] = "pair"  # R and F, or their Gareau image as published
@@ -126,10 +134,9 @@ def train_stainer(config_file: Path, folder: Path, resume: bool = False, progres
         run.describe({"seed": config.seed, "devices": fabric.world_size, "device": str(fabric.device)})
     despeckle = region_despeckler(config.despeckler) if config.despeckler else None
     least = max(pairs.REGION, *(stage.patch for stage in config.stages))
-    slides, unseen = (
-        read_histology(files, config.data.microns_per_pixel, least)
-        for files in (config.data.train, config.data.validate)
-    )
+    slides = read_histology(config.data.train, config.data.microns_per_pixel, least)
+    unseen = read_histology(config.data.validate, config.data.microns_per_pixel, pairs.REGION, "validate")
+    scans = read_scans(Path(config.data.confocal), least, despeckle) if config.data.confocal else None
     trial = Trial.of(unseen, despeckle)
     player = Player(config, fabric)
     first = player.load(run.checkpoint) if resume and run.checkpoint.exists() else 0
@@ -139,9 +146,11 @@ def train_stainer(config_file: Path, folder: Path, resume: bool = False, progres
     sources = {stage: PairSource(slides, stage.patch, stage.batch, config.gain, despeckle) for stage in config.stages}
     for step in range(first, config.steps):
         stage, within = config.stage(step)
-        pair, rgb = sources[stage].draw(config.seed, step, fabric.global_rank)
-        other = sources[stage].tissue((config.seed, step, fabric.global_rank))
-        values = player.step(pair, rgb, other, stage.rate(within), step)
+        batch = drawn(sources[stage], config.seed, step, fabric.global_rank)
+        if scans is not None:
+            scanned = ScanSource(scans, stage.patch, stage.batch, config.gain)
+            batch = replace(batch, scans=scanned.draw(config.seed, step, fabric.global_rank))
+        values = player.step(batch, stage.rate(within), step)
         done = step + 1
         if fabric.is_global_zero and (done % config.record_every == 0 or done == 1):
             run.record(done, {name: float(value.detach()) for name, value in values.items()})

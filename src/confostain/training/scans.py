@@ -1,0 +1,61 @@
+"""Patches of real confocal scans, without truth: what a CycleGAN learns from, and what others are held to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from confostain.errors import ConfigError
+from confostain.training.pairs import Clean, Image, turned
+from confostain.training.patches import Range
+from confostain.training.prepared import load_manifest, read_patch
+
+
+@dataclass(frozen=True)
+class ScanSource:
+    """Draws batches of crops from prepared confocal patches.
+
+    Attributes:
+        scans: float32 (2, h, w) each, R then F in [0, 1], R despeckled where the training wants it so.
+        patch: side of a crop in pixels.
+        batch: crops per draw.
+        gain: factor on either channel, as for the simulated pairs.
+    """
+
+    scans: Sequence[Image]
+    patch: int
+    batch: int
+    gain: Range = (1.0, 1.0)
+
+    def draw(self, seed: int, step: int, rank: int = 0) -> Image:
+        """The batch of a step: float32 (batch, 2, patch, patch)."""
+        rng = np.random.default_rng((seed, step, rank, 2))
+        crops = []
+        for _ in range(self.batch):
+            scan = self.scans[int(rng.integers(len(self.scans)))]
+            y, x = (int(rng.integers(length - self.patch + 1)) for length in scan.shape[1:])
+            gains = np.exp(rng.uniform(math.log(self.gain[0]), math.log(self.gain[1]), (2, 1, 1))).astype(np.float32)
+            crop = np.clip(scan[:, y : y + self.patch, x : x + self.patch] * gains, 0, 1)
+            crops.append(turned(crop, crop, rng)[0])
+        return np.ascontiguousarray(np.stack(crops))
+
+
+def read_scans(folder: Path, at_least: int, despeckle: Clean | None) -> list[Image]:
+    """The training patches of a folder that `confostain prepare confocal` made, kept in memory.
+
+    Raises:
+        ConfigError: it holds no confocal patches for training, or smaller ones than `at_least` px a side.
+        SlideError: it cannot be read.
+    """
+    patches = [patch for patch in load_manifest(folder) if (patch.kind, patch.split) == ("confocal", "train")]
+    if not patches or min(patch.side for patch in patches) < at_least:
+        raise ConfigError(f"{folder}: expected confocal patches for training of at least {at_least} px a side")
+    scans = [read_patch(patch).astype(np.float32) for patch in patches]
+    if despeckle is not None:
+        for scan in scans:
+            scan[0] = despeckle(scan[0])
+    return scans
