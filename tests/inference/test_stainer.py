@@ -1,7 +1,7 @@
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,12 @@ from scipy import ndimage
 
 import confostain
 from confostain.errors import ModelError, OptionError, OutputError, SlideError
-from confostain.geometry import Region
+from confostain.geometry import Region, Size
 from confostain.imaging.linear import gareau
+from confostain.imaging.tissue import TissueMask
 from confostain.inference.models import LinearStain
+from confostain.inference.painter import SlidePainter
+from confostain.inference.stainer import default_tile
 from confostain.slide import Slide, open_slide
 
 Pair = npt.NDArray[np.float32]
@@ -75,6 +78,35 @@ def test_glass_is_white_and_is_not_computed(slide: Slide, tmp_path: Path) -> Non
     assert (result[coverage == 1] == 0).all()
     empty = [not slide.tissue.touches(Region(x, y, 256, 256)) for y in (0, 256, 512) for x in (0, 256, 512)]
     assert len(seen) == len(empty) - sum(empty)
+
+
+def test_only_what_holds_tissue_is_computed() -> None:
+    cells = np.zeros((64, 64), bool)
+    cells[40:44, 20:40] = True  # 640 to 704 px from the top, 320 to 640 px from the left
+    seen: list[tuple[int, ...]] = []
+
+    def watched(pair: Pair) -> Rgb:
+        seen.append(pair.shape)
+        return np.zeros((*pair.shape[1:], 3), np.uint8)
+
+    size = Size(1024, 1024)
+    tissue = TissueMask(cells, 16, size)
+    painter = SlidePainter(
+        lambda region: np.zeros((2, region.height, region.width), np.float32),
+        size,
+        LinearStain("black", watched, ""),
+        tissue,
+    )
+    rgb = painter.paint(painter.grid(size.region, 1024).at(0, 0))
+    assert seen == [(2, 256, 512)]
+    assert rgb is not None
+    expected = np.rint(255 * (1 - tissue.coverage(size.region)))
+    np.testing.assert_array_equal(rgb[..., 0], expected)
+
+
+def test_models_that_see_far_get_wider_tiles() -> None:
+    sides = [default_tile(replace(Neighbourhood(), receptive_field=field)) for field in (1, 143, 177, 400)]
+    assert sides == [1024, 1024, 2048, 2048]
 
 
 @pytest.mark.parametrize("model", ["gareau", "beer-lambert", Neighbourhood()], ids=str)

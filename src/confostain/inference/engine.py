@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,26 +21,33 @@ import numpy.typing as npt
 
 from confostain.errors import ModelError, OptionError
 from confostain.inference.cards import ONNX, Card
+from confostain.inference.quantising import Ranges, quantise
 
 Device = Literal["cpu", "cuda"]
-Precision = Literal["f32", "bf16"]
+Precision = Literal["f32", "bf16", "i8"]
 Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
-PROBE = 64, 128  # channels, and side in pixels, of the convolution that tells which precision is faster
+PROBE = 64, 128  # channels, and side in pixels, of the convolution that tells which precision is the fastest
 
 
 def open_network(folder: Path, card: Card, device: Device, *, picture: bool = False) -> Network:
     """The network in a folder, ready to run, in the fastest precision that its card allows.
 
+    The card says under "engine" what the network has been shown to bear: "bf16": true, and "i8": the ranges of its
+    convolutions' inputs.
+
     Raises:
         ModelError: a file is missing, damaged, or another network's than the card says.
     """
-    bears_bf16 = bool(card.get("engine", {}).get("bf16"))
+    engine = card.get("engine", {})
+    borne: list[Precision] = ["f32"]
+    borne += ["bf16"] if engine.get("bf16") else []
     if device == "cuda":
         from confostain.inference.cuda_engine import open_torch_network
 
-        return open_torch_network(folder, card, "bf16" if bears_bf16 else "f32", picture=picture)
-    return OpenVinoNetwork(folder / ONNX, "bf16" if bears_bf16 and bf16_pays() else "f32", picture=picture)
+        return open_torch_network(folder, card, borne[-1], picture=picture)
+    borne += ["i8"] if engine.get("i8") else []
+    return OpenVinoNetwork(folder / ONNX, fastest(borne), picture=picture, ranges=engine.get("i8"))
 
 
 class OpenVinoNetwork:
@@ -51,23 +58,29 @@ class OpenVinoNetwork:
 
     Args:
         onnx: path of the network.
-        precision: "f32", or "bf16" where the network has been shown to bear it.
+        precision: "f32", or another that the network has been shown to bear.
         picture: whether it gives uint8 (h, w, 3), from RGB in [0, 1].
+        ranges: of the inputs of the convolutions that "i8" computes in integers.
 
     Raises:
         ModelError: the file is missing or is not a network OpenVINO can read.
     """
 
-    def __init__(self, onnx: Path, precision: Precision = "f32", *, picture: bool = False) -> None:
+    def __init__(
+        self, onnx: Path, precision: Precision = "f32", *, picture: bool = False, ranges: Ranges | None = None
+    ) -> None:
         import openvino
 
         if not onnx.is_file():
             raise ModelError(f"{onnx}: no such file; expected the ONNX weights of a model")
         try:
             model = openvino.Core().read_model(onnx)
+            if precision == "i8":
+                quantise(model, ranges or {})
             self._compiled = _compiled(_with_picture_output(model) if picture else model, precision)
         except RuntimeError as error:
             raise ModelError(f"{onnx}: not a network that can be run ({str(error).splitlines()[0]})") from error
+        self.precision = precision
         self._free: SimpleQueue[Any] = SimpleQueue()
 
     def __call__(self, tile: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
@@ -101,35 +114,41 @@ def chosen_device(wanted: str) -> Device:
     )
 
 
-@cache
-def bf16_pays() -> bool:
-    """Whether this processor convolves faster in bfloat16 than in float32.
+def fastest(precisions: Sequence[Precision]) -> Precision:
+    """The precision in which this processor convolves fastest.
 
-    Measured, in a tenth of a second: processors without a matrix unit say that they have bfloat16, too, and some are
-    twice as slow in it.
+    Measured, in a tenth of a second, where there is a choice: processors without a matrix unit say that they have
+    bfloat16, too, and some are twice as slow in it.
     """
-    import openvino
-
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        return False
-    return convolution_rate("bf16", *PROBE) > convolution_rate("f32", *PROBE)
+    if len(precisions) == 1:
+        return precisions[0]
+    return max(precisions, key=lambda precision: convolution_rate(precision, *PROBE))
 
 
+@cache
 def convolution_rate(precision: Precision, channels: int, side: int, runs: int = 3) -> float:
-    """Multiply-adds per second of a convolution 3 x 3 on all processors: the fastest of several runs."""
+    """Multiply-adds per second of a convolution 3 x 3 on all processors: the fastest of several runs.
+
+    0 where the outcome is wrong: sums of 8-bit products overflow on processors that have no instruction for them.
+    """
     import openvino
     from openvino import opset13 as op
 
     image = op.parameter([1, channels, side, side], np.float32)
     weights = op.constant(np.full((channels, channels, 3, 3), 0.01, np.float32))
     convolved = op.convolution(image, weights, [1, 1], [1, 1], [1, 1], [1, 1])
-    request = _compiled(openvino.Model([convolved], [image], "convolution"), precision).create_infer_request()
-    pixels, seconds = np.full((1, channels, side, side), 0.5, np.float32), []
+    convolved.set_friendly_name("probe")
+    model = openvino.Model([convolved], [image], "convolution")
+    if precision == "i8":
+        quantise(model, {"probe": (0, 1)})
+    request = _compiled(model, precision).create_infer_request()
+    pixels, seconds = np.ones((1, channels, side, side), np.float32), []
     for _ in range(runs + 1):  # the first one prepares the weights
         begin = time.perf_counter()
-        request.infer([pixels], share_inputs=True, share_outputs=True)
+        result = request.infer([pixels], share_inputs=True, share_outputs=True)[0]
         seconds.append(time.perf_counter() - begin)
-    return float(9 * channels**2 * side**2 / min(seconds[1:]))
+    is_right = np.allclose(result[..., 1:-1, 1:-1], 0.09 * channels, rtol=0.01)
+    return float(9 * channels**2 * side**2 / min(seconds[1:])) if is_right else 0.0
 
 
 def usable_processors() -> int:
@@ -143,7 +162,7 @@ def _compiled(model: Any, precision: Precision) -> Any:
     import openvino
 
     settings = {
-        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",  # of what is not rounded to integers
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": usable_processors(),
         "ENABLE_CPU_PINNING": False,  # the processors are shared with the threads that read and encode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from confostain.errors import ModelError, OptionError
 from confostain.imaging.linear import beer_lambert, gareau, gareau_composite
-from confostain.inference.cards import ONNX, SHIPPED, Card, read_card, shipped, weights_hash
+from confostain.inference.cards import SHIPPED, Card, read_card, shipped, weights_hash
 from confostain.inference.despeckling import Despeckler, load_despeckler
-from confostain.inference.engine import Device, Network, OpenVinoNetwork, Precision, chosen_device, open_network
+from confostain.inference.engine import Device, Network, chosen_device, open_network
 
 Pair = npt.NDArray[np.float32]
 Rgb = npt.NDArray[np.uint8]
@@ -106,23 +106,30 @@ class NetworkStain:
 
     def __call__(self, pair: Pair) -> Rgb:
         """Stain a tile. Where its edge lies within the halo of the stages, the outcome means nothing."""
-        if self.despeckler is None:
-            return self._stained(pair)
-        # The network need not see what the despeckler could not see whole: that edge is left out, along the grid.
-        edge = self._despeckled_halo // self.own_stride * self.own_stride
         _, height, width = pair.shape
-        inner = (slice(edge, height - edge), slice(edge, width - edge))
-        clean = np.minimum(self.despeckler(pair[:1])[0], 1)
+        edge = self._edge
         rgb = np.zeros((height, width, 3), np.uint8)
-        rgb[inner] = self._stained(np.stack([clean[inner], pair[1][inner]]))
+        rgb[edge : height - edge, edge : width - edge] = self.network(self.prepared(pair))
         return rgb
+
+    def prepared(self, pair: Pair) -> npt.NDArray[np.float32]:
+        """What the network sees of a tile, float32 (c, h, w).
+
+        It need not see what the despeckler could not see whole: that edge is left out, along the network's grid.
+        """
+        if self.despeckler is not None:
+            _, height, width = pair.shape
+            clean = np.stack([np.minimum(self.despeckler(pair[:1])[0], 1), pair[1]])
+            pair = clean[:, self._edge : height - self._edge, self._edge : width - self._edge]
+        return gareau_composite(pair) if self.takes_composite else pair
 
     @property
     def _despeckled_halo(self) -> int:
         return 0 if self.despeckler is None else self.despeckler.receptive_field // 2
 
-    def _stained(self, pair: Pair) -> Rgb:
-        return self.network(gareau_composite(pair) if self.takes_composite else pair)
+    @property
+    def _edge(self) -> int:
+        return self._despeckled_halo // self.own_stride * self.own_stride
 
 
 LINEAR_STAINS = (
@@ -158,10 +165,15 @@ def load_model(name: str | os.PathLike[str], device: str = "auto") -> Model:
 def _loaded(folder: Path, device: Device, sha256: str) -> NetworkStain:
     """The stainer in a folder whose weights have that hash: a training may replace them."""
     card = read_card(folder, "stainer")
-    return _assembled(folder, card, sha256, open_network(folder, card, device, picture=True), device)
+    return assembled(folder, card, sha256, open_network(folder, card, device, picture=True), device)
 
 
-def _assembled(folder: Path, card: Card, sha256: str, network: Network, device: Device) -> NetworkStain:
+def assembled(folder: Path, card: Card, sha256: str, network: Network, device: Device) -> NetworkStain:
+    """A stainer of that card around its network, with what comes before it.
+
+    Raises:
+        ModelError: the card names an input or a despeckler that there is not.
+    """
     if card.get("input") not in ("pair", "gareau"):
         raise ModelError(f"{folder.name}: its card says input {card.get('input')!r}; expected 'pair' or 'gareau'")
     despeckler = load_despeckler(card["despeckler"], device) if card.get("despeckler") else None
@@ -175,29 +187,6 @@ def _assembled(folder: Path, card: Card, sha256: str, network: Network, device: 
         despeckler,
         card["input"] == "gareau",
     )
-
-
-def share_within(folder: Path, pairs: Iterable[Pair], precision: Precision, grey_levels: int = 2) -> float:
-    """How much of the result stays when the network of a stainer runs in another precision than float32.
-
-    Args:
-        folder: of the stainer.
-        pairs: float32 (2, h, w) in [0, 1], h and w multiples of its stride and larger than its receptive field.
-        precision: of the network; a despeckler before it keeps its own.
-        grey_levels: that a colour may differ.
-
-    Returns:
-        The share of pixels, those that see a whole receptive field, whose three colours stay within that many levels.
-    """
-    card, sha256 = read_card(folder, "stainer"), weights_hash(folder)
-    exact, other = (
-        _assembled(folder, card, sha256, OpenVinoNetwork(folder / ONNX, one, picture=True), "cpu")
-        for one in ("f32", precision)
-    )
-    halo = exact.receptive_field // 2
-    inner = (slice(halo, -halo or None), slice(halo, -halo or None))
-    apart = [np.abs(exact(pair)[inner].astype(int) - other(pair)[inner]).max(axis=2).ravel() for pair in pairs]
-    return float(np.mean(np.concatenate(apart) <= grey_levels))
 
 
 def models_at_hand() -> list[dict[str, object]]:

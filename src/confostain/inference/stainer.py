@@ -36,8 +36,8 @@ Progress = Callable[[int, int], None]  # pixels done, pixels in all
 
 MOST_THREADS = 16  # one thread writes, and could not keep up with more; each takes about 10 MB
 DEFAULT_TILE = 1024  # px: per-tile cost is small, and two threads' tiles stay near 100 MB
-WIDE_TILE = 2048  # px, where a model sees far: a halo of 70 px costs 14 % around it, 29 % around DEFAULT_TILE
-FAR = 64  # px, the receptive field from which on the wider tile is taken
+WIDE_TILE = 2048  # px, for models that see far; four times the memory
+HALO_COST = 1 / 3  # of a tile's pixels: above, the halo is worth the wider tile
 WRITERS: dict[str, Callable[[Path, StainedImage, bool], SlideWriter]] = {
     ".tif": OmeTiffWriter,
     ".tiff": OmeTiffWriter,
@@ -168,7 +168,8 @@ def _in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator
 
 def default_tile(model: Model) -> int:
     """The side of the tiles that suits a model, in pixels."""
-    return WIDE_TILE if model.receptive_field >= FAR else DEFAULT_TILE
+    read = (1 + model.receptive_field / DEFAULT_TILE) ** 2
+    return DEFAULT_TILE if read <= 1 + HALO_COST else WIDE_TILE
 
 
 def _model(model: str | os.PathLike[str] | Model, device: str) -> Model:

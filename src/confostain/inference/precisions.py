@@ -1,0 +1,63 @@
+"""In which precisions a stainer may run: measured once, after its training, and written into its card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from confostain.inference.cards import ONNX, read_card, weights_hash
+from confostain.inference.engine import OpenVinoNetwork, Precision
+from confostain.inference.models import NetworkStain, assembled
+from confostain.inference.quantising import Ranges, measured_ranges
+
+Pair = npt.NDArray[np.float32]  # (2, h, w) in [0, 1], R then F
+
+GREY_LEVELS = 2  # that a colour may differ from what float32 gives
+SHARE = 0.999  # of the pixels for which that must hold
+
+
+def engine_facts(folder: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """What a stainer's card says under "engine": which precisions it bears.
+
+    Args:
+        folder: of the stainer.
+        pairs: typical ones, h and w multiples of the stride and larger than its receptive field; the more, the better.
+
+    Returns:
+        "within_2": the share of pixels within 2 grey levels of float32, for each precision tried; "bf16": whether the
+        network bears it; and, where it bears 8-bit integers, "i8": the ranges of the convolutions' inputs. Those
+        convolutions that spoil most are left in float32.
+    """
+    exact = _stainer(folder, "f32")
+    wanted = [_inner(exact, pair) for pair in pairs]
+
+    def share(precision: Precision, ranges: Ranges | None = None) -> float:
+        other = _stainer(folder, precision, ranges)
+        apart = [np.abs(_inner(other, pair) - one).max(axis=2).ravel() for pair, one in zip(pairs, wanted, strict=True)]
+        return float(np.mean(np.concatenate(apart) <= GREY_LEVELS))
+
+    ranges = measured_ranges(folder / ONNX, [exact.prepared(pair) for pair in pairs])
+    within = {"bf16": share("bf16"), "i8": share("i8", ranges)}
+    fewest = len(ranges) / 2  # below, integers gain too little
+    while within["i8"] < SHARE and len(ranges) > fewest:
+        without = {name: {key: ranges[key] for key in ranges if key != name} for name in ranges}
+        shares = {name: share("i8", rest) for name, rest in without.items()}
+        best = max(shares, key=lambda name: shares[name])
+        within["i8"], ranges = shares[best], without[best]
+    return {"within_2": within, "bf16": within["bf16"] >= SHARE} | ({"i8": ranges} if within["i8"] >= SHARE else {})
+
+
+def _stainer(folder: Path, precision: Precision, ranges: Ranges | None = None) -> NetworkStain:
+    network = OpenVinoNetwork(folder / ONNX, precision, picture=True, ranges=ranges)
+    return assembled(folder, read_card(folder, "stainer"), weights_hash(folder), network, "cpu")
+
+
+def _inner(stainer: NetworkStain, pair: Pair) -> npt.NDArray[np.int16]:
+    """The pixels that see a whole receptive field."""
+    halo = stainer.receptive_field // 2
+    rgb = stainer(pair).astype(np.int16)
+    return rgb[halo : rgb.shape[0] - halo, halo : rgb.shape[1] - halo]
