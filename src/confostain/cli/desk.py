@@ -59,6 +59,12 @@ def add_command(
     return parser
 
 
+def add_group(commands: Commands, name: str, summary: str) -> Commands:
+    """Add a command that comes in several kinds, and return where these are added."""
+    parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    return parser.add_subparsers(metavar="KIND", required=True)
+
+
 def add_slide_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name one slide."""
     parser.add_argument("slide", nargs="?", metavar="SLIDE", help="folder or file of the slide")
