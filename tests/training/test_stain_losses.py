@@ -41,9 +41,10 @@ def test_content_wants_nuclei_where_f_has_them() -> None:
     fluorescence[..., 20:26, 30:36] = 1
     made = torch.full((1, 3, 64, 64), 0.9)
     made[:, 0, 20:26, 30:36] = 0.4
-    assert float(losses.content(made, fluorescence)) < 0.05
-    assert float(losses.content(made.roll(12, -1), fluorescence)) > 0.8
-    assert float(losses.content(torch.full((1, 3, 64, 64), 0.9), fluorescence)) == pytest.approx(1, abs=1e-3)
+    assert float(losses.content(made, fluorescence)) < 0.01
+    around = (19 * 19) / (50 * 50)  # share of squares that see the nucleus
+    assert float(losses.content(made.roll(30, -1), fluorescence)) > around  # one missing, one invented
+    assert float(losses.content(torch.full((1, 3, 64, 64), 0.9), fluorescence)) > 0.8 * around
 
 
 @pytest.mark.parametrize("loss", [losses.structure, losses.texture], ids=["structure", "texture"])

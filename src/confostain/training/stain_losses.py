@@ -9,6 +9,8 @@ from torch.nn import functional
 from confostain.imaging.linear import GAREAU_EOSIN, GAREAU_HAEMATOXYLIN
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as grey pictures are made
+NEIGHBOURHOOD = 13  # px
+FLAT = 0.01  # standard deviations below this are noise
 STEP = 2 / 255  # a difference between neighbours of this size counts nearly as a full one
 
 
@@ -65,17 +67,17 @@ def texture(made: Tensor, reference: Tensor) -> Tensor:
 
 
 def content(made: Tensor, fluorescence: Tensor) -> Tensor:
-    """One minus the correlation, at the size of nuclei, of the red light taken away with the fluorescence (b, 1, h, w).
+    """One minus the local correlation of the red light taken away with the fluorescence (b, 1, h, w).
 
-    A nucleus in F is then a nucleus in haematoxylin, which takes red, and the other way round.
+    A nucleus in F is then a nucleus in haematoxylin, which takes red, and the other way round. The correlation is that
+    in squares of 13 px, a little more than a nucleus, of both smoothed over 3 px, so that faint nuclei count as much; where both are flat it is 1.
     """
     taken = -torch.log(made[:, :1].clamp(min=0.05))
-    a, b = _blobs(taken), _blobs(fluorescence)
-    norm = (a.square().mean(dim=(1, 2, 3)) * b.square().mean(dim=(1, 2, 3)) + 1e-8).sqrt()
-    return (1 - (a * b).mean(dim=(1, 2, 3)) / norm).mean()
+    a, b = (functional.avg_pool2d(image, 3, stride=1) for image in (taken, fluorescence))
 
+    def around(image: Tensor) -> Tensor:
+        return functional.avg_pool2d(image, NEIGHBOURHOOD, stride=1)
 
-def _blobs(image: Tensor) -> Tensor:
-    """What stands above its surroundings: means of 3 x 3 less means of 15 x 15."""
-    fine = functional.avg_pool2d(image, 3, stride=1)[..., 6:-6, 6:-6]
-    return fine - functional.avg_pool2d(image, 15, stride=1)
+    variance_a, variance_b = ((around(image * image) - around(image) ** 2).clamp(min=0) for image in (a, b))
+    covariance = around(a * b) - around(a) * around(b)
+    return 1 - ((covariance + FLAT**2) / ((variance_a + FLAT**2) * (variance_b + FLAT**2)).sqrt()).mean()
