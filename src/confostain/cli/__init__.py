@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
 from confostain import RESEARCH_USE, __version__
-from confostain.cli.desk import Parser, say
-from confostain.cli.despecklers import add_despeckle, add_evaluate, add_train
+from confostain.cli.desk import Parser, add_group, say
+from confostain.cli.despecklers import add_despeckle, add_evaluate_despeckler
 from confostain.cli.preparing import add_prepare
 from confostain.cli.slides import add_demo, add_info, add_models, add_stain
+from confostain.cli.stainers import add_evaluate_stainer
+from confostain.cli.training import add_train
 from confostain.cli.viewing import add_study, add_view
 from confostain.errors import ConfostainError, ConfostainWarning
 
@@ -72,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     add_despeckle(commands)
     add_prepare(commands)
     add_train(commands)
-    add_evaluate(commands)
+    evaluate = add_group(commands, "evaluate", "measure models")
+    add_evaluate_despeckler(evaluate)
+    add_evaluate_stainer(evaluate)
     add_view(commands)
     add_study(commands)
     add_models(commands)

@@ -1,4 +1,4 @@
-"""Commands about despecklers: despeckle, train despeckler, evaluate despeckler."""
+"""Commands about despecklers: despeckle, evaluate despeckler."""
 
 from __future__ import annotations
 
@@ -53,38 +53,10 @@ def _despeckle(options: argparse.Namespace) -> int:
     return 0
 
 
-def add_train(commands: Commands) -> None:
-    """Add `train`."""
-    kinds = commands.add_parser("train", help="train a network", description="Train a network.")
-    networks = kinds.add_subparsers(metavar="NETWORK", required=True)
+def add_evaluate_despeckler(kinds: Commands) -> None:
+    """Add `evaluate despeckler`."""
     parser = add_command(
-        networks,
-        "despeckler",
-        _train_despeckler,
-        "train a network that takes speckle out",
-        "examples:\n  confostain train despeckler --config configs/despeckler.toml -o runs/despeckler\n"
-        "  confostain train despeckler --config configs/despeckler.toml -o runs/despeckler --resume",
-    )
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="TOML; see the folder configs")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="RUN", help="the folder of the run")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
-
-
-def _train_despeckler(options: argparse.Namespace) -> int:
-    with needs_extra("train"):
-        from confostain.training.despeckling import train_despeckler
-    with progress_bar("training", unit=" steps") as progress:
-        train_despeckler(options.config, options.output, options.resume, progress)
-    print(f"{options.output}: trained")
-    return 0
-
-
-def add_evaluate(commands: Commands) -> None:
-    """Add `evaluate`."""
-    kinds = commands.add_parser("evaluate", help="measure models", description="Measure models.")
-    networks = kinds.add_subparsers(metavar="KIND", required=True)
-    parser = add_command(
-        networks,
+        kinds,
         "despeckler",
         _evaluate_despeckler,
         "compare despecklers on H&E with known noise, and judge one on a real scan",
