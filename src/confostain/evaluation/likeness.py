@@ -20,8 +20,8 @@ Values = npt.NDArray[np.float32]  # (n, dimensions)
 PATCH = 7  # px
 SCALES = (1, 2, 4)  # each pixel the mean of so many by so many
 PATCHES = 4096  # drawn for each scale
-COLOURS = 16384  # pixels drawn for the colours of dyes
-DIRECTIONS = 256
+COLOURS = 8192  # pixels drawn for the colours of dyes
+DIRECTIONS = 128
 SEED = 2019
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as most programs turn RGB into grey
@@ -59,7 +59,7 @@ class Looks:
 
     Attributes:
         patches: for each of SCALES float32 (4096, 147): 7 x 7 px of colour in [0, 1].
-        colours: float32 (16384, 3): optical density (natural logarithm) of red, green and blue light.
+        colours: float32 (8192, 3): optical density (natural logarithm) of red, green and blue light.
     """
 
     patches: tuple[Values, ...]
@@ -94,7 +94,7 @@ def colour_distance(a: Looks, b: Looks) -> float:
 def sliced_wasserstein(a: Values, b: Values) -> float:
     """How far a cloud of points has to be moved to become another of as many, seen along random directions.
 
-    Both float32 (n, dimensions). For each of 256 directions, the mean distance between the sorted projections
+    Both float32 (n, dimensions). For each of 128 directions, the mean distance between the sorted projections
     (Wasserstein-1); their mean. Source: Rabin et al. 2011, "Wasserstein barycenter and its application to texture
     mixing", SSVM.
     """
