@@ -1,0 +1,73 @@
+"""The commands around stainers, as a user gives them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from confostain import cli
+from confostain.geometry import Region, Size
+from confostain.imaging.phantom import Phantom
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a call."""
+    with pytest.raises(SystemExit) as exit_:
+        cli.main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return int(exit_.value.code or 0), out, err
+
+
+@pytest.fixture(scope="module")
+def files(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """H&E of one phantom, and a field of another as one picture for each channel."""
+    folder = tmp_path_factory.mktemp("field")
+    section = Phantom(Size(1100, 1060), seed=5)
+    Image.fromarray(section.histology(section.size.region)).save(folder / "he.png")
+    for name, channel in zip(("R.png", "F.png"), phantom.pair(Region(200, 150, 320, 300)), strict=True):
+        Image.fromarray(np.rint(channel * 255).astype(np.uint8)).save(folder / name)
+    return folder
+
+
+def test_stainers_are_compared(
+    files: Path, phantom_scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said, err = run(
+        capsys, "evaluate", "stainer", "--histology", files / "he.png", "--patches", 1, "--real", phantom_scan,
+        "--reflectance", files / "R.png", "--fluorescence", files / "F.png", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert said.count("missing") == 4  # two models on two scans
+    facts = json.loads((tmp_path / "out" / "stainers.json").read_text())
+    assert facts["scans"] == [f"{phantom_scan.parent.name}/mosaic", files.name]
+    assert facts["patches"] == 1
+    assert (tmp_path / "out" / "index.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--histology"),
+        (["--real", "{scan}"], "--reference"),
+        (["--histology", "{files}/none.svs"], "no such file"),
+        (["--histology", "{files}/he.png", "--patches", "0"], "at least one"),
+        (["--histology", "{files}/he.png", "--model", "nobody"], "nobody"),
+        (["--histology", "{files}/he.png", "--reflectance", "{files}/R.png"], "as many of both"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(
+    arguments: list[str],
+    message: str,
+    files: Path,
+    phantom_scan: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = (argument.format(files=files, scan=phantom_scan) for argument in arguments)
+    code, out, err = run(capsys, "evaluate", "stainer", *given, "-o", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
