@@ -47,12 +47,30 @@ def test_content_wants_nuclei_where_f_has_them() -> None:
     assert float(losses.content(torch.full((1, 3, 64, 64), 0.9), fluorescence)) > 0.8 * around
 
 
-@pytest.mark.parametrize("loss", [losses.structure, losses.texture], ids=["structure", "texture"])
+def test_patterns_are_the_kinds_of_texture_wherever_it_stands() -> None:
+    image = noise(3)
+    assert float(losses.patterns(image, image)) == 0
+    assert float(losses.patterns(image.roll(20, -1), image)) < 0.003
+    assert float(losses.patterns(noise(3, sigma=3.0), image)) > 0.05
+
+
+@pytest.mark.parametrize("grain", [1.0, 2.0])
+def test_soft_patterns_are_nearly_the_usual_ones(grain: float) -> None:
+    from confostain.evaluation.likeness import pattern_shares
+
+    image = noise(6, sigma=grain)
+    usual = pattern_shares(np.rint(losses.luminance(image)[0, 0].numpy() * 255).astype(np.uint8))
+    np.testing.assert_allclose(losses._pattern_shares(losses.luminance(image)), usual, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "loss", [losses.structure, losses.texture, losses.patterns], ids=["structure", "texture", "patterns"]
+)
 def test_the_gradient_leads_to_the_reference(loss: object) -> None:
     reference = noise(4)
-    made = (0.5 * noise(5) + 0.5 * noise(4)).requires_grad_()
+    made = (0.3 * noise(5, sigma=2.0) + 0.7 * noise(4)).requires_grad_()
     before = loss(made, reference)  # type: ignore[operator]
     before.backward()
     assert made.grad is not None
-    after = loss(made.detach() - 0.002 * made.grad.sign(), reference)  # type: ignore[operator]
+    after = loss(made.detach() - 0.0005 * made.grad.sign(), reference)  # type: ignore[operator]
     assert float(after) < float(before.detach())

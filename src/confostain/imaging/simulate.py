@@ -124,9 +124,9 @@ def _fluoresced(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> 
     """Light of acridine orange: nuclei, cytoplasm, fibres, haze of other layers; uneven dye."""
     shape = here.share.shape
     dye = field(shape, rng.uniform(25, 80), rng.uniform(0.15, 0.4), rng)
-    each = field(shape, 5.0, rng.uniform(0.1, 0.3), rng)  # nuclei differ from each other
-    focus = rng.uniform(0.9, 1.4)  # px
-    nuclei = smooth(here.nuclei**1.25 * each, focus)  # the faint texture of fibres stays behind
+    each = field(shape, 5.0, rng.uniform(0.05, 0.2), rng)  # nuclei differ from each other
+    focus = rng.uniform(0.8, 1.3)  # px
+    nuclei = smooth(here.nuclei**1.1 * each, focus)  # the faint texture of fibres stays behind
     cytoplasm = smooth(here.cytoplasm * here.share, 1.5)
     haze = smooth(here.nuclei + 0.3 * here.cytoplasm, rng.uniform(3, 8))
     deeper = smooth(elsewhere.nuclei + 0.5 * elsewhere.cytoplasm, rng.uniform(8, 20))
@@ -145,9 +145,9 @@ def _fluoresced(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> 
 def _reflected(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> Image:
     """Light that collagen and keratin throw back, with a texture of its own."""
     shape = here.share.shape
-    clouds = field(shape, rng.uniform(6, 11), 0.4, rng) * field(shape, rng.uniform(25, 60), 0.6, rng)
-    grain = field(shape, 1.5, rng.uniform(0.05, 0.2), rng)
-    mixed = rng.uniform(0.7, 1.0) * here.collagen + rng.uniform(0.0, 0.3) * elsewhere.collagen * here.share
+    clouds = field(shape, rng.uniform(6, 11), 0.35, rng) * field(shape, rng.uniform(25, 60), 0.5, rng)
+    grain = field(shape, 1.5, rng.uniform(0.05, 0.15), rng)
+    mixed = rng.uniform(0.7, 1.0) * here.collagen + rng.uniform(0.0, 0.2) * elsewhere.collagen * here.share
     below = rng.uniform(0.1, 0.25) * smooth(elsewhere.collagen, 6.0)  # shows through lumina
     back = (smooth(mixed + 0.15 * here.share, rng.uniform(0.8, 1.3)) + below) * clouds * grain
     return np.asarray(back * (1 - rng.uniform(0.0, 0.4) * smooth(here.nuclei, 1.2)))

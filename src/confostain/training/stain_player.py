@@ -125,6 +125,7 @@ class Player:
             "resemblance": (aim.resemblance, lambda: losses.structure(made[: len(true)], true)),
             "structure": (aim.structure, lambda: losses.structure(made, linear)),
             "texture": (aim.texture, lambda: losses.texture(made, linear)),
+            "patterns": (aim.patterns, lambda: losses.patterns(made[::2], linear[::2])),  # a statistic: half will do
             "content": (aim.content, lambda: losses.content(made, pair[:, 1:])),
         }
         return {name: weight * term() for name, (weight, term) in terms.items() if weight}

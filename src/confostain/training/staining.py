@@ -65,6 +65,7 @@ class Objective:
     resemblance: float = 0.0  # one minus the structural similarity to the true H&E
     structure: float = 0.0  # one minus the structural similarity to the Gareau image
     texture: float = 0.0  # order of neighbouring pixels as in the Gareau image
+    patterns: float = 0.0  # kinds of local binary patterns as often as in the Gareau image
     content: float = 0.0  # nuclei of F in the haematoxylin, and no others
     witnessed: bool = False  # the critic sees R and F beside the H&E, true or made: a conditional adversary
 
