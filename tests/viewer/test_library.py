@@ -2,12 +2,18 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from confostain.errors import ModelError, OptionError, SlideError
+from confostain.geometry import Size
+from confostain.inference.models import load_model
+from confostain.inference.painter import SlidePainter
 from confostain.slide import Slide, open_slide
+from confostain.viewer.layers import Place
 from confostain.viewer.library import Library
 from confostain.viewer.watching import Watcher
 
@@ -23,6 +29,27 @@ def test_the_asked_model_comes_first(phantom_scan: Path) -> None:
         (entry,) = library.entries.values()
         assert entry.described()["label"] == "digitally stained: beer-lambert"
         assert next(iter(entry.layers.result(20))) == "beer-lambert"
+
+
+def test_a_trained_stainer_is_a_layer(make_stainer: Callable[..., Path], phantom_scan: Path) -> None:
+    folder = make_stainer("trained", input="gareau", despeckler="despeckler")
+    with Library(str(folder)) as library:
+        library.add_confocal(slide := open_slide(phantom_scan), phantom_scan)
+        (entry,) = library.entries.values()
+        layers = entry.layers.result(20)
+        assert [info.id for info in entry.infos][:2] == ["trained", "gareau"]
+        layer, top = layers["trained"], Place(0, 1, 1)
+        _, work = layer.preparation(top) or (None, None)
+        assert work is not None
+        work()
+        rgb, source = layer.render(top)
+        assert source == "network"
+        region = top.level0_region(Size(*slide.size))
+        painter = SlidePainter(slide.read, Size(*slide.size), load_model(folder), slide.tissue)
+        expected = painter.paint(painter.grid(Size(*slide.size).region, 256).at(1, 1))
+        assert expected is not None
+        assert rgb.shape == (region.height, region.width, 3)
+        np.testing.assert_array_equal(rgb, expected)
 
 
 def test_ids_are_the_same_next_time_and_tell_no_path(phantom_scan: Path) -> None:

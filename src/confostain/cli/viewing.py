@@ -37,7 +37,11 @@ def add_view(commands: Commands) -> None:
     parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel, where the files do not say it")
     parser.add_argument("--histology", action="append", default=[], metavar="FILE", help="an H&E slide to compare with")
     parser.add_argument("--watch", action="append", default=[], metavar="DIR", help="show slides that appear in there")
-    parser.add_argument("--model", metavar="NAME", help="the stain to show first; see `confostain models`")
+    parser.add_argument(
+        "--model",
+        metavar="NAME_OR_DIR",
+        help="the stain to show first: see `confostain models`, or a trained one's folder",
+    )
     _add_server_arguments(parser)
 
 

@@ -89,11 +89,12 @@ class Library:
     """The slides at hand, in the order they came."""
 
     def __init__(self, model: str) -> None:
-        """Show the stain of `model` first.
+        """Show the stain of `model` first: one at hand by its name, or the folder of a trained one.
 
-        Raises ModelError where there is none of that name.
+        Raises ModelError where there is none.
         """
         self._stains = stain_layers(model)
+        self._first = model
         self._store = BlockStore()
         self.entries: dict[str, Entry] = {}
         self.listeners: list[Callable[[], object]] = []  # called from any thread when a slide has come
@@ -146,7 +147,7 @@ class Library:
         return {layer.info.id: layer for layer in layers}
 
     def _stain(self, slide: Slide, info: LayerInfo) -> Layer:
-        load = partial(load_model, info.id)
+        load = partial(load_model, self._first if info is self._stains[0] else info.id)
         formula = load() if info.closed_form else gareau
         return PaintedLayer(info, slide, load, Preview(slide, formula, tissue_only=True), self._store)
 
@@ -185,16 +186,18 @@ class Despeckled:
 
 
 def stain_layers(first: str) -> list[LayerInfo]:
-    """The stains there are, `first` first; ModelError where it is not among them."""
-    models = sorted(models_at_hand(), key=lambda model: model["name"] != first)
+    """The stains there are, `first` first, which may be a folder; ModelError where there is no such stain."""
     infos = [
         LayerInfo(name, name, str(model["description"]), "stain", model["kind"] == "closed form")
-        for model in models
+        for model in models_at_hand()
         if (name := str(model["name"]))
     ]
-    if infos[0].id != first:
-        load_model(first)  # says which there are
-    return infos
+    if first not in [info.id for info in infos]:
+        folder = load_model(first)
+        infos.append(LayerInfo(folder.name[:64], folder.name, f"trained, from {first}", "stain", closed_form=False))
+        first = folder.name[:64]
+    chosen = next(info for info in reversed(infos) if info.id == first)
+    return [chosen, *(info for info in infos if info.id != first)]
 
 
 def channel_layers() -> list[LayerInfo]:
