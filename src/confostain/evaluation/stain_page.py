@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-import confostain
 from confostain.evaluation.domain_gap import WINDOW, domain_gap, line_up
 from confostain.evaluation.fields import Material
+from confostain.evaluation.pages import Section, figure, note, page, table
 from confostain.imaging.nuclei import NucleiAudit, audit_nuclei
 
 if TYPE_CHECKING:
@@ -28,25 +24,25 @@ SHOWN = 384  # px, side of a picture
 SHOWN_PAIRS = 3  # simulated pairs that are shown
 SHOWN_REFERENCES = 4
 ZOOM = 2  # of pictures in which nuclei are marked
-QUALITY = 95  # of JPEG; figures are taken from the exact pixels
 MARKS = {"matched": (60, 220, 60), "missing": (255, 200, 0), "invented": (0, 190, 255)}  # readable on pink and purple
 MARK = 5  # px, radius on the enlarged picture
 
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
-table { border-collapse: collapse; margin: 1em 0 } th, td { padding: .25em .8em; text-align: right }
-th { border-bottom: 1px solid #999; vertical-align: bottom } th:first-child, td:first-child { text-align: left }
-figure { display: inline-block; margin: 0 8px 12px 0; vertical-align: top } figcaption { font-size: 13px }
-img { display: block; image-rendering: pixelated } p { max-width: 60em }
+# What stands below a table, so that nobody has to look it up; docs/fidelity.md says it at length.
+ABOUT_TRUTH = """
+Means over the pairs; nuclei of all pairs together, found by one detector in the stain and in the H&E. The pairs are
+simulated, so this says how well a stain undoes the simulation.
 """
-
-
-@dataclass(frozen=True)
-class Section:
-    """One part of the page: a heading, and what stands below it as HTML."""
-
-    title: str
-    html: str
+ABOUT_SCANS = """
+Missing and invented: shares of the clear nuclei, the stronger half by contrast, without a partner within 5 px. Missing
+if moved: the same stain 12 px aside, what chance leaves. SSIM and LBP distance: to the Gareau image, in grey; low SSIM
+can mean other colours as well as other structure. Patches and colours: sliced Wasserstein distance to real H&E as a
+share of the Gareau image's; they know nothing of what is where. Seams: mean step across borders of 256 px tiles over
+the mean step elsewhere; the same lines without tiles show how much of it is chance.
+"""
+ABOUT_PROOF = """
+The audit must find next to nothing missing in the Gareau image, most when it is moved, and more the more it is blurred.
+The H&E itself bounds what any stain of simulated pairs can reach.
+"""
 
 
 def write_page(
@@ -67,37 +63,6 @@ def write_page(
     """
     sections = [*_figures(comparison), *_pictures(results, material), *_gap(material), *further]
     path.write_text(page("Stainers compared", sections), encoding="utf-8")
-
-
-def page(title: str, sections: Sequence[Section]) -> str:
-    """A whole page of HTML."""
-    body = "".join(f"<h2>{escape(section.title)}</h2>\n{section.html}\n" for section in sections)
-    label = f"confostain {confostain.__version__}. Digitally stained. <b>{confostain.RESEARCH_USE}</b>"
-    return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        f"<style>{STYLE}</style>\n<h1>{escape(title)}</h1>\n"
-        f"<p>{label}</p>\n{body}</html>\n"
-    )
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of HTML; what stands in it is escaped."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
-    return f"<table><tr>{head}</tr>\n{body}</table>"
-
-
-def figure(image: npt.NDArray[np.uint8], caption: str) -> str:
-    """A picture, uint8 (h, w) or (h, w, 3), pixel by pixel, within the page itself."""
-    from PIL import Image
-
-    memory = io.BytesIO()
-    Image.fromarray(image).save(memory, "JPEG", quality=QUALITY, subsampling=0)
-    data = base64.b64encode(memory.getvalue()).decode()
-    return (
-        f'<figure><img width="{image.shape[1]}" height="{image.shape[0]}" alt="{escape(caption)}" '
-        f'src="data:image/jpeg;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>'
-    )
 
 
 def _figures(comparison: Comparison) -> Iterator[Section]:
@@ -125,7 +90,7 @@ def _truth_table(comparison: Comparison) -> str:
     ]
     if not rows:
         return "<p>No H&amp;E was given to simulate pairs from.</p>"
-    return table(["", "SSIM", "PSNR, dB", "dE2000", "nuclei: precision", "recall", "F1"], rows)
+    return table(["", "SSIM", "PSNR, dB", "dE2000", "nuclei: precision", "recall", "F1"], rows) + note(ABOUT_TRUTH)
 
 
 def _scan_table(comparison: Comparison, name: str) -> str:
@@ -142,7 +107,7 @@ def _scan_table(comparison: Comparison, name: str) -> str:
     if name in comparison.floor:
         patches, colours = comparison.floor[name]
         rows.append(["H&E against itself", *[""] * 7, f"{patches:.1%}", f"{colours:.1%}", *[""] * 3])
-    return table(header, rows)
+    return table(header, rows) + note(ABOUT_SCANS)
 
 
 def _proof_table(comparison: Comparison) -> str:
@@ -154,7 +119,7 @@ def _proof_table(comparison: Comparison) -> str:
     if comparison.truth_audited:
         missing, invented = comparison.truth_audited
         rows.append(["simulated pairs: the H&E itself", f"{missing:.1%}", f"{invented:.1%}"])
-    return table(["", "missing", "invented"], rows)
+    return table(["", "missing", "invented"], rows) + note(ABOUT_PROOF)
 
 
 def _pictures(results: Mapping[str, Results], material: Material) -> Iterator[Section]:
@@ -163,7 +128,7 @@ def _pictures(results: Mapping[str, Results], material: Material) -> Iterator[Se
         box = _middle(scan.linear)
         yield Section(f"{scan.name} at full resolution", _side_by_side(scan.pair, stained, box))
         marked = (marked_nuclei(scan.pair[1], rgb, box, name) for name, rgb in stained.items())
-        legend = f"<p>{_legend()} Clear nuclei of the stain that have no partner in the fluorescence are invented.</p>"
+        legend = f"<p>{_legend()} Fluorescence to the left, stain to the right, twice as large.</p>"
         yield Section(f"Nuclei of {scan.name}", legend + "".join(marked))
     for index, view in enumerate(material.simulated[:SHOWN_PAIRS]):
         stained = {name: made.simulated[index] for name, made in results.items()} | {"the real H&E": view.truth}
@@ -178,16 +143,19 @@ def _gap(material: Material) -> Iterator[Section]:
     made, real = [view.pair for view in material.simulated], [scan.pair for scan in material.scans]
     if not (made and real) or min(min(pair.shape[1:]) for pair in (*made, *real)) < WINDOW:
         return
-    rows = [
-        [channel, measure, f"{found.low:.3f} to {found.high:.3f}", f"{found.real[0]:g} to {found.real[1]:g}"]
-        for channel, gap in domain_gap(made, real).items()
-        for measure, found in gap.measures.items()
-    ]
+    rows = []
+    for channel, gap in domain_gap(made, real).items():
+        for measure, found in gap.measures.items():
+            spread = f"{found.real[0]:g} to {found.real[1]:g}"
+            rows.append([channel, measure, f"{found.low:.3f} to {found.high:.3f}", spread])
+        rows.append([channel, "spectrum", f"at most {gap.widest:.1f} dB off", "0 dB"])
     picture, kinds = line_up(made, real)
-    answer = f"reflectance above fluorescence; from left to right: {', '.join(kinds)}"
+    answer = f"<details><summary>Which is which?</summary>From left to right: {', '.join(kinds)}.</details>"
     yield Section(
         "Whether simulated pairs pass for real scans",
-        table(["", "measure", "simulated, middle half", "real scans"], rows) + figure(picture, answer),
+        table(["", "measure", "simulated, middle half", "real scans"], rows)
+        + figure(picture, "reflectance above fluorescence, real and simulated mixed")
+        + answer,
     )
 
 
