@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 import confostain
-from confostain.errors import ModelError
+from confostain.errors import ModelError, OptionError
 from confostain.evaluation.staining import evaluate_stainers, summary, with_truth
 from confostain.imaging.linear import gareau
 from confostain.inference.models import Model, load_model
@@ -139,6 +139,15 @@ def test_without_scans_or_without_histology_the_rest_is_judged(
     assert all(row.scans and row.truth is None for row in scanned.rows)
     assert scanned.truth_audited is None
     assert "No H&amp;E was given" in (tmp_path / "b" / "index.html").read_text()
+
+
+def test_two_models_of_one_name_are_refused(
+    tmp_path: Path, painted_section: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("confostain.evaluation.staining.load_model", lambda name: Careless())
+    with pytest.raises(OptionError, match="a name each"):
+        evaluate_stainers(tmp_path / "out", ["a", "b"], histology=[str(painted_section)])
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_written_for_a_model_that_does_not_exist(tmp_path: Path, painted_section: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 import confostain
+from confostain.errors import OptionError
 from confostain.evaluation.controls import MOVED, Audited, audit_proof, halves_apart, truth_audited
 from confostain.evaluation.evenness import Blank, blank_field, seam_index
 from confostain.evaluation.fields import SIDE, Material, Scan, gathered
@@ -128,11 +129,15 @@ def evaluate_stainers(
         say: told about each model when it is done.
 
     Raises:
-        OptionError: nothing to judge on. SlideError: a slide cannot be read. ModelError: a model cannot be loaded.
+        OptionError: nothing to judge on, or two models or scans of one name.
+        SlideError: a slide cannot be read. ModelError: a model cannot be loaded.
     """
     from confostain.evaluation.stain_page import write_page
 
     chosen = [load_model(name) for name in dict.fromkeys((*(linear.name for linear in LINEAR_STAINS), *models))]
+    names = [model.name for model in chosen]
+    if len(set(names)) < len(names):
+        raise OptionError(f"models called {', '.join(names)}: expected a name each; rename a folder")
     material = gathered(histology, scans, references, patches, side)
     rows, results = [], {}
     for model in chosen:
