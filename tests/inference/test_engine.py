@@ -47,6 +47,10 @@ def test_integers_come_near(make_stainer: MakeStainer) -> None:
     apart = np.abs(rounded - exact)
     assert apart.max() > 0
     assert (apart <= 2).mean() > 0.95
+    signed = image(64) - np.float32(0.5)
+    exact = OpenVinoNetwork(onnx)(signed)
+    rounded = OpenVinoNetwork(onnx, "i8", ranges=measured_ranges(onnx, [signed]))(signed)
+    assert np.abs(rounded - exact).max() < 0.03
     with pytest.raises(ModelError, match="no convolution is called 'third'"):
         OpenVinoNetwork(onnx, "i8", ranges={"third": (0, 1)})
 
@@ -88,3 +92,15 @@ def test_what_a_stainer_bears_is_measured(make_stainer: MakeStainer, monkeypatch
     assert not strict["bf16"]
     assert "i8" not in strict
     assert 0 < strict["within_2"]["i8"] < 1
+    kept = {name: unchanged(folder, pairs, name) for name in ("/first/Conv", "/second/Conv")}
+    assert strict["within_2"]["i8"] == pytest.approx(max(kept.values()))
+    monkeypatch.setattr("confostain.inference.precisions.SHARE", max(kept.values()))
+    assert list(engine_facts(folder, pairs)["i8"]) == [max(kept, key=lambda name: kept[name])]
+
+
+def unchanged(folder: Path, pairs: list[np.ndarray], name: str) -> float:
+    """The share of inner pixels that stay the same when one convolution alone is computed in integers."""
+    ranges = measured_ranges(folder / ONNX, pairs)
+    exact = OpenVinoNetwork(folder / ONNX, picture=True)
+    other = OpenVinoNetwork(folder / ONNX, "i8", picture=True, ranges={name: ranges[name]})
+    return float(np.mean([(exact(pair) == other(pair)).all(axis=2)[7:-7, 7:-7] for pair in pairs]))

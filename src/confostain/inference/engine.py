@@ -175,6 +175,7 @@ def _with_picture_output(model: Any) -> Any:
     import openvino
     from openvino import opset13 as op
 
+    # what a conversion makes of values beyond 0 and 255 is not the same everywhere
     rgb = op.clamp(model.get_results()[0].input_value(0), 0.0, 1.0)
     levels = op.round(op.multiply(rgb, op.constant(np.float32(255))), "half_to_even")
     picture = op.transpose(op.convert(levels, np.uint8), op.constant(np.array([0, 2, 3, 1])))
