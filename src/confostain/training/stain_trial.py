@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from confostain.imaging.nuclei import agreement, nuclei_in_stain
+from confostain.imaging.nuclei import agreement, audit_nuclei, nuclei_in_stain
 from confostain.imaging.simulate import Image, Rgb, simulate
 from confostain.training.pairs import REGION, Clean, tissue_crop
 from confostain.training.stain_losses import composite, luminance, similarity
@@ -44,18 +44,20 @@ class Trial:
             linear = composite(torch.from_numpy(pair)[None])[0].permute(1, 2, 0).numpy()
             greys = np.repeat(pair[::-1, ..., np.newaxis], 3, axis=-1)
             rgb = np.rint(made * 255).astype(np.uint8)
+            audit = audit_nuclei(pair[1], rgb)
             measures.append(
                 {
                     "l1": float(np.abs(made - true).mean()),
                     "ssim": _similarity(made, true),
                     "ssim to gareau": _similarity(made, linear),
                     "nuclei f1": agreement(nuclei_in_stain(rgb), nuclei_in_stain(truth)).f1,
+                    "missing and invented": audit.missing_share + audit.invented_share,
                 }
             )
             pictures = [greys[0], greys[1], linear, made]
             rows.append(np.hstack([*(np.rint(one * 255).astype(np.uint8) for one in pictures), truth]))
         means = {name: float(np.mean([one[name] for one in measures])) for name in measures[0]}
-        score = means["nuclei f1"] + means["ssim"] - 2 * means["l1"]
+        score = means["nuclei f1"] + means["ssim"] - 2 * (means["l1"] + means["missing and invented"])
         return means | {"score": score}, np.vstack(rows)
 
 
