@@ -80,27 +80,27 @@ def test_the_card_says_which_precisions_are_allowed(
 
 
 def test_what_a_stainer_bears_is_measured(make_stainer: MakeStainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, pairs = make_stainer(), [image(64, seed) for seed in (3, 4)]
-    facts = engine_facts(folder, pairs)
+    folder, pairs, judged = make_stainer(), [image(64, 3), image(64, 4)], [image(64, 5)]
+    facts = engine_facts(folder, pairs, judged)
     assert facts["bf16"] == (facts["within_2"]["bf16"] >= 0.999)
     assert ("i8" in facts) == (facts["within_2"]["i8"] >= 0.999)
     monkeypatch.setattr("confostain.inference.precisions.SHARE", 0.5)
-    assert set(engine_facts(folder, pairs)["i8"]) == {"/first/Conv", "/second/Conv"}
+    assert set(engine_facts(folder, pairs, judged)["i8"]) == {"/first/Conv", "/second/Conv"}
     monkeypatch.setattr("confostain.inference.precisions.GREY_LEVELS", 0)
     monkeypatch.setattr("confostain.inference.precisions.SHARE", 1.0)
-    strict = engine_facts(folder, pairs)
+    strict = engine_facts(folder, pairs, judged)
     assert not strict["bf16"]
     assert "i8" not in strict
     assert 0 < strict["within_2"]["i8"] < 1
-    kept = {name: unchanged(folder, pairs, name) for name in ("/first/Conv", "/second/Conv")}
+    kept = {name: unchanged(folder, pairs, judged, name) for name in ("/first/Conv", "/second/Conv")}
     assert strict["within_2"]["i8"] == pytest.approx(max(kept.values()))
     monkeypatch.setattr("confostain.inference.precisions.SHARE", max(kept.values()))
-    assert list(engine_facts(folder, pairs)["i8"]) == [max(kept, key=lambda name: kept[name])]
+    assert list(engine_facts(folder, pairs, judged)["i8"]) == [max(kept, key=lambda name: kept[name])]
 
 
-def unchanged(folder: Path, pairs: list[np.ndarray], name: str) -> float:
+def unchanged(folder: Path, pairs: list[np.ndarray], judged: list[np.ndarray], name: str) -> float:
     """The share of inner pixels that stay the same when one convolution alone is computed in integers."""
     ranges = measured_ranges(folder / ONNX, pairs)
     exact = OpenVinoNetwork(folder / ONNX, picture=True)
     other = OpenVinoNetwork(folder / ONNX, "i8", picture=True, ranges={name: ranges[name]})
-    return float(np.mean([(exact(pair) == other(pair)).all(axis=2)[7:-7, 7:-7] for pair in pairs]))
+    return float(np.mean([(exact(pair) == other(pair)).all(axis=2)[7:-7, 7:-7] for pair in judged]))

@@ -20,12 +20,13 @@ GREY_LEVELS = 2  # that a colour may differ from what float32 gives
 SHARE = 0.999  # of the pixels for which that must hold
 
 
-def engine_facts(folder: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
+def engine_facts(folder: Path, typical: Sequence[Pair], judged: Sequence[Pair]) -> dict[str, Any]:
     """What a stainer's card says under "engine": which precisions it bears.
 
     Args:
         folder: of the stainer.
-        pairs: typical ones, h and w multiples of the stride and larger than its receptive field; the more, the better.
+        typical: pairs from which ranges are read off, h and w multiples of the stride; what lies beyond is cut off.
+        judged: other pairs, larger than the receptive field, on which the outcome is compared with float32.
 
     Returns:
         "within_2": the share of pixels within 2 grey levels of float32, for each precision tried; "bf16": whether the
@@ -33,14 +34,16 @@ def engine_facts(folder: Path, pairs: Sequence[Pair]) -> dict[str, Any]:
         convolutions that spoil most are left in float32.
     """
     exact = _stainer(folder, "f32")
-    wanted = [_inner(exact, pair) for pair in pairs]
+    wanted = [_inner(exact, pair) for pair in judged]
 
     def share(precision: Precision, ranges: Ranges | None = None) -> float:
         other = _stainer(folder, precision, ranges)
-        apart = [np.abs(_inner(other, pair) - one).max(axis=2).ravel() for pair, one in zip(pairs, wanted, strict=True)]
+        apart = [
+            np.abs(_inner(other, pair) - one).max(axis=2).ravel() for pair, one in zip(judged, wanted, strict=True)
+        ]
         return float(np.mean(np.concatenate(apart) <= GREY_LEVELS))
 
-    ranges = measured_ranges(folder / ONNX, [exact.prepared(pair) for pair in pairs])
+    ranges = measured_ranges(folder / ONNX, [exact.prepared(pair) for pair in typical])
     within = {"bf16": share("bf16"), "i8": share("i8", ranges)}
     fewest = len(ranges) / 2  # below, integers gain too little
     while within["i8"] < SHARE and len(ranges) > fewest:
