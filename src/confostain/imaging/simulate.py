@@ -57,12 +57,13 @@ REAL_SPREAD = {
 }
 
 
-def simulate(rgb: Rgb, seed: int | np.random.Generator) -> Image:
+def simulate(rgb: Rgb, seed: int | np.random.Generator, variety: float = 0.7) -> Image:
     """Reflectance and fluorescence of the tissue in an H&E image at 0.75 um/px.
 
     Args:
         rgb: uint8 (h, w, 3), at least 64 px a side; larger ones (512 px) come nearer to the real statistics.
         seed: of the dye, the optics, the layers above and below, and the noise.
+        variety: width of what is drawn, as a share of the spread of the real scans, around its middle.
 
     Returns:
         float32 (2, h, w) in [0, 1], R then F, as `Slide.read_region` gives them.
@@ -75,8 +76,8 @@ def simulate(rgb: Rgb, seed: int | np.random.Generator) -> Image:
     rng = np.random.default_rng(seed)
     here = _Tissue.of(rgb)
     elsewhere = here.moved(rng)
-    reflected = _calibrated(_reflected(here, elsewhere, rng), here.share, REAL_SPREAD["reflectance"], rng)
-    fluoresced = _calibrated(_fluoresced(here, elsewhere, rng), here.share, REAL_SPREAD["fluorescence"], rng)
+    reflected = _calibrated(_reflected(here, elsewhere, rng), here.share, REAL_SPREAD["reflectance"], variety, rng)
+    fluoresced = _calibrated(_fluoresced(here, elsewhere, rng), here.share, REAL_SPREAD["fluorescence"], variety, rng)
     return np.stack(
         [
             _recorded(*reflected, REFLECTANCE_VARIATION, rng.uniform(0.3, 0.6), rng),
@@ -153,12 +154,14 @@ def _reflected(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> I
     return np.asarray(back * (1 - rng.uniform(0.0, 0.4) * smooth(here.nuclei, 1.2)))
 
 
-def _calibrated(light: Image, share: Image, spread: Spread, rng: np.random.Generator) -> tuple[Image, float]:
+def _calibrated(
+    light: Image, share: Image, spread: Spread, variety: float, rng: np.random.Generator
+) -> tuple[Image, float]:
     """Light of any scale brought to statistics drawn from the spread; and the fine contrast noise is to make."""
     inside = smooth(share, 20.0) > 0.6  # small lumina count, as in the real scans; glass does not
     if inside.mean() < 0.05:
         return np.asarray(0.02 * light / max(float(light.max()), 1e-6), np.float32), 0.0
-    brightness, detail, steepness = rng.uniform(0.15, 0.85, 3)
+    brightness, detail, steepness = 0.5 + variety * (rng.random(3) - 0.5)
     knots = [_between(ends, brightness + rng.uniform(-0.15, 0.15)) for ends in spread.percentiles]
     light = _mapped(light * np.clip(4 * smooth(share, 20.0), 0, 1), inside, knots)
     for _ in range(2):

@@ -23,6 +23,7 @@ from confostain.training.prepared import MANIFEST, Split, load_manifest, read_pa
 
 REGION = 512  # px: what is simulated at once, so that its statistics mean something
 GLASS_SHARE = 0.03  # of the regions: empty ones teach that nothing stays white
+VARIETY = 1.4  # of the simulations: beyond the scans that were measured, since others will be
 TRIES = 30  # to find tissue
 
 Rgb = npt.NDArray[np.uint8]
@@ -87,7 +88,7 @@ def _region(source: PairSource, seed: tuple[int, ...], side: int) -> tuple[Image
     """A region and its simulation: float32 (2, side, side) and (3, side, side) in [0, 1]."""
     rng = np.random.default_rng(seed)
     rgb = tissue_crop(source.slides, side, rng)
-    pair = simulate(rgb, rng)
+    pair = simulate(rgb, rng, VARIETY)
     if source.despeckle is not None:
         pair[0] = source.despeckle(pair[0])
     return pair, np.ascontiguousarray(rgb.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
