@@ -89,7 +89,7 @@ def add_stain(commands: Commands) -> None:
     parser.add_argument(
         "--model",
         metavar="NAME_OR_DIR",
-        help="one of `confostain models`, or the folder of a trained stainer (default: gareau)",
+        help="one of `confostain models`, or the folder of a trained stainer (default: swift)",
     )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
     parser.add_argument(

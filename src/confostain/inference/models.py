@@ -136,7 +136,7 @@ LINEAR_STAINS = (
     LinearStain("gareau", gareau, "linear composite of R and F in H&E colours (Gareau 2009)"),
     LinearStain("beer-lambert", beer_lambert, "absorption of two virtual dyes (Giacomelli et al. 2016)"),
 )
-DEFAULT_MODEL = "gareau"
+DEFAULT_MODEL = "swift"
 
 
 def load_model(name: str | os.PathLike[str], device: str = "auto") -> Model:
