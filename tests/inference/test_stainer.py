@@ -161,7 +161,7 @@ def test_pictures_and_zarr_hold_the_same_pixels(slide: Slide, tmp_path: Path) ->
     with Image.open(tmp_path / "a.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), expected)
         assert picture.info["dpi"][0] == pytest.approx(25_400 / 0.75, rel=1e-3)
-        assert picture.info["label"] == "digitally stained: gareau"
+        assert picture.info["label"] == "digitally stained: swift"
     confostain.stain_slide(slide, tmp_path / "a.ome.zarr", tile=256)
     channels = zarr.open_array(tmp_path / "a.ome.zarr" / "0", mode="r")[:]
     np.testing.assert_array_equal(np.moveaxis(np.asarray(channels), 0, 2), expected)
@@ -218,7 +218,7 @@ def test_what_cannot_be_done_is_said(slide: Slide, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="JPEG quality 101"):
         confostain.stain_slide(slide, out, quality=101)
     with pytest.raises(OptionError, match="runs on the CPU"):
-        confostain.stain_slide(slide, out, device="cuda")
+        confostain.stain_slide(slide, out, model="gareau", device="cuda")
     with pytest.raises(OutputError, match=r"use .ome.tif, .ome.zarr, .dcm or .png"):
         confostain.stain_slide(slide, tmp_path / "a.jpg")
     assert list(tmp_path.iterdir()) == []
