@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -106,6 +107,12 @@ class HistologySlide:
         widths = [size.width for size in self._levels.sizes]
         fine = [level for level, width in enumerate(widths) if widths[0] / width <= zoom * 1.001]
         return fine[-1] if fine else 0
+
+    def strips(self, microns_per_pixel: float, rows: int = 1024) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """The whole slide at a pixel size, from top to bottom: the first row of each strip, and uint8 (h, width, 3)."""
+        width, height = self.size_at(microns_per_pixel)
+        for y in range(0, height, rows):
+            yield y, self.read_region((0, y), (width, min(rows, height - y)), microns_per_pixel)
 
     def close(self) -> None:
         """Close the file."""

@@ -181,13 +181,9 @@ class HistologyCutter:
 
 def read_overview(slide: HistologySlide) -> Rgb:
     """The whole slide at 12 um/px, uint8 (h, w, 3), read in bands of rows."""
-    width, height = slide.size_at(OVERVIEW_MICRONS)
     zoom = OVERVIEW_MICRONS / slide.microns_per_pixel
     rows = max(1, int(OVERVIEW_PIXELS / (slide.size[0] * zoom)))
-    bands = [
-        slide.read_region((0, y), (width, min(rows, height - y)), OVERVIEW_MICRONS) for y in range(0, height, rows)
-    ]
-    return np.concatenate(bands)
+    return np.concatenate([band for _, band in slide.strips(OVERVIEW_MICRONS, rows)])
 
 
 def _covering(scaled_region: Region, scale: float, margin: int) -> Region:

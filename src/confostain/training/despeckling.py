@@ -20,7 +20,7 @@ from confostain.networks.discriminator import PatchDiscriminator
 from confostain.training import losses
 from confostain.training.export import load_weights, save_network
 from confostain.training.patches import Grey, HistologyData, NoiseRange, NoisyPatches, read_inverted
-from confostain.training.runs import Run, load_config
+from confostain.training.runs import Precision, Run, launched, load_config
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -46,7 +46,7 @@ class DespecklingConfig:
     loss: Literal["squared", "decibel"] = "squared"
     total_variation: float = 0.0  # weight of that term
     adversarial: float = 0.0  # weight of that term
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     start: str | None = None  # safetensors to begin with instead of fresh weights
     record_every: int = 10  # steps
     look_every: int = 500  # steps between validations, sample pictures and checkpoints
@@ -74,7 +74,7 @@ def train_despeckler(config_file: Path, folder: Path, resume: bool = False, prog
         ConfigError, OutputError, SlideError: see `load_config`, `Run` and `read_inverted`.
     """
     config = load_config(config_file, DespecklingConfig)
-    fabric = _fabric(config)
+    fabric = launched(config.seed, config.precision)
     with fabric.rank_zero_first():  # the first process makes the folder, the others join
         run = Run(folder, config_file, resume or not fabric.is_global_zero)
     if fabric.is_global_zero:
@@ -107,15 +107,6 @@ def train_despeckler(config_file: Path, folder: Path, resume: bool = False, prog
     run.close()
     if fabric.is_global_zero:
         save_network(player.bare, folder, asdict(config))
-
-
-def _fabric(config: DespecklingConfig) -> Fabric:
-    from lightning.fabric import Fabric, seed_everything
-
-    seed_everything(config.seed, verbose=False)
-    fabric = Fabric(precision=config.precision)
-    fabric.launch()
-    return fabric
 
 
 def _rate(config: DespecklingConfig, step: int) -> float:

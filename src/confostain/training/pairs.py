@@ -31,7 +31,7 @@ Image = npt.NDArray[np.float32]
 Clean = Callable[[Image], Image]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # as itself: the regions that it has drawn are kept under it
 class PairSource:
     """Draws batches of simulated pairs.
 
@@ -60,8 +60,7 @@ class PairSource:
             rng = np.random.default_rng((seed, rank, slot, age, turn + 1))
             y, x = (int(rng.integers(side - self.patch + 1)) for _ in range(2))
             cut = (..., slice(y, y + self.patch), slice(x, x + self.patch))
-            gains = np.exp(rng.uniform(math.log(self.gain[0]), math.log(self.gain[1]), (2, 1, 1))).astype(np.float32)
-            pairs.append(turned(np.clip(pair[cut] * gains, 0, 1), rgb[cut], rng))
+            pairs.append(turned(misjudged(pair[cut], self.gain, rng), rgb[cut], rng))
         first, second = (np.ascontiguousarray(np.stack(images)) for images in zip(*pairs, strict=True))
         return first, second
 
@@ -71,9 +70,11 @@ class PairSource:
         crops = [tissue_crop(self.slides, self.patch, rng) for _ in range(self.batch)]
         return np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
 
-    def __hash__(self) -> int:
-        """Return the hash of the object itself: the regions it has drawn are kept under it."""
-        return id(self)
+
+def misjudged(pair: Image, gain: Range, rng: np.random.Generator) -> Image:
+    """R and F (2, h, w) of a slide whose intensity ranges are off by factors drawn from `gain`, in [0, 1]."""
+    gains = np.exp(rng.uniform(math.log(gain[0]), math.log(gain[1]), (2, 1, 1))).astype(np.float32)
+    return np.clip(pair * gains, 0, 1)
 
 
 def turned(pair: Image, rgb: Image, rng: np.random.Generator) -> tuple[Image, Image]:
@@ -144,8 +145,7 @@ def read_whole(path: Path, microns_per_pixel: float) -> npt.NDArray[np.uint8]:
     """One H&E slide at a pixel size, uint8 (h, w, 3)."""
     with open_histology(path, microns_per_pixel) as slide:
         width, height = slide.size_at(microns_per_pixel)
-        rgb = np.empty((height, width, 3), np.uint8)
-        for y in range(0, height, 1024):
-            rows = min(1024, height - y)
-            rgb[y : y + rows] = slide.read_region((0, y), (width, rows), microns_per_pixel)
-    return rgb
+        whole = np.empty((height, width, 3), np.uint8)
+        for y, rgb in slide.strips(microns_per_pixel):
+            whole[y : y + len(rgb)] = rgb
+    return whole

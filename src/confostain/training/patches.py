@@ -134,8 +134,6 @@ def _inverted(path: Path, microns_per_pixel: float) -> Grey:
     with open_histology(path, microns_per_pixel) as slide:
         width, height = slide.size_at(microns_per_pixel)
         grey = np.empty((height, width), np.uint8)
-        for y in range(0, height, 1024):
-            rows = min(1024, height - y)
-            rgb = slide.read_region((0, y), (width, rows), microns_per_pixel)
-            grey[y : y + rows] = 255 - np.asarray(Pillow.fromarray(rgb).convert("L"))
+        for y, rgb in slide.strips(microns_per_pixel):
+            grey[y : y + len(rgb)] = 255 - np.asarray(Pillow.fromarray(rgb).convert("L"))
     return grey

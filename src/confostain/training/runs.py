@@ -18,7 +18,7 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,11 @@ import numpy.typing as npt
 from confostain import __version__
 from confostain.errors import ConfigError, OutputError
 
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
 Config = TypeVar("Config")
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 
 def load_config(path: Path, kind: type[Config]) -> Config:
@@ -76,6 +80,16 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return value
     expected = " or ".join(map(repr, choices)) if origin is typing.Literal else getattr(hint, "__name__", hint)
     raise ConfigError(f"{where} is {value!r}; expected {expected}")
+
+
+def launched(seed: int, precision: Precision) -> Fabric:
+    """Lightning Fabric on the devices there are, with every random generator seeded."""
+    from lightning.fabric import Fabric, seed_everything
+
+    seed_everything(seed, verbose=False)
+    fabric = Fabric(precision=precision)
+    fabric.launch()
+    return fabric
 
 
 class Run:

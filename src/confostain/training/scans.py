@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from confostain.errors import ConfigError
-from confostain.training.pairs import Clean, Image, turned
+from confostain.training.pairs import Clean, Image, misjudged, turned
 from confostain.training.patches import Range
 from confostain.training.prepared import load_manifest, read_patch
 
@@ -38,8 +37,7 @@ class ScanSource:
         for _ in range(self.batch):
             scan = self.scans[int(rng.integers(len(self.scans)))]
             y, x = (int(rng.integers(length - self.patch + 1)) for length in scan.shape[1:])
-            gains = np.exp(rng.uniform(math.log(self.gain[0]), math.log(self.gain[1]), (2, 1, 1))).astype(np.float32)
-            crop = np.clip(scan[:, y : y + self.patch, x : x + self.patch] * gains, 0, 1)
+            crop = misjudged(scan[:, y : y + self.patch, x : x + self.patch], self.gain, rng)
             crops.append(turned(crop, crop, rng)[0])
         return np.ascontiguousarray(np.stack(crops))
 

@@ -226,8 +226,9 @@ class ImagePool:
                 self.images.append(image)
             elif rng.random() < 0.5:
                 place = int(rng.integers(self.size))
-                image, self.images[place] = self.images[place], image
-            out.append(image if image.shape == images[0].shape else images[0])
+                earlier, self.images[place] = self.images[place], image
+                image = earlier if earlier.shape == image.shape else image  # patches of an earlier stage are dropped
+            out.append(image)
         return torch.stack(out)
 
 

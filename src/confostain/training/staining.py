@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from confostain.errors import ConfigError
 from confostain.networks.generator import StainerDesign, build_generator
@@ -19,13 +19,10 @@ from confostain.training.despecklers import region_despeckler
 from confostain.training.export import save_network
 from confostain.training.pairs import PairSource, read_histology
 from confostain.training.patches import HistologyData, Range
-from confostain.training.runs import Run, load_config
+from confostain.training.runs import Precision, Run, launched, load_config
 from confostain.training.scans import ScanSource, read_scans
 from confostain.training.stain_player import Player, drawn
 from confostain.training.stain_trial import Trial
-
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
@@ -34,7 +31,7 @@ Progress = Callable[[int, int], None]  # steps done, steps in all
 class StainingData(HistologyData):
     """Which H&E: slides, or folders of prepared patches; and real scans, if there are."""
 
-    confocal: str | None = None  # folder of prepared patches: domain A beside the simulated pairs, or instead of them
+    confocal: str | None = None  # folder of prepared patches: scans that stand beside the simulated pairs in domain A
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class StainingConfig:
     pool: int = 50  # images made earlier that the critics are shown too
     critic_width: int = 64  # channels of the critics' first convolution
     averaging: float = 0.999  # of the weights over the steps; the average is what is kept
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     start: str | None = None  # safetensors of a generator to begin with instead of fresh weights
     record_every: int = 10  # steps
     look_every: int = 500  # steps between validations, sample pictures and checkpoints
@@ -128,7 +125,7 @@ def train_stainer(config_file: Path, folder: Path, resume: bool = False, progres
         ConfigError, OutputError, SlideError, ModelError: see `load_config`, `Run`, `read_histology`, `load_weights`.
     """
     config = load_config(config_file, StainingConfig)
-    fabric = _fabric(config)
+    fabric = launched(config.seed, config.precision)
     with fabric.rank_zero_first():  # the first process makes the folder, the others join
         run = Run(folder, config_file, resume or not fabric.is_global_zero)
     if fabric.is_global_zero:
@@ -169,12 +166,3 @@ def train_stainer(config_file: Path, folder: Path, resume: bool = False, progres
     if fabric.is_global_zero:
         facts = {"kind": "stainer", "input": config.input, "despeckler": config.despeckler}
         save_network(player.best(), folder, asdict(config), facts)
-
-
-def _fabric(config: StainingConfig) -> Fabric:
-    from lightning.fabric import Fabric, seed_everything
-
-    seed_everything(config.seed, verbose=False)
-    fabric = Fabric(precision=config.precision)
-    fabric.launch()
-    return fabric
