@@ -55,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--side", type=int, default=10_240, help="of the slide, px")
     parser.add_argument("--models", nargs="+", metavar="NAME_OR_DIR", help="default: all at hand")
+    parser.add_argument("--devices", nargs="+", choices=("cpu", "cuda"), help="default: all at hand")
     parser.add_argument("--runs", type=int, default=3, help="of the whole slide, in turn; medians are shown")
     parser.add_argument(
         "--part", type=int, default=2048, help="side of what (a) and (b) are timed on, px; 0: leave out"
@@ -66,7 +67,7 @@ def main() -> None:
         with ProcessPoolExecutor(1, get_context("spawn")) as painter:  # what it holds must not count as ours
             painter.submit(paint, mosaic.parent, options.side).result()
         print(f"{usable_processors()} processors, {options.side} x {options.side} px, {options.runs} runs in turn")
-        walls = whole_slides(mosaic, models, options.side, options.runs)
+        walls = whole_slides(mosaic, models, options.devices or _devices(), options.side, options.runs)
         with open_slide(mosaic) as slide:
             for (model, device), wall in walls.items():
                 show_inside(slide, model, device, wall)
@@ -78,10 +79,12 @@ def main() -> None:
 # Whole slides, as a user runs them --------------------------------------------------------------------------------
 
 
-def whole_slides(mosaic: Path, models: list[str], side: int, runs: int) -> dict[tuple[str, Device], float]:
+def whole_slides(
+    mosaic: Path, models: list[str], devices: list[Device], side: int, runs: int
+) -> dict[tuple[str, Device], float]:
     """Every model on every device it runs on, in turn; prints one line each, returns median seconds."""
     contestants = [
-        (model, device) for device in _devices() for model in models if device == "cpu" or _is_network(model)
+        (model, device) for device in devices for model in models if device == "cpu" or _is_network(model)
     ]
     figures: dict[tuple[str, Device], list[tuple[float, float, float]]] = {one: [] for one in contestants}
     for _ in range(runs):

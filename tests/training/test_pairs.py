@@ -46,12 +46,6 @@ def test_pair_and_truth_show_the_same_place(slides: list[np.ndarray]) -> None:
     assert np.median(shifted) < np.median(correlations) / 2
 
 
-def test_the_reflectance_is_despeckled_before_patches_are_cut(slides: list[np.ndarray]) -> None:
-    source = PairSource(slides, 32, 2, despeckle=lambda image: np.full_like(image, 0.25))
-    inputs, _ = source.draw(1, 0)
-    assert (inputs[:, 0] == 0.25).all()
-    assert inputs[:, 1].std() > 0
-
 
 def test_crops_show_tissue_and_now_and_then_glass() -> None:
     slide = np.full((400, 400, 3), 250, np.uint8)

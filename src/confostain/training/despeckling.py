@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,9 @@ from confostain.imaging.speckle import Image
 from confostain.networks.despeckler import DespecklerDesign, build_despeckler
 from confostain.networks.discriminator import PatchDiscriminator
 from confostain.training import losses
+from confostain.training.averaging import follow
 from confostain.training.export import load_weights, save_network
+from confostain.training.feeding import fed
 from confostain.training.patches import Grey, HistologyData, NoiseRange, NoisyPatches, read_inverted
 from confostain.training.runs import Precision, Run, launched, load_config
 
@@ -46,6 +49,7 @@ class DespecklingConfig:
     loss: Literal["squared", "decibel"] = "squared"
     total_variation: float = 0.0  # weight of that term
     adversarial: float = 0.0  # weight of that term
+    averaging: float = 0.999  # of the weights over the steps; the average is what is kept
     precision: Precision = "32-true"
     start: str | None = None  # safetensors to begin with instead of fresh weights
     record_every: int = 10  # steps
@@ -61,17 +65,23 @@ class DespecklingConfig:
             )
 
 
-def train_despeckler(config_file: Path, folder: Path, resume: bool = False, progress: Progress | None = None) -> None:
-    """Train a despeckling network; the run's folder holds its weights in the end.
+def train_despeckler(
+    config_file: Path, folder: Path, resume: bool = False, progress: Progress | None = None, workers: int = 0
+) -> int:
+    """Train a despeckling network; the run's folder holds its weights in the end, also if it is interrupted (Ctrl-C).
 
     Args:
         config_file: TOML, see `DespecklingConfig`.
         folder: where the run is kept; must not hold one, unless `resume`.
         resume: go on from the last checkpoint, to the same result as without the break.
         progress: called after each step.
+        workers: processes that draw batches ahead; the outcome does not depend on it.
+
+    Returns:
+        The steps done: all, unless it was interrupted.
 
     Raises:
-        ConfigError, OutputError, SlideError: see `load_config`, `Run` and `read_inverted`.
+        ConfigError, OutputError, SlideError, OptionError: see `load_config`, `Run`, `read_inverted` and `fed`.
     """
     config = load_config(config_file, DespecklingConfig)
     fabric = launched(config.seed, config.precision)
@@ -88,25 +98,34 @@ def train_despeckler(config_file: Path, folder: Path, resume: bool = False, prog
     if fabric.is_global_zero:
         run.rewind(first)
 
-    for step in range(first, config.steps):
-        noisy, clean = map(player.tensor, patches.draw((config.seed, step, fabric.global_rank)))
-        values = player.step(noisy, clean, _rate(config, step))
-        done = step + 1
-        look = done % config.look_every == 0 or done == config.steps
-        if fabric.is_global_zero and (done % config.record_every == 0 or done == 1):
-            run.record(done, {name: float(value.detach()) for name, value in values.items()})
-        if fabric.is_global_zero and look:
-            psnr, picture = player.look(validate)
-            run.record(done, psnr)
-            run.sample(done, picture)
-        if look:
-            player.save(run.checkpoint, done)
-        if progress is not None:
-            progress(done, config.steps)
+    def drawn(step: int) -> tuple[Image, Image]:
+        return patches.draw((config.seed, step, fabric.global_rank))
+
+    batches = fed(drawn, range(first, config.steps), workers, pinned=fabric.device.type == "cuda")
+    done = first
+    try:
+        for done, batch in enumerate(batches, first + 1):
+            noisy, clean = map(player.tensor, batch)
+            values = player.step(noisy, clean, done - 1)
+            look = done % config.look_every == 0 or done == config.steps
+            if fabric.is_global_zero and (done % config.record_every == 0 or done == 1):
+                run.record(done, {name: float(value.detach()) for name, value in values.items()})
+            if fabric.is_global_zero and look:
+                psnr, picture = player.look(validate)
+                run.record(done, psnr)
+                run.sample(done, picture)
+            if look:
+                player.save(run.checkpoint, done)
+            if progress is not None:
+                progress(done, config.steps)
+    except KeyboardInterrupt:
+        if not run.checkpoint.exists():
+            raise
 
     run.close()
     if fabric.is_global_zero:
-        save_network(player.bare, folder, asdict(config))
+        save_network(player.average, folder, asdict(config))
+    return done
 
 
 def _rate(config: DespecklingConfig, step: int) -> float:
@@ -126,24 +145,25 @@ class _Player:
             load_weights(self.bare, Path(config.start))
         # channels last is the layout in which processors with bfloat16 convolve fastest
         self.bare.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.bare).to(fabric.device).eval()
         self.network, self.optimizer = self._prepared(self.bare)
         self.critic: Any = None
         if config.adversarial:
             self.critic, self.critic_optimizer = self._prepared(PatchDiscriminator())
 
     def _prepared(self, network: torch.nn.Module) -> tuple[Any, Any]:
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.config.learning_rate)
+        is_cuda = self.fabric.device.type == "cuda"
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.config.learning_rate, fused=is_cuda)
         return self.fabric.setup(network, optimizer)
 
-    def tensor(self, images: Image) -> Tensor:
+    def tensor(self, images: Tensor) -> Tensor:
         """On the device, in the layout the networks like."""
-        tensor = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
-        moved: Tensor = self.fabric.to_device(tensor)
-        return moved
+        moved: Tensor = self.fabric.to_device(images)
+        return moved.contiguous(memory_format=torch.channels_last)
 
-    def step(self, noisy: Tensor, clean: Tensor, rate: float) -> dict[str, Tensor]:
+    def step(self, noisy: Tensor, clean: Tensor, step: int) -> dict[str, Tensor]:
         """One step down the gradient; what there is to record."""
-        config = self.config
+        config, rate = self.config, _rate(self.config, step)
         self.network.train()
         made = self.network(noisy)
         loss = LOSSES[config.loss](made, clean)
@@ -157,6 +177,7 @@ class _Player:
         if self.critic is not None:
             values["criticism"] = losses.criticism(self.critic(clean), self.critic(made.detach()))
             self._descend(self.critic_optimizer, values["criticism"], rate)
+        follow(self.average, self.bare, config.averaging, step)
         return values
 
     def _descend(self, optimizer: Any, loss: Tensor, rate: float) -> None:
@@ -172,17 +193,16 @@ class _Player:
         config = self.config
         side = max(config.patch, 192)
         patches = NoisyPatches(slides, config.noise, side, 16).draw((VALIDATION_SEED,))
-        noisy, clean = map(self.tensor, patches)
-        self.bare.eval()
-        with self.fabric.autocast():  # one process looks: the wrapped network would wait for the others
-            made = torch.cat([self.bare(part) for part in torch.split(noisy, 4)])
+        noisy, clean = (self.tensor(torch.from_numpy(images)) for images in patches)
+        with self.fabric.autocast():
+            made = torch.cat([self.average(part) for part in torch.split(noisy, 4)])
         psnr = -10 * torch.log10((made - clean).square().mean(dim=(1, 2, 3))).mean()
         rows = [torch.cat([image[index, 0] for image in (noisy, made, clean)], dim=1) for index in range(4)]
         picture = (torch.cat(rows).clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
         return {"psnr": float(psnr)}, picture
 
     def _state(self) -> dict[str, Any]:
-        state = {"network": self.network, "optimizer": self.optimizer}
+        state = {"network": self.network, "optimizer": self.optimizer, "average": self.average}
         if self.critic is not None:
             state |= {"critic": self.critic, "critic_optimizer": self.critic_optimizer}
         return state

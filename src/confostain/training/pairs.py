@@ -6,7 +6,7 @@ Every batch is a pure function of (seed, step, rank), so that a resumed training
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,17 +18,16 @@ from confostain.errors import ConfigError
 from confostain.imaging.simulate import simulate
 from confostain.imaging.stains import TISSUE_DENSITY, optical_density
 from confostain.io.histology import open_histology
+from confostain.training.feeding import LANES
 from confostain.training.patches import Range
 from confostain.training.prepared import MANIFEST, Split, load_manifest, read_patch
 
 REGION = 512  # px: what is simulated at once, so that its statistics mean something
 GLASS_SHARE = 0.03  # of the regions: empty ones teach that nothing stays white
-VARIETY = 1.4  # of the simulations: beyond the scans that were measured, since others will be
 TRIES = 30  # to find tissue
 
 Rgb = npt.NDArray[np.uint8]
 Image = npt.NDArray[np.float32]
-Clean = Callable[[Image], Image]
 
 
 @dataclass(frozen=True, eq=False)  # as itself: the regions that it has drawn are kept under it
@@ -40,27 +39,31 @@ class PairSource:
         patch: side of a patch in pixels.
         batch: patches per draw.
         gain: by how much the intensity range of a slide may be misjudged, a factor on either channel.
-        despeckle: what is done to the reflectance (h, w) of a region before patches are cut; None: nothing.
+        variety: of the simulations, see `simulate`; drawn for each region.
+        reuse: how often the area of a region is cut up before another takes its place.
     """
 
     slides: Sequence[Rgb]
     patch: int
     batch: int
     gain: Range = (1.0, 1.0)
-    despeckle: Clean | None = None
+    variety: Range = (1.4, 1.4)
+    reuse: float = 1.2
 
     def draw(self, seed: int, step: int, rank: int = 0) -> tuple[Image, Image]:
         """The batch of a step: float32 (batch, 2, patch, patch), R then F, and the H&E (batch, 3, patch, patch)."""
         side = max(REGION, self.patch)
-        uses = max(1, round(1.2 * side**2 / self.patch**2))  # of one region, about as often as it holds patches
+        uses = max(1, round(self.reuse * side**2 / self.patch**2))  # of one region
+        within, lane = divmod(step, LANES)
         pairs = []
         for slot in range(self.batch):
-            age, turn = divmod(step + slot * uses // self.batch, uses)  # slots change their region one after the other
-            pair, rgb = _region(self, (seed, rank, slot, age), side)
-            rng = np.random.default_rng((seed, rank, slot, age, turn + 1))
+            age, turn = divmod(within + slot * uses // self.batch, uses)  # slots change their region one after the other
+            pair, rgb = _region(self, (seed, rank, lane, slot, age), side)
+            rng = np.random.default_rng((seed, rank, lane, slot, age, turn + 1))
             y, x = (int(rng.integers(side - self.patch + 1)) for _ in range(2))
             cut = (..., slice(y, y + self.patch), slice(x, x + self.patch))
-            pairs.append(turned(misjudged(pair[cut], self.gain, rng), rgb[cut], rng))
+            true = rgb[cut].astype(np.float32) / np.float32(255)
+            pairs.append(turned(misjudged(pair[cut], self.gain, rng), true, rng))
         first, second = (np.ascontiguousarray(np.stack(images)) for images in zip(*pairs, strict=True))
         return first, second
 
@@ -84,15 +87,13 @@ def turned(pair: Image, rgb: Image, rng: np.random.Generator) -> tuple[Image, Im
     return (pair.swapaxes(1, 2), rgb.swapaxes(1, 2)) if rng.random() < 0.5 else (pair, rgb)
 
 
-@lru_cache(maxsize=32)
-def _region(source: PairSource, seed: tuple[int, ...], side: int) -> tuple[Image, Image]:
-    """A region and its simulation: float32 (2, side, side) and (3, side, side) in [0, 1]."""
+@lru_cache(maxsize=32 * LANES)
+def _region(source: PairSource, seed: tuple[int, ...], side: int) -> tuple[Image, Rgb]:
+    """A region and its simulation: float32 (2, side, side) in [0, 1] and uint8 (3, side, side)."""
     rng = np.random.default_rng(seed)
     rgb = tissue_crop(source.slides, side, rng)
-    pair = simulate(rgb, rng, VARIETY)
-    if source.despeckle is not None:
-        pair[0] = source.despeckle(pair[0])
-    return pair, np.ascontiguousarray(rgb.transpose(2, 0, 1)).astype(np.float32) / np.float32(255)
+    pair = simulate(rgb, rng, rng.uniform(*source.variety))
+    return pair, np.ascontiguousarray(rgb.transpose(2, 0, 1))
 
 
 def tissue_crop(slides: Sequence[Rgb], side: int, rng: np.random.Generator) -> Rgb:

@@ -84,8 +84,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 
 def launched(seed: int, precision: Precision) -> Fabric:
     """Lightning Fabric on the devices there are, with every random generator seeded."""
+    import torch
     from lightning.fabric import Fabric, seed_everything
 
+    torch.backends.cudnn.benchmark = True  # patches have one size: the fastest convolution is worth looking for
     seed_everything(seed, verbose=False)
     fabric = Fabric(precision=precision)
     fabric.launch()

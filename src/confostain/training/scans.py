@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from confostain.errors import ConfigError
-from confostain.training.pairs import Clean, Image, misjudged, turned
+from confostain.training.pairs import Image, misjudged, turned
 from confostain.training.patches import Range
 from confostain.training.prepared import load_manifest, read_patch
 
@@ -19,7 +19,7 @@ class ScanSource:
     """Draws batches of crops from prepared confocal patches.
 
     Attributes:
-        scans: float32 (2, h, w) each, R then F in [0, 1], R despeckled where the training wants it so.
+        scans: float32 (2, h, w) each, R then F in [0, 1].
         patch: side of a crop in pixels.
         batch: crops per draw.
         gain: factor on either channel, as for the simulated pairs.
@@ -42,7 +42,7 @@ class ScanSource:
         return np.ascontiguousarray(np.stack(crops))
 
 
-def read_scans(folder: Path, at_least: int, despeckle: Clean | None) -> list[Image]:
+def read_scans(folder: Path, at_least: int) -> list[Image]:
     """The training patches of a folder that `confostain prepare confocal` made, kept in memory.
 
     Raises:
@@ -52,8 +52,4 @@ def read_scans(folder: Path, at_least: int, despeckle: Clean | None) -> list[Ima
     patches = [patch for patch in load_manifest(folder) if (patch.kind, patch.split) == ("confocal", "train")]
     if not patches or min(patch.side for patch in patches) < at_least:
         raise ConfigError(f"{folder}: expected confocal patches for training of at least {at_least} px a side")
-    scans = [read_patch(patch).astype(np.float32) for patch in patches]
-    if despeckle is not None:
-        for scan in scans:
-            scan[0] = despeckle(scan[0])
-    return scans
+    return [read_patch(patch).astype(np.float32) for patch in patches]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +15,11 @@ from torch.nn import functional
 from confostain.networks.discriminator import PatchDiscriminator
 from confostain.networks.generator import build_generator
 from confostain.training import stain_losses as losses
+from confostain.training.averaging import follow
+from confostain.training.despecklers import shipped_despeckler
 from confostain.training.export import load_weights
 from confostain.training.losses import criticism, fooling
-from confostain.training.pairs import Image, PairSource
+from confostain.training.pairs import Image
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from confostain.training.staining import StainingConfig
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """What one step learns from, float32 each.
 
     Attributes:
@@ -37,15 +37,10 @@ class Batch:
         scans: (b, 2, h, w), R and F of real scans, which have no truth; None where there are none.
     """
 
-    pair: Image
-    true: Image
-    other: Image
-    scans: Image | None = None
-
-
-def drawn(source: PairSource, seed: int, step: int, rank: int) -> Batch:
-    """The simulated part of the batch of a step."""
-    return Batch(*source.draw(seed, step, rank), source.tissue((seed, step, rank)))
+    pair: Tensor
+    true: Tensor
+    other: Tensor
+    scans: Tensor | None = None
 
 
 class Player:
@@ -53,6 +48,7 @@ class Player:
 
     def __init__(self, config: StainingConfig, fabric: Fabric) -> None:
         self.config, self.fabric, self.aim = config, fabric, config.objective
+        self.despeckler = shipped_despeckler(config.despeckler).to(fabric.device) if config.despeckler else None
         channels = 2 if config.input == "pair" else 3
         self.bare = build_generator(config.design, channels)
         if config.start is not None:
@@ -76,17 +72,18 @@ class Player:
     def _prepared(self, network: nn.Module) -> tuple[Any, Any]:
         # channels last is the layout in which processors convolve fastest
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
+        is_cuda = self.fabric.device.type == "cuda"
+        optimizer = torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=is_cuda)
         return self.fabric.setup(network, optimizer)
 
-    def _tensor(self, images: Image) -> Tensor:
-        moved: Tensor = self.fabric.to_device(torch.from_numpy(images).contiguous(memory_format=torch.channels_last))
-        return moved
+    def _tensor(self, images: Tensor) -> Tensor:
+        moved: Tensor = self.fabric.to_device(images)  # at once: pinned memory is not waited for
+        return moved.contiguous(memory_format=torch.channels_last)
 
     def step(self, batch: Batch, rate: float, step: int) -> dict[str, Tensor]:
         """One step down the gradient of all networks; what there is to record."""
         true, unpaired = self._tensor(batch.true), self._tensor(batch.other)
-        seen = self._tensor(batch.pair if batch.scans is None else np.concatenate([batch.pair, batch.scans]))
+        seen = self._cleaned(self._tensor(batch.pair if batch.scans is None else torch.cat([batch.pair, batch.scans])))
         self.generator.train()
         given = self._input(seen)
         made = self.generator(given)
@@ -107,8 +104,15 @@ class Player:
                 fake = self.back_pool.exchanged(self.made_back.detach(), rng)
                 values["criticism of back"] = criticism(self.back_critic(given), self.back_critic(fake))
                 self._descend([self.back_critic_optimizer], values["criticism of back"], rate)
-        self._follow(step)
+        follow(self.average, self.bare, self.config.averaging, step)
         return values
+
+    @torch.no_grad()
+    def _cleaned(self, pair: Tensor) -> Tensor:
+        """R and F, the speckle taken out of R where the training wants it so."""
+        if self.despeckler is None:
+            return pair
+        return torch.cat([self.despeckler(pair[:, :1]).clamp(0, 1), pair[:, 1:]], dim=1)
 
     def _input(self, pair: Tensor) -> Tensor:
         return pair if self.config.input == "pair" else losses.composite(pair)
@@ -154,21 +158,10 @@ class Player:
             optimizer.step()
 
     @torch.no_grad()
-    def _follow(self, step: int) -> None:
-        """Move the average towards the weights; faster in the beginning."""
-        keep = min(self.config.averaging, (1 + step) / (10 + step))
-        ours = self.bare.state_dict()
-        for name, value in self.average.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(ours[name].float(), 1 - keep)
-            else:
-                value.copy_(ours[name])
-
-    @torch.no_grad()
     def stain(self, pair: Image) -> Image:
         """What the averaged generator makes of R and F (2, h, w): float32 (h, w, 3) in [0, 1]."""
         with self.fabric.autocast():
-            made = self.average(self._input(self._tensor(pair[np.newaxis])))[0]
+            made = self.average(self._input(self._cleaned(self._tensor(torch.from_numpy(pair)[None]))))[0]
         rgb: Image = made.clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
         return rgb
 

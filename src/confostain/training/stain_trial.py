@@ -11,7 +11,7 @@ import torch
 
 from confostain.imaging.nuclei import agreement, audit_nuclei, nuclei_in_stain
 from confostain.imaging.simulate import Image, Rgb, simulate
-from confostain.training.pairs import REGION, Clean, tissue_crop
+from confostain.training.pairs import REGION, tissue_crop
 from confostain.training.stain_losses import composite, luminance, similarity
 
 SEED = 1980
@@ -26,14 +26,11 @@ class Trial:
     truths: Sequence[Rgb]
 
     @classmethod
-    def of(cls, slides: Sequence[Rgb], despeckle: Clean | None) -> Trial:
+    def of(cls, slides: Sequence[Rgb]) -> Trial:
         """Fields of H&E slides that are not trained on."""
         rng = np.random.default_rng(SEED)
         truths = [tissue_crop(slides, REGION, rng) for _ in range(FIELDS)]
         pairs = [simulate(truth, SEED + index) for index, truth in enumerate(truths)]
-        if despeckle is not None:
-            for pair in pairs:
-                pair[0] = despeckle(pair[0])
         return cls(pairs, truths)
 
     def judge(self, stain: Callable[[Image], Image]) -> tuple[dict[str, float], npt.NDArray[np.uint8]]:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from confostain.errors import ConfigError
 from confostain.networks.generator import StainerDesign, build_generator
 from confostain.training import pairs
-from confostain.training.despecklers import region_despeckler
 from confostain.training.export import save_network
-from confostain.training.pairs import PairSource, read_histology
+from confostain.training.feeding import fed
+from confostain.training.pairs import Image, PairSource, read_histology
 from confostain.training.patches import HistologyData, Range
 from confostain.training.runs import Precision, Run, launched, load_config
 from confostain.training.scans import ScanSource, read_scans
-from confostain.training.stain_player import Player, drawn
+from confostain.training.stain_player import Batch, Player
 from confostain.training.stain_trial import Trial
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
@@ -79,6 +79,8 @@ class StainingConfig:
     design: StainerDesign = field(default_factory=StainerDesign)
     seed: int = 2019
     gain: Range = (1.0, 1.0)  # factor on either channel: how far off the intensity range of a slide may be
+    variety: Range = (1.4, 1.4)  # of the simulated scans, 1 being that of the measured ones; others will be met
+    reuse: float = 1.2  # how often a simulated region is cut up before another takes its place
     pool: int = 50  # images made earlier that the critics are shown too
     critic_width: int = 64  # channels of the critics' first convolution
     averaging: float = 0.999  # of the weights over the steps; the average is what is kept
@@ -112,17 +114,23 @@ class StainingConfig:
         return self.stages[-1], step
 
 
-def train_stainer(config_file: Path, folder: Path, resume: bool = False, progress: Progress | None = None) -> None:
-    """Train a stainer; the run's folder holds the best weights in the end.
+def train_stainer(
+    config_file: Path, folder: Path, resume: bool = False, progress: Progress | None = None, workers: int = 0
+) -> int:
+    """Train a stainer; the run's folder holds the best weights in the end, also if it is interrupted (Ctrl-C).
 
     Args:
         config_file: TOML, see `StainingConfig`.
         folder: where the run is kept; must not hold one, unless `resume`.
         resume: go on from the last checkpoint, to the same result as without the break.
         progress: called after each step.
+        workers: processes that draw batches ahead; the outcome does not depend on it.
+
+    Returns:
+        The steps done: all, unless it was interrupted.
 
     Raises:
-        ConfigError, OutputError, SlideError, ModelError: see `load_config`, `Run`, `read_histology`, `load_weights`.
+        ConfigError, OutputError, SlideError, ModelError, OptionError: see `load_config`, `Run`, `read_histology`, `load_weights`.
     """
     config = load_config(config_file, StainingConfig)
     fabric = launched(config.seed, config.precision)
@@ -130,39 +138,51 @@ def train_stainer(config_file: Path, folder: Path, resume: bool = False, progres
         run = Run(folder, config_file, resume or not fabric.is_global_zero)
     if fabric.is_global_zero:
         run.describe({"seed": config.seed, "devices": fabric.world_size, "device": str(fabric.device)})
-    despeckle = region_despeckler(config.despeckler) if config.despeckler else None
     least = max(pairs.REGION, *(stage.patch for stage in config.stages))
     slides = read_histology(config.data.train, config.data.microns_per_pixel, least)
     unseen = read_histology(config.data.validate, config.data.microns_per_pixel, pairs.REGION, "validate")
-    scans = read_scans(Path(config.data.confocal), least, despeckle) if config.data.confocal else None
-    trial = Trial.of(unseen, despeckle)
+    scans = read_scans(Path(config.data.confocal), least) if config.data.confocal else None
+    trial = Trial.of(unseen)
     player = Player(config, fabric)
     first = player.load(run.checkpoint) if resume and run.checkpoint.exists() else 0
     if fabric.is_global_zero:
         run.rewind(first)
 
-    sources = {stage: PairSource(slides, stage.patch, stage.batch, config.gain, despeckle) for stage in config.stages}
-    for step in range(first, config.steps):
-        stage, within = config.stage(step)
-        batch = drawn(sources[stage], config.seed, step, fabric.global_rank)
-        if scans is not None:
-            scanned = ScanSource(scans, stage.patch, stage.batch, config.gain)
-            batch = replace(batch, scans=scanned.draw(config.seed, step, fabric.global_rank))
-        values = player.step(batch, stage.rate(within), step)
-        done = step + 1
-        if fabric.is_global_zero and (done % config.record_every == 0 or done == 1):
-            run.record(done, {name: float(value.detach()) for name, value in values.items()})
-        if done % config.look_every == 0 or done == config.steps:
-            if fabric.is_global_zero:
-                verdict, picture = trial.judge(player.stain)
-                player.keep_if_best(verdict["score"])
-                run.record(done, verdict)
-                run.sample(done, picture)
-            player.save(run.checkpoint, done)
-        if progress is not None:
-            progress(done, config.steps)
+    sources = {
+        stage: PairSource(slides, stage.patch, stage.batch, config.gain, config.variety, config.reuse)
+        for stage in config.stages
+    }
+
+    def drawn(step: int) -> tuple[Image, ...]:
+        stage, (seed, rank) = config.stage(step)[0], (config.seed, fabric.global_rank)
+        source = sources[stage]
+        real = ScanSource(scans, stage.patch, stage.batch, config.gain).draw(seed, step, rank) if scans else None
+        images = (*source.draw(seed, step, rank), source.tissue((seed, step, rank)), real)
+        return tuple(image for image in images if image is not None)
+
+    batches = fed(drawn, range(first, config.steps), workers, pinned=fabric.device.type == "cuda")
+    done = first
+    try:
+        for done, batch in enumerate(batches, first + 1):
+            stage, within = config.stage(done - 1)
+            values = player.step(Batch(*batch), stage.rate(within), done - 1)
+            if fabric.is_global_zero and (done % config.record_every == 0 or done == 1):
+                run.record(done, {name: float(value.detach()) for name, value in values.items()})
+            if done % config.look_every == 0 or done == config.steps:
+                if fabric.is_global_zero:
+                    verdict, picture = trial.judge(player.stain)
+                    player.keep_if_best(verdict["score"])
+                    run.record(done, verdict)
+                    run.sample(done, picture)
+                player.save(run.checkpoint, done)
+            if progress is not None:
+                progress(done, config.steps)
+    except KeyboardInterrupt:
+        if not run.checkpoint.exists():
+            raise
 
     run.close()
     if fabric.is_global_zero:
         facts = {"kind": "stainer", "input": config.input, "despeckler": config.despeckler}
         save_network(player.best(), folder, asdict(config), facts)
+    return done
