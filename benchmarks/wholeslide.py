@@ -83,9 +83,7 @@ def whole_slides(
     mosaic: Path, models: list[str], devices: list[Device], side: int, runs: int
 ) -> dict[tuple[str, Device], float]:
     """Every model on every device it runs on, in turn; prints one line each, returns median seconds."""
-    contestants = [
-        (model, device) for device in devices for model in models if device == "cpu" or _is_network(model)
-    ]
+    contestants = [(model, device) for device in devices for model in models if device == "cpu" or _is_network(model)]
     figures: dict[tuple[str, Device], list[tuple[float, float, float]]] = {one: [] for one in contestants}
     for _ in range(runs):
         for model, device in contestants:

@@ -6,8 +6,8 @@
 Each argument is a chain: configurations separated by commas, trained one after the other, all chains at the same time;
 @N gives the trainings of a chain N processes that draw batches. A run's folder is named after its configuration.
 Whatever still trains after --minutes is told to stop and keeps its best weights so far. `--evaluate` compares the
-stainers on the H&E that they are validated on. OUT/pieces holds weights, cards and records of all runs; `cat OUT/pieces/* | tar -x`
-puts them back.
+stainers on the H&E that they are validated on. OUT/pieces holds weights, cards and records of all runs;
+`cat OUT/pieces/* | tar -x` puts them back.
 """
 
 from __future__ import annotations

@@ -46,7 +46,6 @@ def test_pair_and_truth_show_the_same_place(slides: list[np.ndarray]) -> None:
     assert np.median(shifted) < np.median(correlations) / 2
 
 
-
 def test_crops_show_tissue_and_now_and_then_glass() -> None:
     slide = np.full((400, 400, 3), 250, np.uint8)
     slide[:, 300:] = (200, 100, 150)

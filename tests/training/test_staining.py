@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ from PIL import Image
 
 from confostain.errors import ConfigError, ConfostainWarning, ModelError
 from confostain.networks.generator import StainerDesign, build_generator
-from confostain.training import pairs, stain_trial
+from confostain.training import pairs, stain_player, stain_trial
 from confostain.training.export import load_weights
 from confostain.training.preparation import prepare_confocal, prepare_histology
-from confostain.training.runs import load_config
+from confostain.training.runs import launched, load_config
 from confostain.training.splitting import PatchPlan
 from confostain.training.stain_player import ImagePool
 from confostain.training.staining import Stage, StainingConfig, train_stainer
@@ -96,6 +97,46 @@ def test_a_killed_run_resumes_to_the_same_losses(histology: Path, tmp_path: Path
     assert records(tmp_path / "broken") == records(tmp_path / "whole")
     weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("broken", "whole")]
     assert weights[0] == weights[1]
+
+
+def test_an_interrupted_run_keeps_the_best_weights_so_far(histology: Path, tmp_path: Path) -> None:
+    config = written(tmp_path, histology, FAITHFUL)
+
+    def interrupt_after(step: int) -> Callable[[int, int], None]:
+        def progress(done: int, total: int) -> None:
+            if done == step:
+                raise KeyboardInterrupt
+
+        return progress
+
+    with pytest.raises(KeyboardInterrupt):
+        train_stainer(config, tmp_path / "early", progress=interrupt_after(1))
+    assert not (tmp_path / "early" / "weights.safetensors").exists()  # nothing has been judged yet
+    assert train_stainer(config, tmp_path / "late", progress=interrupt_after(5)) == 5
+    network = build_generator(load_config(config, StainingConfig).design, 3)
+    load_weights(network, tmp_path / "late" / "weights.safetensors")
+
+
+def test_speckle_is_taken_out_of_the_reflectance_alone(
+    histology: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Flat(torch.nn.Module):
+        def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+            return torch.full_like(noisy, 1.25)
+
+    monkeypatch.setattr(stain_player, "shipped_despeckler", lambda name: Flat())
+    config = load_config(written(tmp_path, histology, FAITHFUL, despeckler='"despeckler"'), StainingConfig)
+    pair = torch.rand(1, 2, 32, 32)
+    cleaned = stain_player.Player(config, launched(1, "32-true"))._cleaned(pair)
+    assert (cleaned[:, 0] == 1).all()  # no brighter than the range
+    assert torch.equal(cleaned[:, 1], pair[:, 1])
+
+
+def test_batches_drawn_ahead_are_the_same(histology: Path, tmp_path: Path) -> None:
+    config = written(tmp_path, histology, FAITHFUL)
+    train_stainer(config, tmp_path / "here")
+    train_stainer(config, tmp_path / "ahead", workers=2)
+    assert records(tmp_path / "ahead") == records(tmp_path / "here")
 
 
 def test_a_run_leaves_a_model_that_stains_without_torch(histology: Path, tmp_path: Path) -> None:

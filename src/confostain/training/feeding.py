@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import multiprocessing
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from confostain.errors import OptionError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LANES = 8  # the steps take turns in so many series; what is kept from one step to a later one, is kept within a lane
 AHEAD = 2  # batches per process
 
-Batch = TypeVar("Batch")
+Draw = Callable[[int], tuple[npt.NDArray[np.float32], ...]]
 
 
-def fed(draw: Callable[[int], Batch], steps: range, workers: int, *, pinned: bool) -> Iterator[Batch]:
+def fed(draw: Draw, steps: range, workers: int, *, pinned: bool) -> Iterator[Sequence[Tensor]]:
     """What `draw` gives for each step, arrays turned into tensors.
 
     Args:
@@ -33,7 +39,7 @@ def fed(draw: Callable[[int], Batch], steps: range, workers: int, *, pinned: boo
     if workers and LANES % workers:
         raise OptionError(f"{workers} workers: expected 0, 1, 2, 4 or {LANES}")
     can_fork = "fork" in multiprocessing.get_all_start_methods()
-    loader = DataLoader(
+    loader: DataLoader[Any] = DataLoader(
         _Steps(draw, steps),  # type: ignore[arg-type]  # it has what a dataset needs
         batch_size=None,
         num_workers=workers,
@@ -49,7 +55,7 @@ def fed(draw: Callable[[int], Batch], steps: range, workers: int, *, pinned: boo
 
 @dataclass(frozen=True)
 class _Steps:
-    draw: Callable[[int], Any]
+    draw: Draw
     steps: range
 
     def __len__(self) -> int:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from confostain.training.staining import StainingConfig
 
+STEEPEST = 10.0  # norm of a gradient, about twice the usual one; without a limit, critics ran away on a GPU
+
 
 class Batch(NamedTuple):
     """What one step learns from, float32 each.
@@ -92,18 +94,18 @@ class Player:
             values["fooling"] = self.aim.adversarial * fooling(self.critic(self._shown(made, seen)))
         if self.back is not None:
             values |= self._round_trips(given, made, unpaired)
-        optimizers = [self.optimizer] + ([self.back_optimizer] if self.back is not None else [])
-        self._descend(optimizers, torch.stack(list(values.values())).sum(), rate)
+        ours = [(self.generator, self.optimizer)] + ([(self.back, self.back_optimizer)] if self.back else [])
+        self._descend(ours, torch.stack(list(values.values())).sum(), rate)
         if self.critic is not None:
             rng = np.random.default_rng((self.config.seed, step, self.fabric.global_rank))
             real = true if self.aim.witnessed or not self.aim.cycle else unpaired
             fake = self.pool.exchanged(self._shown(made.detach(), seen), rng)
             values["criticism"] = criticism(self.critic(self._shown(real, seen[: len(real)])), self.critic(fake))
-            self._descend([self.critic_optimizer], values["criticism"], rate)
+            self._descend([(self.critic, self.critic_optimizer)], values["criticism"], rate)
             if self.back is not None:
                 fake = self.back_pool.exchanged(self.made_back.detach(), rng)
                 values["criticism of back"] = criticism(self.back_critic(given), self.back_critic(fake))
-                self._descend([self.back_critic_optimizer], values["criticism of back"], rate)
+                self._descend([(self.back_critic, self.back_critic_optimizer)], values["criticism of back"], rate)
         follow(self.average, self.bare, self.config.averaging, step)
         return values
 
@@ -148,13 +150,15 @@ class Player:
             values["identity back"] = aim.identity * functional.l1_loss(self.back(given), given)
         return values
 
-    def _descend(self, optimizers: list[Any], loss: Tensor, rate: float) -> None:
-        for optimizer in optimizers:
+    def _descend(self, networks: list[tuple[Any, Any]], loss: Tensor, rate: float) -> None:
+        """One step of each network with its optimizer."""
+        for _, optimizer in networks:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.zero_grad()  # also what the other networks' losses have left
         self.fabric.backward(loss)
-        for optimizer in optimizers:
+        for network, optimizer in networks:
+            self.fabric.clip_gradients(network, optimizer, max_norm=STEEPEST, error_if_nonfinite=False)
             optimizer.step()
 
     @torch.no_grad()

@@ -130,7 +130,8 @@ def train_stainer(
         The steps done: all, unless it was interrupted.
 
     Raises:
-        ConfigError, OutputError, SlideError, ModelError, OptionError: see `load_config`, `Run`, `read_histology`, `load_weights`.
+        ConfigError, OutputError, SlideError, ModelError, OptionError: see `load_config`, `Run`, `read_histology`,
+        `load_weights`, `fed`.
     """
     config = load_config(config_file, StainingConfig)
     fabric = launched(config.seed, config.precision)
