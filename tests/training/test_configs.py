@@ -7,7 +7,8 @@ from confostain.training.runs import load_config
 from confostain.training.staining import StainingConfig
 
 FOLDER = Path(__file__).parents[2] / "configs"
-DESPECKLERS = sorted([*FOLDER.glob("despeckler*.toml"), *FOLDER.glob("ablations/[!c]*.toml")])
+STAINERS = sorted(path for path in FOLDER.rglob("*.toml") if "[[stages]]" in path.read_text())
+DESPECKLERS = sorted(set(FOLDER.rglob("*.toml")) - set(STAINERS))
 
 
 @pytest.mark.parametrize("path", DESPECKLERS, ids=lambda path: path.stem)
@@ -21,11 +22,6 @@ def test_the_papers_configuration_is_the_papers() -> None:
     assert (config.design.body, config.design.head) == ("paper", "paper")
     assert (config.loss, config.learning_rate, config.patch) == ("squared", 5e-4, 256)
     assert config.noise.looks[0] == config.noise.looks[1]
-
-
-STAINERS = sorted(
-    [*FOLDER.glob("swift*.toml"), *FOLDER.glob("cyclegan*.toml"), *FOLDER.glob("ablations/cyclegan*.toml")]
-)
 
 
 @pytest.mark.parametrize("path", STAINERS, ids=lambda path: path.stem)

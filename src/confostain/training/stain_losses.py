@@ -29,7 +29,7 @@ def luminance(rgb: Tensor) -> Tensor:
 
 
 def similarity(a: Tensor, b: Tensor) -> Tensor:
-    """Mean structural similarity of two grey images (b, 1, h, w), Gaussian window of sigma 1.5 (Wang 2004)."""
+    """Mean structural similarity of two images, over their channels, Gaussian window of sigma 1.5 (Wang 2004)."""
     reach = torch.arange(-5, 6, dtype=a.dtype, device=a.device)
     kernel = torch.exp(-0.5 * (reach / 1.5) ** 2)
     kernel = kernel / kernel.sum()

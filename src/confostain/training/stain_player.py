@@ -128,7 +128,7 @@ class Player:
         aim, linear = self.aim, losses.composite(pair)
         terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
             "supervised": (aim.supervised, lambda: functional.l1_loss(made[: len(true)], true)),
-            "resemblance": (aim.resemblance, lambda: losses.structure(made[: len(true)], true)),
+            "resemblance": (aim.resemblance, lambda: 1 - losses.similarity(made[: len(true)], true)),
             "structure": (aim.structure, lambda: losses.structure(made, linear)),
             "texture": (aim.texture, lambda: losses.texture(made, linear)),
             "patterns": (aim.patterns, lambda: losses.patterns(made[::2], linear[::2])),  # a statistic: half will do

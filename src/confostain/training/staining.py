@@ -59,7 +59,7 @@ class Objective:
     cycle: float = 0.0  # 10 as published; above 0 there is a second generator, back to confocal
     identity: float = 0.0  # 5 as published
     supervised: float = 0.0  # mean absolute difference to the true H&E of a simulated pair
-    resemblance: float = 0.0  # one minus the structural similarity to the true H&E
+    resemblance: float = 0.0  # one minus the structural similarity to the true H&E, mean of three colours
     structure: float = 0.0  # one minus the structural similarity to the Gareau image
     texture: float = 0.0  # order of neighbouring pixels as in the Gareau image
     patterns: float = 0.0  # kinds of local binary patterns as often as in the Gareau image
