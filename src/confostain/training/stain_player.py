@@ -85,11 +85,12 @@ class Player:
     def step(self, batch: Batch, rate: float, step: int) -> dict[str, Tensor]:
         """One step down the gradient of all networks; what there is to record."""
         true, unpaired = self._tensor(batch.true), self._tensor(batch.other)
-        seen = self._cleaned(self._tensor(batch.pair if batch.scans is None else torch.cat([batch.pair, batch.scans])))
+        raw = self._tensor(batch.pair if batch.scans is None else torch.cat([batch.pair, batch.scans]))
+        seen = self._cleaned(raw)
         self.generator.train()
         given = self._input(seen)
         made = self.generator(given)
-        values = self._faithfulness(made, seen, true)
+        values = self._faithfulness(made, seen, raw, true)
         if self.critic is not None:
             values["fooling"] = self.aim.adversarial * fooling(self.critic(self._shown(made, seen)))
         if self.back is not None:
@@ -123,7 +124,7 @@ class Player:
         """What the critic sees."""
         return torch.cat([rgb, pair], dim=1) if self.aim.witnessed else rgb
 
-    def _faithfulness(self, made: Tensor, pair: Tensor, true: Tensor) -> dict[str, Tensor]:
+    def _faithfulness(self, made: Tensor, pair: Tensor, raw: Tensor, true: Tensor) -> dict[str, Tensor]:
         """The terms that tie what is made to the scan and to the truth, weighted."""
         aim, linear = self.aim, losses.composite(pair)
         terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
@@ -131,7 +132,8 @@ class Player:
             "resemblance": (aim.resemblance, lambda: 1 - losses.similarity(made[: len(true)], true)),
             "structure": (aim.structure, lambda: losses.structure(made, linear)),
             "texture": (aim.texture, lambda: losses.texture(made, linear)),
-            "patterns": (aim.patterns, lambda: losses.patterns(made[::2], linear[::2])),  # a statistic: half will do
+            # a statistic, for which half will do; of the scan as it is, speckle and all
+            "patterns": (aim.patterns, lambda: losses.patterns(made[::2], losses.composite(raw[::2]))),
             "content": (aim.content, lambda: losses.content(made, pair[:, 1:])),
         }
         return {name: weight * term() for name, (weight, term) in terms.items() if weight}
