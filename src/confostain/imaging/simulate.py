@@ -28,7 +28,7 @@ SMALLEST = 64  # px, side of an image: less says nothing about a channel's stati
 REFLECTANCE_VARIATION = (0.03, 0.25)  # coefficient of variation of the noise; despeckled to heavily speckled
 FLUORESCENCE_VARIATION = (0.03, 0.10)
 AIM = 0.92  # of the middle contrast wanted: noise and the last map of brightness add the rest
-SLOW_AIM = 0.97  # of the slow contrast wanted, likewise
+SLOW_AIM = 0.986  # of the slow contrast wanted, likewise
 
 
 @dataclass(frozen=True)
