@@ -208,3 +208,11 @@ def test_the_command_line_takes_a_folder(
     with pytest.raises(SystemExit) as done:
         cli.main([*command, "--device", "cuda", "--overwrite"])
     assert (done.value.code, capsys.readouterr().err.count("\n")) == (2, 1)
+
+
+def test_shipped_stainers_are_small() -> None:
+    sizes = {
+        name: max(path.stat().st_size for path in (cards.SHIPPED / name).iterdir()) for name in cards.shipped("stainer")
+    }
+    assert sizes["swift"] <= 4 << 20
+    assert max(sizes.values()) <= 16_000_000
