@@ -167,6 +167,11 @@ def _calibrated(
     brightness, detail, steepness = 0.5 + variety * (rng.random(3) - 0.5)
     knots = [_between(ends, brightness + rng.uniform(-0.15, 0.15)) for ends in spread.percentiles]
     knots[0] *= spread.dark_aim
+
+    def slow_gain(slow: Image, aim: float = 1.0) -> np.float32:
+        wanted = aim * _between(spread.slow, steepness)
+        return np.float32(np.clip(wanted / max(float(slow[inside].std()), 1e-6), 0.5, 2))
+
     light = _mapped(light * np.clip(4 * smooth(share, 20.0), 0, 1), inside, knots)
     for _ in range(2):
         slow = smooth(light, 10.0)
@@ -176,13 +181,11 @@ def _calibrated(
             * _between(spread.middle, detail)
             / max(float((smooth(rest, 1.0) - smooth(rest, 4.0))[inside].std()), 1e-6)
         )
-        slow_gain = _between(spread.slow, steepness) / max(float(slow[inside].std()), 1e-6)
         centre = slow[inside].mean()
-        light = centre + np.float32(np.clip(slow_gain, 0.5, 2)) * (slow - centre) + np.float32(min(gain, 3)) * rest
+        light = centre + slow_gain(slow) * (slow - centre) + np.float32(min(gain, 3)) * rest
         light = _mapped(light, inside, knots)
     slow = smooth(light, 10.0)
-    slow_gain = SLOW_AIM * _between(spread.slow, steepness) / max(float(slow[inside].std()), 1e-6)
-    light = light + np.float32(np.clip(slow_gain, 0.5, 2) - 1) * (slow - slow[inside].mean())
+    light = light + (slow_gain(slow, SLOW_AIM) - 1) * (slow - slow[inside].mean())
     return np.clip(light, 0, 1), _between(spread.fine, detail)
 
 

@@ -46,10 +46,10 @@ def engine_facts(folder: Path, typical: Sequence[Pair], judged: Sequence[Pair]) 
     ranges = measured_ranges(folder / ONNX, [exact.prepared(pair) for pair in typical])
     within = {"bf16": share("bf16"), "i8": share("i8", ranges)}
     if within["i8"] < SHARE:  # those that spoil most, as each alone shows, go first
-        without = {name: {key: ranges[key] for key in ranges if key != name} for name in ranges}
-        gains = {name: share("i8", rest) for name, rest in without.items()}
-        worst = sorted(gains, key=lambda name: gains[name], reverse=True)
-        for name in worst[: len(ranges) // 2]:  # with fewer, integers gain too little
+        gains = {name: share("i8", {key: ranges[key] for key in ranges if key != name}) for name in ranges}
+        for name in sorted(gains, key=gains.__getitem__, reverse=True)[
+            : len(ranges) // 2
+        ]:  # with fewer, integers gain too little
             del ranges[name]
             within["i8"] = share("i8", ranges)
             if within["i8"] >= SHARE:

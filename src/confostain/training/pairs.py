@@ -57,9 +57,8 @@ class PairSource:
         within, lane = divmod(step, LANES)
         pairs = []
         for slot in range(self.batch):
-            age, turn = divmod(
-                within + slot * uses // self.batch, uses
-            )  # slots change their region one after the other
+            # slots change their region one after the other
+            age, turn = divmod(within + slot * uses // self.batch, uses)
             pair, rgb = _region(self, (seed, rank, lane, slot, age), side)
             rng = np.random.default_rng((seed, rank, lane, slot, age, turn + 1))
             y, x = (int(rng.integers(side - self.patch + 1)) for _ in range(2))
