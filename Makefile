@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check install format clean
+.PHONY: demo test test-engine-avx2 check install format clean
 
 install: $(STAMP)
 
@@ -19,7 +19,10 @@ demo: install
 	$(BIN)/confostain demo demo --overwrite
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-engine-avx2: install
+	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest tests/inference/test_engine.py tests/inference/test_models.py
 
 check: install
 	$(BIN)/ruff format --check .

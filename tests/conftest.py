@@ -1,7 +1,11 @@
 """Painted fixtures: nothing is downloaded."""
 
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,8 @@ from hypothesis import settings
 from confostain.geometry import Size
 from confostain.imaging.phantom import Phantom
 from confostain.io.vivascope import write_mosaic
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; set before torch is loaded, also for children
 
 settings.register_profile("confostain", deadline=None)  # shared machines are now and then slow
 settings.load_profile("confostain")
@@ -28,6 +34,34 @@ def phantom_scan(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> 
     scan = tmp_path_factory.mktemp("scan")
     write_mosaic(scan, phantom.size, phantom.recorded_bands(), phantom.microns_per_pixel)
     return scan / "mosaic"
+
+
+Stalled = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def stalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stalled]:
+    """Start a module in a process of its own and wait until it calls a function for the Nth time, where it stays.
+
+    No clock is involved: the process waits there until it is sent a signal, however slow the machine.
+    """
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(target: str, number: int, module: str, *arguments: object) -> subprocess.Popen[str]:
+        marker = tmp_path_factory.mktemp("stalled") / "reached"
+        driver = Path(__file__).with_name("stalled.py")
+        words = map(str, (sys.executable, driver, target, number, marker, module, *arguments))
+        process = subprocess.Popen([*words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        processes.append(process)
+        while not marker.exists() and process.poll() is None:
+            time.sleep(0.01)
+        assert marker.exists(), process.communicate()
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
 
 
 def tiny_network(channels: int, seed: int = 0) -> bytes:

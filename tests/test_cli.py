@@ -1,29 +1,17 @@
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tifffile
 
 from confostain import cli
 
-
-def run(*arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "confostain.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+Stalled = Callable[..., subprocess.Popen[str]]
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -43,17 +31,6 @@ def answered(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     out, err = capsys.readouterr()
     assert exit_.value.code == 0, err
     return out
-
-
-@pytest.fixture(scope="module")
-def large_pair(phantom_scan: Path, tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
-    """The phantom side by side, 8400 x 6276 px: staining it takes a second or more."""
-    folder = tmp_path_factory.mktemp("large")
-    paths = []
-    for detector in ("DET#1", "DET#2"):
-        paths.append(folder / f"{detector}.tif")
-        tifffile.imwrite(paths[-1], np.tile(tifffile.imread(phantom_scan / detector / "highres_raw.tif"), (12, 12)))
-    return paths
 
 
 def test_a_slide_is_stained_from_the_command_line(
@@ -139,8 +116,10 @@ def test_bad_usage_gets_one_line_and_exit_code_2(arguments: list[str], capsys: p
 
 @pytest.mark.parametrize("closing", ["2>&-", "| true"])
 def test_closed_streams_do_no_harm(closing: str, phantom_scan: Path, tmp_path: Path) -> None:
-    command = f"{sys.executable} -m confostain.cli stain '{phantom_scan}' -o '{tmp_path}/a.ome.tif' {closing}"
-    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    command = (
+        f"{sys.executable} -m confostain.cli stain '{phantom_scan}' -o '{tmp_path}/a.ome.tif' --model gareau {closing}"
+    )
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert result.stderr == ""
     assert tifffile.imread(tmp_path / "a.ome.tif").shape == (523, 700, 3)
 
@@ -161,66 +140,55 @@ def test_bad_options_are_refused_before_the_slide_is_read(
     assert "exists" in refused(capsys, "stain", phantom_scan, "-o", out)
 
 
-def test_a_missing_pixel_size_is_asked_for(large_pair: Sequence[Path], tmp_path: Path) -> None:
-    result = run("stain", "--reflectance", large_pair[0], "--fluorescence", large_pair[1], "-o", tmp_path / "a.ome.tif")
-    assert result.returncode == 2
-    assert "--mpp" in result.stderr
-    assert result.stderr.count("\n") == 1
+def test_a_missing_pixel_size_is_asked_for(
+    phantom_scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planes = [tifffile.imread(phantom_scan / detector / "highres_raw.tif") for detector in ("DET#1", "DET#2")]
+    paths = [tmp_path / "R.tif", tmp_path / "F.tif"]
+    for path, plane in zip(paths, planes, strict=True):
+        tifffile.imwrite(path, plane)
+    channels = ("--reflectance", paths[0], "--fluorescence", paths[1])
+    assert "--mpp" in refused(capsys, "stain", *channels, "-o", tmp_path / "a.ome.tif")
 
 
-def started(pair: Sequence[Path], out: Path) -> subprocess.Popen[str]:
-    channels = ["--reflectance", pair[0], "--fluorescence", pair[1], "--mpp", 0.75]
-    command = [sys.executable, "-m", "confostain.cli", "stain", *channels, "--tile", 256, "--lossless", "-o", out]
-    return subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def stain_stalled(stalled: Stalled, event: tuple[str, int], scan: Path, out: Path) -> subprocess.Popen[str]:
+    """A closed-form staining that stands still at an event; 6 tiles of level 0."""
+    options = ("--model", "gareau", "--tile", 256, "--lossless", "-o", out)
+    return stalled(*event, "confostain.cli", "stain", scan, *options)
 
 
-def wait_for_work(process: subprocess.Popen[str], folder: Path) -> None:
-    """Until tiles are being written: the scratch file has no name, but it is open."""
-    descriptors = Path(f"/proc/{process.pid}/fd")
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        for link in descriptors.iterdir():
-            try:
-                if link.readlink().is_relative_to(folder) and link.stat().st_size > 500_000:
-                    return
-            except OSError:
-                continue
-        time.sleep(0.005)
-    process.kill()
-    raise AssertionError(f"the work was not seen to begin: {process.communicate()}")
+WRITING = "confostain.io.ometiff:OmeTiffWriter"
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at the work through /proc")
 @pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_stops_cleanly(request_to_end: int, large_pair: Sequence[Path], tmp_path: Path) -> None:
-    process = started(large_pair, tmp_path / "a.ome.tif")
-    wait_for_work(process, tmp_path)
+def test_ctrl_c_stops_cleanly(request_to_end: int, stalled: Stalled, phantom_scan: Path, tmp_path: Path) -> None:
+    process = stain_stalled(stalled, (f"{WRITING}.append", 3), phantom_scan, tmp_path / "a.ome.tif")
     process.send_signal(request_to_end)
-    begin = time.monotonic()
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate()
     assert process.returncode == 1
     assert "interrupted" in err
     assert "Traceback" not in err
-    assert time.monotonic() - begin < 5
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks at the work through /proc")
-@pytest.mark.parametrize("moment", [0.0, 0.2, 0.5, 0.8, 0.9, 1.0])
+@pytest.mark.parametrize(
+    "event",
+    [
+        (f"{WRITING}.append", 1),
+        (f"{WRITING}.append", 6),
+        (f"{WRITING}.complete", 1),
+        (f"{WRITING}._level_options", 1),
+        (f"{WRITING}._level_options", 2),
+        ("confostain.io.ometiff:_link_levels_for_generic_readers", 1),
+        ("pathlib:Path.replace", 1),
+    ],
+    ids=str,
+)
 def test_sigkill_at_any_moment_leaves_no_file_under_the_final_name(
-    moment: float, large_pair: Sequence[Path], tmp_path: Path
+    event: tuple[str, int], stalled: Stalled, phantom_scan: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "a.ome.tif"
-    process = started(large_pair, out)
-    wait_for_work(process, tmp_path)
-    if moment == 1.0:  # while the file is being laid out under its temporary name
-        while not any(tmp_path.iterdir()):
-            time.sleep(0.001)
-    else:
-        time.sleep(moment)
-    os.kill(process.pid, signal.SIGKILL)
+    process = stain_stalled(stalled, event, phantom_scan, tmp_path / "a.ome.tif")
+    process.kill()
     process.communicate()
-    if process.returncode == -signal.SIGKILL:
-        assert not out.exists()
-    else:  # it was faster than the signal: then the result is whole
-        assert tifffile.imread(out).shape == (6276, 8400, 3)
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "a.ome.tif").exists()

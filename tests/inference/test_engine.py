@@ -5,14 +5,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from confostain.errors import ModelError
-from confostain.inference import engine
+from confostain.errors import ModelError, OptionError
+from confostain.inference import engine, precisions
 from confostain.inference.cards import ONNX, read_card
-from confostain.inference.engine import OpenVinoNetwork, Precision, convolution_rate, fastest, open_network
+from confostain.inference.engine import (
+    OpenVinoNetwork,
+    Precision,
+    computes,
+    convolution_rate,
+    fastest,
+    open_network,
+)
 from confostain.inference.precisions import engine_facts
 from confostain.inference.quantising import measured_ranges
 
 MakeStainer = Callable[..., Path]
+
+PRECISIONS: tuple[Precision, ...] = ("f32", "bf16", "i8", "i7")
+
+
+def needs(precision: Precision) -> None:
+    if not computes(precision):
+        pytest.skip(f"this processor does not compute in {precision}; its refusal is tested")
 
 
 def image(side: int, seed: int = 0, channels: int = 2) -> np.ndarray:
@@ -37,70 +51,125 @@ def test_pictures_are_the_rounded_result(make_stainer: MakeStainer) -> None:
     np.testing.assert_array_equal(OpenVinoNetwork(onnx, picture=True)(pixels), expected)
 
 
-def test_integers_come_near(make_stainer: MakeStainer) -> None:
+@pytest.mark.parametrize(("precision", "share"), [("i8", 0.95), ("i7", 0.9)])
+def test_integers_come_near(precision: Precision, share: float, make_stainer: MakeStainer) -> None:
+    needs(precision)
     onnx = make_stainer() / ONNX
-    ranges = measured_ranges(onnx, [image(64, 1), image(64, 2)])
+    (ranges,) = measured_ranges(onnx, [image(64, 1), image(64, 2)])
     assert list(ranges) == ["/first/Conv", "/second/Conv"]
     assert ranges["/first/Conv"] == (0, pytest.approx(image(64, 1).max(), abs=0.02))
     exact = OpenVinoNetwork(onnx, picture=True)(image(64)).astype(int)
-    rounded = OpenVinoNetwork(onnx, "i8", picture=True, ranges=ranges)(image(64))
+    rounded = OpenVinoNetwork(onnx, precision, picture=True, ranges=ranges)(image(64))
     apart = np.abs(rounded - exact)
     assert apart.max() > 0
-    assert (apart <= 2).mean() > 0.95
+    assert (apart <= 2).mean() > share
     signed = image(64) - np.float32(0.5)
     exact = OpenVinoNetwork(onnx)(signed)
-    rounded = OpenVinoNetwork(onnx, "i8", ranges=measured_ranges(onnx, [signed]))(signed)
+    rounded = OpenVinoNetwork(onnx, precision, ranges=measured_ranges(onnx, [signed])[0])(signed)
     assert np.abs(rounded - exact).max() < 0.03
     with pytest.raises(ModelError, match="no convolution is called 'third'"):
-        OpenVinoNetwork(onnx, "i8", ranges={"third": (0, 1)})
+        OpenVinoNetwork(onnx, precision, ranges={"third": (0, 1)})
+
+
+def test_seven_bits_are_computed_everywhere() -> None:
+    assert computes("f32")
+    assert computes("i7")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_precision_is_computed_or_refused(precision: Precision, make_stainer: MakeStainer) -> None:
+    """What this processor has gives the picture that float32 gives; what it lacks is refused, never replaced."""
+    onnx = make_stainer() / ONNX
+    if computes(precision):
+        (ranges,) = measured_ranges(onnx, [image(64, 1)])
+        made = OpenVinoNetwork(onnx, precision, picture=True, ranges=ranges)(image(64)).astype(int)
+        assert np.abs(made - OpenVinoNetwork(onnx, picture=True)(image(64))).mean() < 2
+    else:
+        with pytest.raises(OptionError, match=f"precision {precision}: this processor"):
+            OpenVinoNetwork(onnx, precision)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "i8", "i7"])
+def test_what_a_processor_lacks_is_refused(
+    precision: Precision, make_stainer: MakeStainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On any processor: a stand-in for one that has float32 alone."""
+    folder = make_stainer(engine={"bf16": True, "i8": {"/first/Conv": [0, 1]}, "i7": {"/first/Conv": [0, 1]}})
+    monkeypatch.setattr(engine, "convolution_rate", lambda precision, *shape: float(precision == "f32"))
+    with pytest.raises(OptionError, match=f"precision {precision}: this processor"):
+        OpenVinoNetwork(folder / ONNX, precision)
+    network = open_network(folder, read_card(folder, "stainer"), "cpu")
+    assert isinstance(network, OpenVinoNetwork)
+    assert network.precision == "f32"
 
 
 def test_the_fastest_precision_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    rates = {"f32": 2.0, "bf16": 1.0, "i8": 3.0}
+    rates = {"f32": 2.0, "bf16": 1.0, "i8": 3.0, "i7": 4.0}
     monkeypatch.setattr(engine, "convolution_rate", lambda precision, *shape: rates[precision])
     assert fastest(["f32", "bf16"]) == "f32"
     assert fastest(["f32", "bf16", "i8"]) == "i8"
+    assert fastest(["f32", "bf16", "i8", "i7"]) == "i8"  # 8 bits are right here, and finer
+    rates["i8"] = 0.0
+    assert fastest(["f32", "bf16", "i8", "i7"]) == "i7"
 
 
-@pytest.mark.parametrize("precision", ["f32", "bf16", "i8"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_convolutions_are_timed(precision: Precision) -> None:
-    assert 1e8 < convolution_rate(precision, 16, 64) < 1e14
+    needs(precision)
+    assert 1e7 < convolution_rate(precision, 16, 64) < 1e14
 
 
-@pytest.mark.parametrize("facts", [{}, {"bf16": False}, {"bf16": True}, {"i8": {"/first/Conv": [0, 1]}}], ids=str)
+@pytest.mark.parametrize(
+    ("facts", "chosen"),
+    [
+        ({}, "f32"),
+        ({"bf16": False}, "f32"),
+        ({"bf16": True}, "bf16"),
+        ({"i8": {"/first/Conv": [0, 1]}}, "i8"),
+        ({"i7": {"/first/Conv": [0, 1]}}, "i7"),
+    ],
+    ids=str,
+)
 def test_the_card_says_which_precisions_are_allowed(
-    make_stainer: MakeStainer, facts: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    make_stainer: MakeStainer, facts: dict[str, object], chosen: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates = {"f32": 1.0, "bf16": 2.0, "i8": 3.0}
+    needs(chosen)
+    rates = {"f32": 1.0, "bf16": 2.0, "i8": 3.0, "i7": 3.0}
     monkeypatch.setattr(engine, "convolution_rate", lambda precision, *shape: rates[precision])
     folder = make_stainer(engine=facts)
     network = open_network(folder, read_card(folder, "stainer"), "cpu")
     assert isinstance(network, OpenVinoNetwork)
-    assert network.precision == ("bf16" if facts.get("bf16") else "i8" if "i8" in facts else "f32")
+    assert network.precision == chosen
 
 
-def test_what_a_stainer_bears_is_measured(make_stainer: MakeStainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, pairs, judged = make_stainer(), [image(64, 3), image(64, 4)], [image(64, 5)]
-    facts = engine_facts(folder, pairs, judged)
-    assert facts["bf16"] == (facts["within_2"]["bf16"] >= 0.999)
-    assert ("i8" in facts) == (facts["within_2"]["i8"] >= 0.999)
-    monkeypatch.setattr("confostain.inference.precisions.SHARE", 0.5)
-    assert set(engine_facts(folder, pairs, judged)["i8"]) == {"/first/Conv", "/second/Conv"}
-    monkeypatch.setattr("confostain.inference.precisions.GREY_LEVELS", 0)
-    monkeypatch.setattr("confostain.inference.precisions.SHARE", 1.0)
-    strict = engine_facts(folder, pairs, judged)
-    assert not strict["bf16"]
-    assert "i8" not in strict
-    assert 0 < strict["within_2"]["i8"] < 1
-    kept = {name: unchanged(folder, pairs, judged, name) for name in ("/first/Conv", "/second/Conv")}
-    assert strict["within_2"]["i8"] == pytest.approx(max(kept.values()))
-    monkeypatch.setattr("confostain.inference.precisions.SHARE", max(kept.values()))
-    assert list(engine_facts(folder, pairs, judged)["i8"]) == [max(kept, key=lambda name: kept[name])]
+def test_what_a_network_bears_is_measured(make_stainer: MakeStainer) -> None:
+    folder, images, judged = make_stainer(), [image(64, 3), image(64, 4)], [image(64, 5)]
+    facts = engine_facts(folder, 15, images, judged, picture=True)
+    assert set(facts["within_2"]) == {one for one in ("bf16", "i8", "i7") if computes(one)}
+    for precision, share in facts["within_2"].items():
+        assert bool(facts.get(precision)) == (share >= 0.999)
+    lenient = engine_facts(folder, 15, images, judged, picture=True, share=0.5)
+    assert set(lenient["i7"]) == {"/first/Conv", "/second/Conv"}
+    strict = engine_facts(folder, 15, images, judged, picture=True, grey_levels=0, share=1.0)
+    assert not strict.get("bf16")
+    assert "i7" not in strict
+    assert 0 < strict["within_2"]["i7"] < 1
+    kept = {name: unchanged(folder, images, judged, name) for name in ("/first/Conv", "/second/Conv")}
+    assert strict["within_2"]["i7"] == pytest.approx(max(kept.values()))
+    tuned = engine_facts(folder, 15, images, judged, picture=True, grey_levels=0, share=max(kept.values()))
+    assert list(tuned["i7"]) == [max(kept, key=lambda name: kept[name])]
 
 
-def unchanged(folder: Path, pairs: list[np.ndarray], judged: list[np.ndarray], name: str) -> float:
-    """The share of inner pixels that stay the same when one convolution alone is computed in integers."""
-    ranges = measured_ranges(folder / ONNX, pairs)
+def test_what_a_processor_lacks_is_not_measured(make_stainer: MakeStainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precisions, "computes", lambda precision: precision in ("f32", "i7"))
+    facts = engine_facts(make_stainer(), 15, [image(64, 3)], [image(64, 5)], picture=True, share=0.5)
+    assert set(facts) == {"within_2", "i7"}
+    assert set(facts["within_2"]) == {"i7"}
+
+
+def unchanged(folder: Path, images: list[np.ndarray], judged: list[np.ndarray], name: str) -> float:
+    """The share of inner pixels that stay the same when one convolution alone is computed in 7-bit integers."""
+    (ranges,) = measured_ranges(folder / ONNX, images)
     exact = OpenVinoNetwork(folder / ONNX, picture=True)
-    other = OpenVinoNetwork(folder / ONNX, "i8", picture=True, ranges={name: ranges[name]})
-    return float(np.mean([(exact(pair) == other(pair)).all(axis=2)[7:-7, 7:-7] for pair in judged]))
+    other = OpenVinoNetwork(folder / ONNX, "i7", picture=True, ranges={name: ranges[name]})
+    return float(np.mean([(exact(one) == other(one)).all(axis=2)[7:-7, 7:-7] for one in judged]))

@@ -3,8 +3,6 @@
 import resource
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,30 +164,36 @@ def test_a_full_disk_stops_a_mosaic_and_any_other_file(tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-KILLED = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import numpy as np
-from test_writing import write
-write(Path(sys.argv[2]), np.random.default_rng(1).integers(0, 256, (2500, 3000, 3), dtype=np.uint8), overwrite=True)
-"""
-
-
-@pytest.mark.parametrize("moment", [0.0, 0.01, 0.1, 0.5])
+@pytest.mark.parametrize(
+    "event",
+    [
+        ("{writer}.append", 1),
+        ("{writer}.append", 10),
+        ("{writer}.complete", 1),
+        ("confostain.io.writing:PartialFolder.complete", 1),
+        ("confostain.io.writing:Path.rename", 1),
+        ("confostain.io.writing:_remove", 1),
+    ],
+    ids=lambda event: event[0].rpartition(":")[2] + str(event[1]),
+)
 @pytest.mark.parametrize("suffix", FOLDERS)
-def test_sigkill_at_any_moment_leaves_the_old_result_or_the_new_one(suffix: str, moment: float, tmp_path: Path) -> None:
+def test_sigkill_at_any_moment_leaves_the_old_result_or_the_new_one(
+    suffix: str,
+    event: tuple[str, int],
+    stalled: Callable[..., subprocess.Popen[str]],
+    phantom_scan: Path,
+    tmp_path: Path,
+) -> None:
     path = write(tmp_path / f"a{suffix}")
     old = contents(path)
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(Path(__file__).parent), str(path)])
-    deadline = time.monotonic() + 30
-    while len(list(tmp_path.iterdir())) == 1 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
-    time.sleep(moment)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert process.returncode in (0, -signal.SIGKILL)
-    if process.returncode == 0:  # it was faster than the signal
-        assert width_of(path) == 3000
+    writer = WRITERS[suffix]
+    target = event[0].format(writer=f"{writer.__module__}:{writer.__qualname__}")
+    options = ("--model", "gareau", "--overwrite", "-o", path)
+    process = stalled(target, event[1], "confostain.cli", "stain", phantom_scan, *options)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    if event[0].endswith("_remove"):
+        assert width_of(path) == 700
     else:
-        assert contents(path) == old or width_of(path) == 3000
+        assert contents(path) == old

@@ -1,7 +1,7 @@
 """Which slides are shown, and when."""
 
 import shutil
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def test_a_slide_that_cannot_be_surveyed_says_why(phantom_scan: Path, tmp_path: 
             file.write_bytes(file.read_bytes()[:5000])
         library.add_confocal(slide, tmp_path / "mosaic")
         (entry,) = library.entries.values()
-        assert isinstance(entry.layers.exception(20), SlideError)
+        assert isinstance(entry.layers.exception(60), SlideError)
         assert entry.described()["ready"] is False
 
 
@@ -79,8 +79,15 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.found: list[Path] = []
-        self.watcher = Watcher(path, open_slide, self._take, interval=1000)
-        time.sleep(0.1)  # its own first look
+        looked = threading.Event()
+
+        class Told(Watcher):
+            def _look(self) -> None:
+                super()._look()
+                looked.set()
+
+        self.watcher = Told(path, open_slide, self._take, interval=1000)
+        assert looked.wait(60)  # its own first look
 
     def _take(self, slide: Slide, path: Path) -> None:
         slide.close()

@@ -24,17 +24,18 @@ from confostain.inference.cards import ONNX, Card
 from confostain.inference.quantising import Ranges, quantise
 
 Device = Literal["cpu", "cuda"]
-Precision = Literal["f32", "bf16", "i8"]
+Precision = Literal["f32", "bf16", "i8", "i7"]  # i7: 8-bit integers, weights held to 7 bits
 Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
+WEIGHT_BITS: dict[Precision, int] = {"i8": 8, "i7": 7}
 PROBE = 64, 128  # channels, and side in pixels, of the convolution that tells which precision is the fastest
 
 
 def open_network(folder: Path, card: Card, device: Device, *, picture: bool = False) -> Network:
     """The network in a folder, ready to run, in the fastest precision that its card allows.
 
-    The card says under "engine" what the network has been shown to bear: "bf16": true, and "i8": the ranges of its
-    convolutions' inputs.
+    The card says under "engine" what the network has been shown to bear: "bf16": true, and "i8" and "i7": the ranges
+    of the inputs of those convolutions that may be computed in integers.
 
     Raises:
         ModelError: a file is missing, damaged, or another network's than the card says.
@@ -46,8 +47,9 @@ def open_network(folder: Path, card: Card, device: Device, *, picture: bool = Fa
         from confostain.inference.cuda_engine import open_torch_network
 
         return open_torch_network(folder, card, borne[-1], picture=picture)
-    borne += ["i8"] if engine.get("i8") else []
-    return OpenVinoNetwork(folder / ONNX, fastest(borne), picture=picture, ranges=engine.get("i8"))
+    borne += [precision for precision in WEIGHT_BITS if engine.get(precision)]
+    chosen = fastest(borne)
+    return OpenVinoNetwork(folder / ONNX, chosen, picture=picture, ranges=engine.get(chosen) or {})
 
 
 class OpenVinoNetwork:
@@ -60,10 +62,11 @@ class OpenVinoNetwork:
         onnx: path of the network.
         precision: "f32", or another that the network has been shown to bear.
         picture: whether it gives uint8 (h, w, 3), from RGB in [0, 1].
-        ranges: of the inputs of the convolutions that "i8" computes in integers.
+        ranges: of the inputs of the convolutions that "i8" and "i7" compute in integers.
 
     Raises:
         ModelError: the file is missing or is not a network OpenVINO can read.
+        OptionError: this processor does not compute in that precision, or gets sums of it wrong.
     """
 
     def __init__(
@@ -73,10 +76,12 @@ class OpenVinoNetwork:
 
         if not onnx.is_file():
             raise ModelError(f"{onnx}: no such file; expected the ONNX weights of a model")
+        if not computes(precision):
+            raise OptionError(f"precision {precision}: this processor does not compute in it; use another")
         try:
             model = openvino.Core().read_model(onnx)
-            if precision == "i8":
-                quantise(model, ranges or {})
+            if precision in WEIGHT_BITS:
+                quantise(model, ranges or {}, WEIGHT_BITS[precision])
             self._compiled = _compiled(_with_picture_output(model) if picture else model, precision)
         except RuntimeError as error:
             raise ModelError(f"{onnx}: not a network that can be run ({str(error).splitlines()[0]})") from error
@@ -118,30 +123,44 @@ def fastest(precisions: Sequence[Precision]) -> Precision:
     """The precision in which this processor convolves fastest.
 
     Measured, in a tenth of a second, where there is a choice: processors without a matrix unit say that they have
-    bfloat16, too, and some are twice as slow in it.
+    bfloat16, too, and some are twice as slow in it. 7-bit weights are for processors that add 8-bit products wrongly.
     """
     if len(precisions) == 1:
         return precisions[0]
-    return max(precisions, key=lambda precision: convolution_rate(precision, *PROBE))
+    rates = {precision: convolution_rate(precision, *PROBE) for precision in precisions}
+    if rates.get("i8"):
+        rates.pop("i7", None)
+    return max(rates, key=rates.__getitem__)
+
+
+def computes(precision: Precision) -> bool:
+    """Whether this processor computes in a precision, and gets it right."""
+    return precision == "f32" or convolution_rate(precision, *PROBE) > 0
 
 
 @cache
 def convolution_rate(precision: Precision, channels: int, side: int, runs: int = 3) -> float:
     """Multiply-adds per second of a convolution 3 x 3 on all processors: the fastest of several runs.
 
-    0 where the outcome is wrong: sums of 8-bit products overflow on processors that have no instruction for them.
+    0 where the precision is refused, or the outcome is wrong: sums of 8-bit products saturate on processors that have
+    no instruction for them.
     """
     import openvino
     from openvino import opset13 as op
 
+    if precision == "bf16" and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return 0.0  # it would be computed in float32 without a word
     image = op.parameter([1, channels, side, side], np.float32)
     weights = op.constant(np.full((channels, channels, 3, 3), 0.01, np.float32))
     convolved = op.convolution(image, weights, [1, 1], [1, 1], [1, 1], [1, 1])
     convolved.set_friendly_name("probe")
     model = openvino.Model([convolved], [image], "convolution")
-    if precision == "i8":
-        quantise(model, {"probe": (0, 1)})
-    request = _compiled(model, precision).create_infer_request()
+    if precision in WEIGHT_BITS:
+        quantise(model, {"probe": (0, 1)}, WEIGHT_BITS[precision])
+    try:
+        request = _compiled(model, precision).create_infer_request()
+    except RuntimeError:
+        return 0.0
     pixels, seconds = np.ones((1, channels, side, side), np.float32), []
     for _ in range(runs + 1):  # the first one prepares the weights
         begin = time.perf_counter()

@@ -1,69 +1,93 @@
-"""In which precisions a stainer may run: measured once, after its training, and written into its card."""
+"""In which precisions a network may run: measured once, after its training, and written into its card."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from confostain.inference.cards import ONNX, read_card, weights_hash
-from confostain.inference.engine import OpenVinoNetwork, Precision
-from confostain.inference.models import NetworkStain, assembled
+from confostain.inference.cards import ONNX
+from confostain.inference.engine import WEIGHT_BITS, OpenVinoNetwork, Precision, computes
 from confostain.inference.quantising import Ranges, measured_ranges
 
-Pair = npt.NDArray[np.float32]  # (2, h, w) in [0, 1], R then F
+Image = npt.NDArray[np.float32]  # (c, h, w), as the network takes it; h and w multiples of its stride
 
-GREY_LEVELS = 2  # that a colour may differ from what float32 gives
+GREY_LEVELS = 2  # that a pixel may differ from what float32 gives
 SHARE = 0.999  # of the pixels for which that must hold
+TAILS = 0.0, 1e-5, 1e-4  # shares of rare values that ranges may leave out; what keeps most convolutions is taken
 
 
-def engine_facts(folder: Path, typical: Sequence[Pair], judged: Sequence[Pair]) -> dict[str, Any]:
-    """What a stainer's card says under "engine": which precisions it bears.
+def engine_facts(
+    folder: Path,
+    receptive_field: int,
+    typical: Sequence[Image],
+    judged: Sequence[Image],
+    *,
+    picture: bool,
+    grey_levels: int = GREY_LEVELS,
+    share: float = SHARE,
+) -> dict[str, Any]:
+    """What a network's card says under "engine": which precisions it bears, as far as this processor has them.
 
     Args:
-        folder: of the stainer.
-        typical: pairs from which ranges are read off, h and w multiples of the stride; what lies beyond is cut off.
-        judged: other pairs, larger than the receptive field, on which the outcome is compared with float32.
+        folder: of the network.
+        receptive_field: of the network, in pixels.
+        typical: images from which ranges are read off; what lies beyond is cut off.
+        judged: other images, larger than the receptive field, on which the outcome is compared with float32.
+        picture: whether the network gives colours, of which what lies beyond [0, 1] does not count.
+        grey_levels: that a pixel may differ from what float32 gives, in 1/255.
+        share: of the pixels for which that must hold.
 
     Returns:
         "within_2": the share of pixels within 2 grey levels of float32, for each precision tried; "bf16": whether the
-        network bears it; and, where it bears 8-bit integers, "i8": the ranges of the convolutions' inputs. Those
+        network bears it; "i8" and "i7", where it bears these: the ranges of the convolutions' inputs. Those
         convolutions that spoil most are left in float32.
     """
-    exact = _stainer(folder, "f32")
-    wanted = [_inner(exact, pair) for pair in judged]
+    halo = receptive_field // 2
 
-    def share(precision: Precision, ranges: Ranges | None = None) -> float:
-        other = _stainer(folder, precision, ranges)
+    def levels(image: Image, network: OpenVinoNetwork) -> npt.NDArray[np.float32]:
+        inner = network(image)[:, halo:-halo, halo:-halo] * np.float32(255)
+        return np.rint(np.clip(inner, 0, 255) if picture else inner)
+
+    exact = OpenVinoNetwork(folder / ONNX, "f32")
+    wanted = [levels(image, exact) for image in judged]
+
+    def near(precision: Precision, ranges: Ranges | None = None) -> float:
+        network = OpenVinoNetwork(folder / ONNX, precision, ranges=ranges)
         apart = [
-            np.abs(_inner(other, pair) - one).max(axis=2).ravel() for pair, one in zip(judged, wanted, strict=True)
+            np.abs(levels(image, network) - one).max(axis=0).ravel() for image, one in zip(judged, wanted, strict=True)
         ]
-        return float(np.mean(np.concatenate(apart) <= GREY_LEVELS))
+        return float(np.mean(np.concatenate(apart) <= grey_levels))
 
-    ranges = measured_ranges(folder / ONNX, [exact.prepared(pair) for pair in typical])
-    within = {"bf16": share("bf16"), "i8": share("i8", ranges)}
-    if within["i8"] < SHARE:  # those that spoil most, as each alone shows, go first
-        gains = {name: share("i8", {key: ranges[key] for key in ranges if key != name}) for name in ranges}
-        for name in sorted(gains, key=gains.__getitem__, reverse=True)[
-            : len(ranges) // 2
-        ]:  # with fewer, integers gain too little
-            del ranges[name]
-            within["i8"] = share("i8", ranges)
-            if within["i8"] >= SHARE:
+    within: dict[str, float] = {}
+    facts: dict[str, Any] = {"within_2": within}
+    if computes("bf16"):
+        within["bf16"] = near("bf16")
+        facts["bf16"] = within["bf16"] >= share
+    candidates = measured_ranges(folder / ONNX, typical, TAILS)
+    for precision in filter(computes, WEIGHT_BITS):
+        tried = [_borne(ranges, share, partial(near, precision)) for ranges in candidates]
+        kept, within[precision] = max(tried, key=lambda one: (one[1] >= share, len(one[0]), one[1]))
+        if within[precision] >= share:
+            facts[precision] = kept
+    return facts
+
+
+def _borne(ranges: Ranges, share: float, near: Callable[[Ranges], float]) -> tuple[Ranges, float]:
+    """The convolutions that may be computed in integers, and the share of pixels that then come near.
+
+    Those that spoil most, as each alone shows, are taken out, up to half of them: with fewer, integers gain too little.
+    """
+    kept, reached = dict(ranges), near(ranges)
+    if reached < share:
+        alone = {name: near({name: ranges[name]}) for name in ranges}
+        for name in sorted(alone, key=alone.__getitem__)[: len(ranges) // 2]:
+            del kept[name]
+            reached = near(kept)
+            if reached >= share:
                 break
-    return {"within_2": within, "bf16": within["bf16"] >= SHARE} | ({"i8": ranges} if within["i8"] >= SHARE else {})
-
-
-def _stainer(folder: Path, precision: Precision, ranges: Ranges | None = None) -> NetworkStain:
-    network = OpenVinoNetwork(folder / ONNX, precision, picture=True, ranges=ranges)
-    return assembled(folder, read_card(folder, "stainer"), weights_hash(folder), network, "cpu")
-
-
-def _inner(stainer: NetworkStain, pair: Pair) -> npt.NDArray[np.int16]:
-    """The pixels that see a whole receptive field."""
-    halo = stainer.receptive_field // 2
-    rgb = stainer(pair).astype(np.int16)
-    return rgb[halo : rgb.shape[0] - halo, halo : rgb.shape[1] - halo]
+    return kept, reached
