@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from confostain.geometry import Size
-from confostain.imaging.phantom import Phantom
-from confostain.inference.engine import usable_processors
-from confostain.io.vivascope import write_mosaic
+from confostain.io.writers.vivascope import write_mosaic
+from confostain.models.engines.processors import usable_processors
+from confostain.simulation.phantom import Phantom
 from confostain.slide import open_slide
 
 PAINTED = 2048  # px; the part that is painted and then repeated

@@ -17,11 +17,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from confostain.evaluation.classical import bm3d
+from confostain.evaluation.classical_despeckling import bm3d
 from confostain.geometry import Size
-from confostain.imaging.phantom import Phantom
-from confostain.imaging.speckle import Image, Speckle
-from confostain.inference.despeckling import despeckle, load_despeckler
+from confostain.inference.despeckle import despeckle
+from confostain.models.despeckler import load_despeckler
+from confostain.simulation.phantom import Phantom
+from confostain.simulation.speckle import Image, Speckle
 
 NOISE = Speckle(looks=10)
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from confostain.geometry import Size
-from confostain.imaging.phantom import Phantom
-from confostain.io.vivascope import write_mosaic
+from confostain.io.writers.vivascope import write_mosaic
+from confostain.simulation.phantom import Phantom
 
 
 def main() -> None:

@@ -30,14 +30,16 @@ import numpy.typing as npt
 
 from closed_form import measured, paint
 from confostain.geometry import Region, Size
-from confostain.inference.cards import ONNX, SHIPPED, read_card, shipped
-from confostain.inference.despeckling import load_despeckler
-from confostain.inference.engine import Device, OpenVinoNetwork, chosen_device, convolution_rate, usable_processors
-from confostain.inference.models import LINEAR_STAINS, Model, NetworkStain, load_model, models_at_hand
-from confostain.inference.painter import SlidePainter
-from confostain.inference.stainer import default_tile
-from confostain.io.encoded_tiles import encode_tile
-from confostain.io.pyramid import TILE, cut_block
+from confostain.inference.tile_stainer import TileStainer
+from confostain.inference.whole_slide import default_tile
+from confostain.io.writers.encoding import encode_tile
+from confostain.io.writers.pyramid import TILE, cut_block
+from confostain.models.card import ONNX, SHIPPED, read_card, shipped
+from confostain.models.despeckler import load_despeckler
+from confostain.models.engines.cpu import OpenVinoNetwork, convolution_rate
+from confostain.models.engines.device import Device, chosen_device
+from confostain.models.engines.processors import usable_processors
+from confostain.models.registry import LINEAR_STAINS, Model, NetworkStain, list_stainers, load_model
 from confostain.slide import Slide, open_slide
 
 Pair = npt.NDArray[np.float32]
@@ -61,7 +63,7 @@ def main() -> None:
         "--part", type=int, default=2048, help="side of what (a) and (b) are timed on, px; 0: leave out"
     )
     options = parser.parse_args()
-    models = options.models or [str(entry["name"]) for entry in models_at_hand()]
+    models = options.models or [str(entry["name"]) for entry in list_stainers()]
     with tempfile.TemporaryDirectory() as name:
         mosaic = Path(name) / "scan" / "mosaic"
         with ProcessPoolExecutor(1, get_context("spawn")) as painter:  # what it holds must not count as ours
@@ -179,7 +181,7 @@ def _stages(slide: Slide, model: Model, side: int) -> tuple[Clock, int]:
     """Some tiles through all stages, one after the other: the time of each stage, and the pixels kept."""
     clock = Clock()
     read, compute = clock.timed("read", slide.read), clock.timed("compute", model)
-    painter = SlidePainter(read, Size(*slide.size), TimedModel(model, compute), slide.tissue)
+    painter = TileStainer(read, Size(*slide.size), TimedModel(model, compute), slide.tissue)
     paint_tile = clock.timed("blend", painter.paint)
     cut, encode = clock.timed("pyramid", cut_block), clock.timed("encode", encode_tile)
     whole = Size(*slide.size).region
@@ -266,7 +268,7 @@ def show_peers(slide: Slide, walls: dict[str, float], part: int) -> None:
 
 def _seconds_of_eager(name: str, pair: Pair) -> float:
     """One tile after the other through plain PyTorch in float32: no overlap, no halo."""
-    from confostain.inference.cuda_engine import open_torch_network
+    from confostain.models.engines.cuda import open_torch_network
 
     folder = _folder(name)
     card = read_card(folder, "stainer")
@@ -298,7 +300,7 @@ def _seconds_of_a_window(pair: Pair) -> float:
     import torch
     from scipy.ndimage import median_filter
 
-    from confostain.imaging.linear import gareau_composite
+    from confostain.imaging.linear_stain import gareau_composite
     from confostain.networks.despeckler import PaperDespeckler
     from confostain.networks.generator import ResnetGenerator
 

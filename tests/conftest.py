@@ -4,18 +4,26 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from confostain.geometry import Size
-from confostain.imaging.phantom import Phantom
-from confostain.io.vivascope import write_mosaic
+from confostain.io.writers.vivascope import write_mosaic
+from confostain.simulation.phantom import Phantom
+
+if TYPE_CHECKING:
+    import httpx
+    from fastapi import FastAPI
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; set before torch is loaded, also for children
 
@@ -62,6 +70,43 @@ def stalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stalled]:
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def histology(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pink tissue with purple blobs and a white border, 260 x 200 px."""
+    rng = np.random.default_rng(4)
+    blobs = gaussian_filter(rng.standard_normal((200, 260)), 3)
+    rgb = np.where((blobs > 0.05)[..., None], (90, 60, 140), (230, 150, 190)).astype(np.uint8)
+    rgb[:, :20] = 245
+    path = tmp_path_factory.mktemp("histology") / "he.png"
+    Image.fromarray(rgb).save(path)
+    return path
+
+
+@contextmanager
+def served(app: "FastAPI") -> Iterator["httpx.Client"]:
+    """A client of the application, served as it is to people: through a socket."""
+    import httpx
+    import uvicorn
+
+    from confostain.viewer.serving import Address, listening
+
+    listener = listening(Address(port=0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def serve() -> Callable[["FastAPI"], AbstractContextManager["httpx.Client"]]:
+    return served
 
 
 def tiny_network(channels: int, seed: int = 0) -> bytes:

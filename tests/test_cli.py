@@ -157,7 +157,7 @@ def stain_stalled(stalled: Stalled, event: tuple[str, int], scan: Path, out: Pat
     return stalled(*event, "confostain.cli", "stain", scan, *options)
 
 
-WRITING = "confostain.io.ometiff:OmeTiffWriter"
+WRITING = "confostain.io.writers.ometiff:OmeTiffWriter"
 
 
 @pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGTERM])
@@ -179,7 +179,7 @@ def test_ctrl_c_stops_cleanly(request_to_end: int, stalled: Stalled, phantom_sca
         (f"{WRITING}.complete", 1),
         (f"{WRITING}._level_options", 1),
         (f"{WRITING}._level_options", 2),
-        ("confostain.io.ometiff:_link_levels_for_generic_readers", 1),
+        ("confostain.io.writers.ometiff:_link_levels_for_generic_readers", 1),
         ("pathlib:Path.replace", 1),
     ],
     ids=str,

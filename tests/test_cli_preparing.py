@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from confostain import cli
-from confostain.imaging.phantom import Phantom
-from confostain.training.prepared import load_manifest
+from confostain.data.manifest import load_manifest
+from confostain.simulation.phantom import Phantom
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from confostain import cli
 from confostain.geometry import Region, Size
-from confostain.imaging.phantom import Phantom
+from confostain.simulation.phantom import Phantom
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

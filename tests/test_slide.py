@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from confostain.errors import ConfostainWarning, OptionError, SlideError
 from confostain.geometry import Region, Size
 from confostain.imaging.intensity import normalise
-from confostain.imaging.phantom import Phantom
-from confostain.io.layouts import open_channels
+from confostain.io.readers.layouts import open_channels
+from confostain.simulation.phantom import Phantom
 from confostain.slide import KEPT_PIXELS, MAX_CELLS, Slide, _Lattice, _lattice, _sampled, open_slide
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

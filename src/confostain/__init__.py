@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from confostain.errors import ConfostainError
 
 if TYPE_CHECKING:
-    from confostain.inference.despeckling import despeckle as despeckle
-    from confostain.inference.stainer import stain as stain
-    from confostain.inference.stainer import stain_slide as stain_slide
+    from confostain.inference.despeckle import despeckle as despeckle
+    from confostain.inference.whole_slide import stain as stain
+    from confostain.inference.whole_slide import stain_slide as stain_slide
     from confostain.slide import Slide as Slide
     from confostain.slide import open_slide as open_slide
 
@@ -26,10 +26,10 @@ RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 
 _HOMES = {
     "Slide": "confostain.slide",
-    "despeckle": "confostain.inference.despeckling",
+    "despeckle": "confostain.inference.despeckle",
     "open_slide": "confostain.slide",
-    "stain": "confostain.inference.stainer",
-    "stain_slide": "confostain.inference.stainer",
+    "stain": "confostain.inference.whole_slide",
+    "stain_slide": "confostain.inference.whole_slide",
 }
 __all__ = ["RESEARCH_USE", "ConfostainError", "Slide", "__version__", "despeckle", "open_slide", "stain", "stain_slide"]
 

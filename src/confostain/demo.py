@@ -11,13 +11,14 @@ import tifffile
 from PIL import Image, ImageDraw, ImageFont
 
 from confostain import RESEARCH_USE
+from confostain.arrays import Progress, Rgb
 from confostain.errors import OutputError
 from confostain.geometry import Region, Size
-from confostain.imaging.phantom import Phantom
-from confostain.inference.models import DEFAULT_MODEL
-from confostain.inference.stainer import Progress, stain_slide
-from confostain.io.vivascope import write_mosaic
-from confostain.io.writing import complete_or_absent
+from confostain.inference.whole_slide import stain_slide
+from confostain.io.writers.output import complete_or_absent
+from confostain.io.writers.vivascope import write_mosaic
+from confostain.models.registry import DEFAULT_MODEL
+from confostain.simulation.phantom import Phantom
 from confostain.slide import Slide, open_slide
 
 SIZE = Size(2048, 1536)  # px; 1.5 x 1.2 mm: epidermis, dermis, appendages and glass fit in
@@ -25,8 +26,6 @@ SEED = 0
 DETAIL = 256  # px of the slide in each detail, shown enlarged
 PANEL = Size(560, 420)  # px of the picture
 GAP, LINE = 12, 26  # px: between panels, and for a line of text
-
-Rgb = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

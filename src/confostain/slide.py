@@ -19,8 +19,8 @@ from confostain.geometry import Region, Size
 from confostain.imaging.channels import look_swapped
 from confostain.imaging.intensity import IntensityRange, measured_range, normalise
 from confostain.imaging.tissue import CELL, Grid, TissueMask, find_tissue, where_scanned
-from confostain.io.layouts import Channels, open_channels
-from confostain.io.planes import MICRONS_PER_PIXEL, Plane, plausible_microns
+from confostain.io.readers.layouts import Channels, open_channels
+from confostain.io.readers.plane import MICRONS_PER_PIXEL, Plane, plausible_microns
 
 StrPath = str | PathLike[str]
 

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from confostain.geometry import Size
-from confostain.imaging.phantom import Phantom
+from confostain.simulation.phantom import Phantom
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 
 from confostain.geometry import Region
 from confostain.imaging.channels import blobs, look_swapped
-from confostain.imaging.phantom import Phantom
+from confostain.simulation.phantom import Phantom
 
 
 def test_painted_channels_are_told_apart(phantom: Phantom) -> None:

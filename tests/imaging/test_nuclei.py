@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 import confostain
 from confostain.errors import OptionError
 from confostain.geometry import Region
-from confostain.imaging.linear import beer_lambert, gareau
+from confostain.imaging.linear_stain import beer_lambert, gareau
 from confostain.imaging.nuclei import (
     Agreement,
     Nuclei,
@@ -22,7 +22,7 @@ from confostain.imaging.nuclei import (
     nuclei_in_fluorescence,
     nuclei_in_stain,
 )
-from confostain.imaging.phantom import Phantom
+from confostain.simulation.phantom import Phantom
 
 SKIN = Path(__file__).parents[3] / "shared" / "data" / "cm" / "skin_a"
 CENTRES = [(20.0, 20.0), (20.0, 60.0), (60.0, 24.0), (70.0, 70.0)]

@@ -7,11 +7,18 @@ from PIL import Image
 from scipy import ndimage
 
 from confostain.geometry import Region
-from confostain.imaging.patch_quality import OVERVIEW_STEP, HistologyGround, Rgb, fault_of, find_ground, sharpness
-from confostain.imaging.phantom import Phantom
-from confostain.imaging.stains import optical_density
+from confostain.imaging.patch_quality import (
+    OVERVIEW_STEP,
+    HistologyBackground,
+    Rgb,
+    find_background,
+    rejection_reason,
+    sharpness,
+)
+from confostain.imaging.stain_separation import optical_density
+from confostain.simulation.phantom import Phantom
 
-GROUND = HistologyGround(243, np.ones((16, 16), bool), 0.7)
+GROUND = HistologyBackground(243, np.ones((16, 16), bool), 0.7)
 
 
 @pytest.fixture
@@ -35,41 +42,43 @@ def behind(rgb: Rgb, colour: tuple[int, int, int], mask: npt.NDArray[np.bool_]) 
 
 
 def test_good_tissue_is_kept(skin: Rgb) -> None:
-    assert fault_of(skin, GROUND) is None
+    assert rejection_reason(skin, GROUND) is None
 
 
 @pytest.mark.parametrize("pen", [(40, 70, 200), (20, 140, 60), (20, 150, 160), (70, 70, 72)])
 def test_ink_is_seen_on_tissue_and_on_glass(skin: Rgb, pen: tuple[int, int, int]) -> None:
     torn = np.where(disc(60)[..., None], np.uint8(243), skin)
-    assert fault_of(behind(torn, pen, disc(20)), GROUND) == "ink"
-    assert fault_of(behind(torn, pen, disc(4, (132, 132))), GROUND) is None
+    assert rejection_reason(behind(torn, pen, disc(20)), GROUND) == "ink"
+    assert rejection_reason(behind(torn, pen, disc(4, (132, 132))), GROUND) is None
     if pen[2] != max(pen):  # blue over eosin is purple
-        assert fault_of(behind(skin, pen, disc(20)), GROUND) == "ink"
+        assert rejection_reason(behind(skin, pen, disc(20)), GROUND) == "ink"
 
 
 @pytest.mark.parametrize("dye", [(89, 82, 161), (217, 52, 201)])
 def test_pure_dyes_are_no_ink(skin: Rgb, dye: tuple[int, int, int]) -> None:
     torn = np.where(disc(60)[..., None], np.uint8(243), skin)
-    assert fault_of(behind(torn, dye, disc(20)), GROUND) is None
+    assert rejection_reason(behind(torn, dye, disc(20)), GROUND) is None
 
 
 def test_layers_on_layers_are_a_fold_and_a_hair_is_none(phantom: Phantom) -> None:
     skin = phantom.histology(Region(300, 100, 256, 256))
-    assert fault_of(skin, GROUND) is None
+    assert rejection_reason(skin, GROUND) is None
     fold = np.where(disc(30, (60, 128))[..., None], skin.astype(float) ** 3 / 243**2, skin).astype(np.uint8)
-    assert fault_of(fold, GROUND) == "folded"
-    assert fault_of(fold, HistologyGround(243, GROUND.tissue, 2.0)) is None  # where the whole slide is that dark
+    assert rejection_reason(fold, GROUND) == "folded"
+    assert (
+        rejection_reason(fold, HistologyBackground(243, GROUND.tissue, 2.0)) is None
+    )  # where the whole slide is that dark
     hair = skin.copy()
     hair[:, 100:116] = (60, 20, 50)
-    assert fault_of(hair, GROUND) is None
+    assert rejection_reason(hair, GROUND) is None
 
 
 @pytest.mark.parametrize("sigma", [1.5, 2.0, 4.0, 10.0])
 def test_blur_is_seen(skin: Rgb, sigma: float) -> None:
-    assert fault_of(blurred(skin, sigma), GROUND) == "out of focus"
+    assert rejection_reason(blurred(skin, sigma), GROUND) == "out of focus"
     halves = skin.copy()
     halves[:100] = blurred(skin, sigma)[:100]  # less than half of the patch
-    assert fault_of(halves, GROUND) is None
+    assert rejection_reason(halves, GROUND) is None
 
 
 def test_sharpness_does_not_depend_on_contrast_or_empty_parts(skin: Rgb) -> None:
@@ -89,7 +98,7 @@ def overview(paint: npt.NDArray[np.bool_], colour: tuple[int, int, int] = (220, 
 @pytest.mark.parametrize("glass", [225, 243, 253])
 @pytest.mark.parametrize("colour", [(150, 60, 130), (222, 165, 205)])
 def test_tissue_is_told_from_glass_whatever_the_light(colour: tuple[int, int, int], glass: int) -> None:
-    ground = find_ground(overview(disc(80), colour, glass))
+    ground = find_background(overview(disc(80), colour, glass))
     found = ground.tissue
     assert ground.white == pytest.approx(glass, abs=3)
     assert found[disc(78)].all()
@@ -97,21 +106,21 @@ def test_tissue_is_told_from_glass_whatever_the_light(colour: tuple[int, int, in
 
 
 def test_pictures_of_one_kind_are_all_glass_or_all_tissue() -> None:
-    assert not find_ground(overview(disc(0) & False)).tissue.any()
-    assert find_ground(overview(disc(500), (200, 120, 170))).tissue.all()
+    assert not find_background(overview(disc(0) & False)).tissue.any()
+    assert find_background(overview(disc(500), (200, 120, 170))).tissue.all()
 
 
 def test_lumina_belong_to_the_tissue_and_dust_does_not() -> None:
-    found = find_ground(overview((disc(80) & ~disc(10)) | disc(1, (20, 20)))).tissue
+    found = find_background(overview((disc(80) & ~disc(10)) | disc(1, (20, 20)))).tissue
     assert found[disc(70)].all()
     assert not found[:30, :30].any()
-    assert not find_ground(overview(disc(100) & ~disc(60))).tissue[128, 128]
+    assert not find_background(overview(disc(100) & ~disc(60))).tissue[128, 128]
 
 
 def test_the_share_of_tissue_is_that_of_the_region() -> None:
     tissue = np.zeros((20, 20), bool)
     tissue[:, :5] = True
-    ground = HistologyGround(255, tissue, 0.7)
+    ground = HistologyBackground(255, tissue, 0.7)
     step = OVERVIEW_STEP
     assert ground.tissue_share(Region(0, 0, 10 * step, 10 * step)) == 0.5
     assert ground.tissue_share(Region(5 * step, 0, 10 * step, 10 * step)) == 0
@@ -119,8 +128,8 @@ def test_the_share_of_tissue_is_that_of_the_region() -> None:
 
 
 def test_folds_are_judged_by_the_slides_own_darkness() -> None:
-    assert find_ground(overview(disc(80))).fold_density == 0.7
-    assert find_ground(overview(disc(80), (40, 20, 60))).fold_density > 1.2
+    assert find_background(overview(disc(80))).fold_density == 0.7
+    assert find_background(overview(disc(80), (40, 20, 60))).fold_density > 1.2
 
 
 BONE = Path(__file__).parents[3] / "shared" / "data" / "he_other" / "osteosarcoma"
@@ -132,7 +141,7 @@ BONE = Path(__file__).parents[3] / "shared" / "data" / "he_other" / "osteosarcom
 )
 def test_real_tissue_is_kept_until_it_is_blurred(name: str) -> None:
     real = np.asarray(Image.open(BONE / name).convert("RGB"))
-    ground = find_ground(real.reshape(64, 16, 64, 16, 3).mean(axis=(1, 3)).astype(np.uint8))
+    ground = find_background(real.reshape(64, 16, 64, 16, 3).mean(axis=(1, 3)).astype(np.uint8))
     assert ground.tissue_share(Region(0, 0, 1024, 1024)) > 0.9
-    assert fault_of(real, ground) is None
-    assert fault_of(blurred(real, 2), ground) == "out of focus"
+    assert rejection_reason(real, ground) is None
+    assert rejection_reason(blurred(real, 2), ground) == "out of focus"

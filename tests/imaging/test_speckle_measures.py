@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from confostain.errors import SlideError
-from confostain.imaging.speckle import Image, Speckle
 from confostain.imaging.speckle_measures import (
     Windows,
     autocorrelation,
     effective_looks,
-    estimate_speckle,
     ratio_image,
     structure_in_ratio,
 )
+from confostain.simulation.speckle import Image, Speckle
+from confostain.simulation.speckle_fit import estimate_speckle
 
 SKIN_B = Path(__file__).parents[3] / "shared/data/cm/skin_b/R.jpg"
 

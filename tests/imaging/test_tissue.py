@@ -13,8 +13,8 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from confostain.geometry import Region, Size
-from confostain.imaging.phantom import Phantom
 from confostain.imaging.tissue import CELL, MARGIN, TissueMask, find_tissue, where_scanned
+from confostain.simulation.phantom import Phantom
 
 Picture = npt.NDArray[np.float64]
 SHAPE = (640, 800)

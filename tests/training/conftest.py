@@ -1,23 +1,8 @@
-"""A painted H&E picture and a configuration small enough for tests."""
+"""A configuration small enough for tests."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-from scipy.ndimage import gaussian_filter
-
-
-@pytest.fixture(scope="session")
-def histology(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pink tissue with purple blobs and a white border, 260 x 200 px."""
-    rng = np.random.default_rng(4)
-    blobs = gaussian_filter(rng.standard_normal((200, 260)), 3)
-    rgb = np.where((blobs > 0.05)[..., None], (90, 60, 140), (230, 150, 190)).astype(np.uint8)
-    rgb[:, :20] = 245
-    path = tmp_path_factory.mktemp("histology") / "he.png"
-    Image.fromarray(rgb).save(path)
-    return path
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from confostain.training.despeckling import DespecklingConfig
-from confostain.training.runs import load_config
-from confostain.training.staining import StainingConfig
+from confostain.training.despeckler import DespecklingConfig
+from confostain.training.run import load_config
+from confostain.training.stainer import StainingConfig
 
 FOLDER = Path(__file__).parents[2] / "configs"
 STAINERS = sorted(path for path in FOLDER.rglob("*.toml") if "[[stages]]" in path.read_text())

@@ -4,8 +4,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from confostain.evaluation.quality import ssim
-from confostain.imaging.linear import gareau
+from confostain.evaluation.reference_metrics import ssim
+from confostain.imaging.linear_stain import gareau
 from confostain.training import stain_losses as losses
 
 
@@ -56,7 +56,7 @@ def test_patterns_are_the_kinds_of_texture_wherever_it_stands() -> None:
 
 @pytest.mark.parametrize("grain", [1.0, 2.0])
 def test_soft_patterns_are_nearly_the_usual_ones(grain: float) -> None:
-    from confostain.evaluation.likeness import pattern_shares
+    from confostain.evaluation.distribution_metrics import pattern_shares
 
     image = noise(6, sigma=grain)
     usual = pattern_shares(np.rint(losses.luminance(image)[0, 0].numpy() * 255).astype(np.uint8))

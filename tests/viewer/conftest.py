@@ -1,21 +1,17 @@
 """Slides to look at, and a client that looks."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 import tifffile
-import uvicorn
-from fastapi import FastAPI
 
 from confostain.slide import Slide, open_slide
 from confostain.viewer.app import create_app
 from confostain.viewer.library import Library
-from confostain.viewer.serving import Address, listening
 
 
 @pytest.fixture(scope="session")
@@ -45,29 +41,9 @@ def library(large_scan: tuple[Path, Path]) -> Iterator[Library]:
         yield library
 
 
-@contextmanager
-def served(app: FastAPI) -> Iterator[httpx.Client]:
-    """A client of the application, served as it is to people: through a socket."""
-    listener = listening(Address(port=0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.fixture
-def serve() -> Callable[[FastAPI], AbstractContextManager[httpx.Client]]:
-    return served
-
-
-@pytest.fixture
-def client(library: Library) -> Iterator[httpx.Client]:
-    with served(create_app(library)) as client:
+def client(library: Library, serve: Callable[..., AbstractContextManager[httpx.Client]]) -> Iterator[httpx.Client]:
+    with serve(create_app(library)) as client:
         yield client
 
 

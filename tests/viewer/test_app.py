@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from confostain.inference.despeckling import despeckle
-from confostain.inference.stainer import stain_slide
+from confostain.inference.despeckle import despeckle
+from confostain.inference.whole_slide import stain_slide
 from confostain.slide import Slide
 from confostain.viewer.app import create_app
 from confostain.viewer.layers import PaintedLayer
 from confostain.viewer.library import Library
-from confostain.viewer.workshop import Workshop
+from confostain.viewer.priority_executor import PriorityExecutor
 
 
 def pixels(response: httpx.Response) -> np.ndarray:
@@ -139,14 +139,14 @@ def test_a_client_that_has_moved_on_gets_nothing(
     monkeypatch.setattr(PaintedLayer, "render", held_up)
     monkeypatch.setattr(PaintedLayer, "paint_next", lambda self, focus: None)
     answers: dict[int, int] = {}
-    arrived, order = threading.Semaphore(0), Workshop.order
+    arrived, order = threading.Semaphore(0), PriorityExecutor.order
 
-    def ordered(self: Workshop, *arguments):  # type: ignore[no-untyped-def]
+    def ordered(self: PriorityExecutor, *arguments):  # type: ignore[no-untyped-def]
         made = order(self, *arguments)
         arrived.release()
         return made
 
-    monkeypatch.setattr(Workshop, "order", ordered)
+    monkeypatch.setattr(PriorityExecutor, "order", ordered)
 
     def ask(column: int, view: int) -> None:
         headers = {"X-Confostain-Client": "anna", "X-Confostain-View": str(view), "X-Confostain-Focus": "10.5,20"}

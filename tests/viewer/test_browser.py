@@ -21,8 +21,8 @@ import pytest
 from PIL import Image
 
 from confostain.geometry import Size
-from confostain.imaging.phantom import Phantom
-from confostain.io.vivascope import write_mosaic
+from confostain.io.writers.vivascope import write_mosaic
+from confostain.simulation.phantom import Phantom
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

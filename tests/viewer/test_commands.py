@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from confostain import cli
-from confostain.cli import viewing
+from confostain.cli import view as viewing
 from confostain.viewer.serving import OPENSEADRAGON, Address, listening
 
 

@@ -14,10 +14,10 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from confostain.study.app import create_study_app
+from confostain.study.protocol import Arm, Field, Protocol, Question, Session
 from confostain.viewer.app import create_app
 from confostain.viewer.library import Library
-from confostain.viewer.study import Arm, Field, Protocol, Question, Session
-from confostain.viewer.study_app import create_study_app
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # its dependencies' own affairs

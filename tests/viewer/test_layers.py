@@ -11,10 +11,10 @@ import pytest
 import tifffile
 
 from confostain.geometry import Size
-from confostain.imaging.linear import gareau
-from confostain.inference.models import LINEAR_STAINS, Model
-from confostain.inference.stainer import stain_slide
-from confostain.io.pyramid import TILE, level_sizes
+from confostain.imaging.linear_stain import gareau
+from confostain.inference.whole_slide import stain_slide
+from confostain.io.writers.pyramid import TILE, level_sizes
+from confostain.models.registry import LINEAR_STAINS, Model
 from confostain.slide import Slide
 from confostain.viewer.layers import BLOCK, MEAN_LEVEL, LayerInfo, PaintedLayer, Place
 from confostain.viewer.preview import Preview

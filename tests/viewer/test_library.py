@@ -10,8 +10,8 @@ import pytest
 
 from confostain.errors import ModelError, OptionError, SlideError
 from confostain.geometry import Size
-from confostain.inference.models import load_model
-from confostain.inference.painter import SlidePainter
+from confostain.inference.tile_stainer import TileStainer
+from confostain.models.registry import load_model
 from confostain.slide import Slide, open_slide
 from confostain.viewer.layers import Place
 from confostain.viewer.library import Library
@@ -45,8 +45,8 @@ def test_a_trained_stainer_is_a_layer(make_stainer: Callable[..., Path], phantom
         rgb, source = layer.render(top)
         assert source == "network"
         region = top.level0_region(Size(*slide.size))
-        painter = SlidePainter(slide.read, Size(*slide.size), load_model(folder), slide.tissue)
-        expected = painter.paint(painter.grid(Size(*slide.size).region, 256).at(1, 1))
+        painter = TileStainer(slide.read, Size(*slide.size), load_model(folder), slide.tissue)
+        expected = painter.stain_tile(painter.grid(Size(*slide.size).region, 256).at(1, 1))
         assert expected is not None
         assert rgb.shape == (region.height, region.width, 3)
         np.testing.assert_array_equal(rgb, expected)

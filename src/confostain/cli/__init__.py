@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
 from confostain import RESEARCH_USE, __version__
-from confostain.cli.desk import Parser, add_group, say
-from confostain.cli.despecklers import add_despeckle, add_evaluate_despeckler
-from confostain.cli.preparing import add_prepare
-from confostain.cli.slides import add_demo, add_info, add_models, add_stain
-from confostain.cli.stainers import add_evaluate_stainer
-from confostain.cli.training import add_train
-from confostain.cli.viewing import add_study, add_view
+from confostain.cli.common import Parser, add_group, say
+from confostain.cli.despeckle import add_despeckle, add_evaluate_despeckler
+from confostain.cli.evaluate import add_evaluate_stainer
+from confostain.cli.prepare import add_prepare
+from confostain.cli.stain import add_demo, add_info, add_models, add_stain
+from confostain.cli.train import add_train
+from confostain.cli.view import add_study, add_view
 from confostain.errors import ConfostainError, ConfostainWarning
 
 

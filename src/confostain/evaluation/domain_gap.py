@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from confostain.arrays import Image
 from confostain.errors import SlideError
-from confostain.imaging.simulate import PERCENTILES, REAL_SPREAD, Image, Spread, smooth
+from confostain.simulation.from_histology import PERCENTILES, REAL_SPREAD, Spread, smooth
 
 Spectrum = npt.NDArray[np.float64]
 

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from confostain.arrays import REFERENCE_MPP, Rgb
 from confostain.errors import OptionError
 
 Density = npt.NDArray[np.float32]  # (h, w), more where there is more chromatin
-Rgb = npt.NDArray[np.uint8]  # (h, w, 3)
 Points = npt.NDArray[np.float64]  # (n, 2), row and column in px; the centre of pixel (0, 0) is (0, 0)
 Chosen = npt.NDArray[np.bool_]  # (n,)
 
@@ -199,7 +199,7 @@ class NucleiAudit:
         return len(self.invented) / self.area
 
 
-def audit_nuclei(fluorescence: Density, rgb: Rgb, microns_per_pixel: float = 0.75) -> NucleiAudit:
+def audit_nuclei(fluorescence: Density, rgb: Rgb, microns_per_pixel: float = REFERENCE_MPP) -> NucleiAudit:
     """Compare the nuclei of F with those of what was stained from it.
 
     Args:

@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from confostain.arrays import REFERENCE_MPP, Image, Mask, Rgb
 from confostain.geometry import Region
-from confostain.imaging.stains import Image, Rgb, optical_density
-from confostain.imaging.tissue import Mask, otsu, without_holes, without_specks
+from confostain.imaging.stain_separation import optical_density
+from confostain.imaging.tissue import otsu, without_holes, without_specks
 
 Fault = Literal["blank", "ink", "folded", "out of focus"]
 
-MICRONS_PER_PIXEL = 0.75
 OVERVIEW_STEP = 16  # patch pixels in one pixel of the overview
-OVERVIEW_MICRONS = OVERVIEW_STEP * MICRONS_PER_PIXEL
+OVERVIEW_MICRONS = OVERVIEW_STEP * REFERENCE_MPP
 
 # The overview. Densities here are means over red, green and blue.
 WHITE = 220.0  # glass is at least as bright as this, or no glass is in the picture
@@ -49,7 +49,7 @@ MIN_SHARPNESS = 0.32  # in focus 0.58 to 0.99, enlarged from 1 um/px 0.33 to 0.6
 
 
 @dataclass(frozen=True, eq=False)
-class HistologyGround:
+class HistologyBackground:
     """What holds for one whole H&E slide.
 
     Attributes:
@@ -72,7 +72,7 @@ class HistologyGround:
         return float(cut.mean()) if cut.size else 0.0
 
 
-def find_ground(overview: Rgb) -> HistologyGround:
+def find_background(overview: Rgb) -> HistologyBackground:
     """Tell tissue from glass on an overview of the slide, uint8 (h, w, 3), 12 um a pixel."""
     brightness = overview.min(axis=-1)
     white = max(WHITE, float(np.percentile(brightness, 99)))
@@ -82,14 +82,14 @@ def find_ground(overview: Rgb) -> HistologyGround:
     closed = ndimage.binary_closing(np.pad(seen, BRIDGED_GAP, "edge"), iterations=BRIDGED_GAP)
     tissue = without_holes(without_specks(_unpadded(closed), SMALLEST_TISSUE), LARGEST_HOLE)
     dense = float(np.percentile(density[seen], 90)) if seen.any() else 0.0
-    return HistologyGround(white, tissue, max(FOLD_DENSITY, FOLD_RATIO * dense))
+    return HistologyBackground(white, tissue, max(FOLD_DENSITY, FOLD_RATIO * dense))
 
 
 def _unpadded(mask: Mask) -> Mask:
     return mask[BRIDGED_GAP:-BRIDGED_GAP, BRIDGED_GAP:-BRIDGED_GAP]
 
 
-def fault_of(patch: Rgb, ground: HistologyGround) -> Fault | None:
+def rejection_reason(patch: Rgb, ground: HistologyBackground) -> Fault | None:
     """Why a patch with enough tissue, uint8 (h, w, 3) at 0.75 um/px, should be left out; None where it is good."""
     density = optical_density(patch, ground.white)
     coarse = _block_means(density, COARSE)

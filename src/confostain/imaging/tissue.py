@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from confostain.arrays import Mask
 from confostain.geometry import Region, Size
 
 Grid = npt.NDArray[np.float32]  # (rows, columns), one mean per cell
-Mask = npt.NDArray[np.bool_]
 
 CELL = 16  # px; about as large as one cell of the tissue at 0.75 um/px
 

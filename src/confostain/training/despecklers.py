@@ -10,7 +10,7 @@ from torch import nn
 from confostain.errors import ModelError
 from confostain.networks.despeckler import DespecklerDesign, build_despeckler
 from confostain.training.export import load_weights
-from confostain.training.runs import from_table
+from confostain.training.run import from_table
 
 SHIPPED = Path(__file__).parent.parent / "weights"
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from confostain.errors import ModelError
-from confostain.training.runs import commit, write_whole
+from confostain.training.run import commit, write_whole
 
 
 def save_network(network: nn.Module, folder: Path, config: dict[str, Any], facts: dict[str, Any] | None = None) -> None:

@@ -27,11 +27,11 @@ def total_variation(made: Tensor) -> Tensor:
     return made.diff(dim=-1).abs().mean() + made.diff(dim=-2).abs().mean()
 
 
-def fooling(scores_made: Tensor) -> Tensor:
+def generator_loss(scores_made: Tensor) -> Tensor:
     """How far the critic is from taking what is made for real (least squares)."""
     return (scores_made - 1).square().mean()
 
 
-def criticism(scores_real: Tensor, scores_made: Tensor) -> Tensor:
+def discriminator_loss(scores_real: Tensor, scores_made: Tensor) -> Tensor:
     """How far the critic is from telling real and made apart (least squares)."""
     return ((scores_real - 1).square().mean() + scores_made.square().mean()) / 2

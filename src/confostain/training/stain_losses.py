@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from confostain.imaging.linear import GAREAU_EOSIN, GAREAU_HAEMATOXYLIN
+from confostain.imaging.linear_stain import GAREAU_EOSIN, GAREAU_HAEMATOXYLIN
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as grey pictures are made
 NEIGHBOURHOOD = 13  # px
@@ -18,7 +18,7 @@ STEP = 2 / 255  # a difference between neighbours of this size counts nearly as 
 
 
 def composite(pair: Tensor) -> Tensor:
-    """The Gareau image (b, 3, h, w) of R and F (b, 2, h, w); see `confostain.imaging.linear.gareau`."""
+    """The Gareau image (b, 3, h, w) of R and F (b, 2, h, w); see `confostain.imaging.linear_stain.gareau`."""
     eosin, haematoxylin = (pair.new_tensor(dye).view(1, 3, 1, 1) for dye in (GAREAU_EOSIN, GAREAU_HAEMATOXYLIN))
     return (1 - pair[:, :1] * (1 - eosin) - pair[:, 1:] * (1 - haematoxylin)).clamp(0, 1)
 

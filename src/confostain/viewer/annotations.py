@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from confostain.errors import OutputError, SlideError
-from confostain.io.writing import complete_or_absent
+from confostain.io.writers.output import complete_or_absent
 
 MAX_FEATURES = 20_000
 EMPTY = b'{"type": "FeatureCollection", "features": []}'

@@ -17,13 +17,13 @@ from fastapi.staticfiles import StaticFiles
 import confostain
 from confostain.errors import ConfostainError
 from confostain.geometry import Size
-from confostain.io.pyramid import TILE, level_sizes
+from confostain.io.writers.pyramid import TILE, level_sizes
 from confostain.viewer.annotations import FeatureCollection, Outdated
 from confostain.viewer.guard import Guard
 from confostain.viewer.layers import Layer, Place
 from confostain.viewer.library import Entry, Library
-from confostain.viewer.tiles import Format, Tile, TileDesk
-from confostain.viewer.workshop import Order, View
+from confostain.viewer.priority_executor import Order, View
+from confostain.viewer.tile_service import Format, Tile, TileService
 
 STATIC = FilePath(__file__).parent / "static"
 LOOK_AGAIN = 0.1  # s between looks whether a client that waits for a tile has gone
@@ -84,7 +84,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.desk = TileDesk()
+    app.state.desk = TileService()
     yield
     app.state.desk.close()
 
@@ -98,7 +98,7 @@ async def _library(request: Request) -> Library:
     return request.app.state.library
 
 
-async def _desk(request: Request) -> TileDesk:
+async def _desk(request: Request) -> TileService:
     return request.app.state.desk
 
 
@@ -135,7 +135,7 @@ async def _focus(
 
 AnEntry = Annotated[Entry, Depends(_entry)]
 ALayer = Annotated[Layer, Depends(_layer)]
-ADesk = Annotated[TileDesk, Depends(_desk)]
+ADesk = Annotated[TileService, Depends(_desk)]
 Focus = Annotated[tuple[float, float] | None, Depends(_focus)]
 OfView = Annotated[View | None, Depends(_view)]
 
@@ -256,7 +256,7 @@ def _is_inside(place: Place, size: Size) -> bool:
 
 async def _answered(
     request: Request,
-    desk: TileDesk,
+    desk: TileService,
     layer: Layer,
     place: Place,
     form: Format,
@@ -278,7 +278,7 @@ async def _answered(
     return Response(tile.data, media_type=f"image/{'png' if form == 'png' else 'jpeg'}", headers=headers)
 
 
-async def _done(request: Request, desk: TileDesk, order: Order, view: View | None) -> bool:
+async def _done(request: Request, desk: TileService, order: Order, view: View | None) -> bool:
     """Wait for an order; False where it is wanted no longer."""
     done = asyncio.wrap_future(order.future)
     while not done.done():

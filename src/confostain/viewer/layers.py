@@ -16,17 +16,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from confostain.arrays import Rgb
 from confostain.geometry import Region, Size
 from confostain.imaging.tissue import TissueMask
-from confostain.inference.models import Model
-from confostain.inference.painter import SlidePainter
-from confostain.io.histology import HistologySlide
-from confostain.io.pyramid import TILE, WHITE, Sums, level_sizes, rounded_mean, summed, white_sums
+from confostain.inference.tile_stainer import TileStainer
+from confostain.io.readers.histology import HistologySlide
+from confostain.io.writers.pyramid import TILE, WHITE, Sums, level_sizes, rounded_mean, summed, white_sums
+from confostain.models.registry import Model
 from confostain.slide import Slide
 from confostain.viewer.preview import LEARN_LEVEL, Preview
 from confostain.viewer.store import BlockStore
 
-Rgb = npt.NDArray[np.uint8]
 Source = Literal["network", "closed-form", "average"]
 Work = Callable[[], object]
 
@@ -96,7 +96,7 @@ class PaintedLayer:
         self._preview = preview
         self._store = store
         self._loading = threading.Lock()
-        self._painter: SlidePainter | None = None
+        self._painter: TileStainer | None = None
         self._blank = _without(slide.tissue, self._size) if preview.tissue_only else np.zeros(_grid(self._size), bool)
         self._averaged = self._blank.copy()  # blocks whose sums are known
         self._pending = ~self._blank  # blocks to be painted when nobody waits
@@ -161,11 +161,11 @@ class PaintedLayer:
     def _key(self, row: int, column: int) -> tuple[object, ...]:
         return id(self), row, column
 
-    def _ready(self) -> SlidePainter:
+    def _ready(self) -> TileStainer:
         with self._loading:
             if self._painter is None:
                 tissue = self._slide.tissue if self._preview.tissue_only else None
-                self._painter = SlidePainter(self._slide.read, self._size, self._load(), tissue)
+                self._painter = TileStainer(self._slide.read, self._size, self._load(), tissue)
             return self._painter
 
     def _block(self, row: int, column: int) -> Rgb | None:
@@ -176,8 +176,8 @@ class PaintedLayer:
         return self._paint(row, column) if kept is None else kept
 
     def _paint(self, row: int, column: int) -> Rgb | None:
-        painter = self._ready()
-        rgb = painter.paint(painter.grid(self._size.region, BLOCK).at(column, row))
+        stainer = self._ready()
+        rgb = stainer.stain_tile(stainer.grid(self._size.region, BLOCK).at(column, row))
         if rgb is not None:
             self._store.put(self._key(row, column), rgb)
             self._take_sums(row, column, rgb)

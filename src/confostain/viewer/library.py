@@ -17,12 +17,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from confostain.arrays import Rgb
 from confostain.geometry import Size
-from confostain.imaging.linear import gareau
-from confostain.inference.despeckling import DEFAULT_DESPECKLER, Despeckler, load_despeckler, shipped_despecklers
-from confostain.inference.models import LinearStain, load_model, models_at_hand
-from confostain.io.histology import HistologySlide, open_histology
-from confostain.io.pyramid import TILE, level_sizes
+from confostain.imaging.linear_stain import gareau
+from confostain.io.readers.histology import HistologySlide, open_histology
+from confostain.io.writers.pyramid import TILE, level_sizes
+from confostain.models.despeckler import DEFAULT_DESPECKLER, Despeckler, load_despeckler, shipped_despecklers
+from confostain.models.registry import LinearStain, list_stainers, load_model
 from confostain.slide import Slide, open_slide
 from confostain.viewer.annotations import AnnotationFile
 from confostain.viewer.layers import HistologyLayer, Layer, LayerInfo, PaintedLayer
@@ -30,7 +31,6 @@ from confostain.viewer.preview import Preview
 from confostain.viewer.store import BlockStore
 from confostain.viewer.watching import Watcher
 
-Rgb = npt.NDArray[np.uint8]
 Kind = Literal["confocal", "histology"]
 
 
@@ -189,7 +189,7 @@ def stain_layers(first: str) -> list[LayerInfo]:
     """The stains there are, `first` first, which may be a folder; ModelError where there is no such stain."""
     infos = [
         LayerInfo(name, name, str(model["description"]), "stain", model["kind"] == "closed form")
-        for model in models_at_hand()
+        for model in list_stainers()
         if (name := str(model["name"]))
     ]
     if first not in [info.id for info in infos]:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from confostain.arrays import Rgb
 from confostain.geometry import Region
 from confostain.slide import Slide
-
-Rgb = npt.NDArray[np.uint8]
 
 LEARN_LEVEL = 5  # means over 32 px of level 0 are compared, so that a network's fine structure averages out
 RIDGE = 1.0  # samples' worth of "leave the closed form as it is"

@@ -9,9 +9,8 @@ from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-Rgb = npt.NDArray[np.uint8]
+from confostain.arrays import Rgb
 
 DISK_BYTES = 2 << 30  # blocks of 512 px: some 2700, the tissue of a slide of 26,000 x 26,000 px
 MEMORY_BYTES = 128 << 20  # encoded tiles: some 4000

@@ -1,0 +1,156 @@
+"""Commands that make training data: prepare confocal, prepare histology, prepare rank."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from confostain.cli.common import Commands, add_command, progress_bar
+
+if TYPE_CHECKING:
+    from confostain.data.manifest import PreparedPatch
+    from confostain.data.split import PatchPlan
+
+
+def add_prepare(commands: Commands) -> None:
+    """Add `prepare`."""
+    summary = "make training patches of slides, or rank H&E slides by their stain"
+    kinds = commands.add_parser("prepare", help=summary, description=summary[0].upper() + summary[1:] + ".")
+    added = kinds.add_subparsers(metavar="KIND", required=True)
+    _add_confocal(added)
+    _add_histology(added)
+    _add_rank(added)
+
+
+def _add_confocal(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "confocal",
+        _prepare_confocal,
+        "cut confocal slides into patches of 0.75 um/px, normalised, without empty glass",
+        "examples:\n  confostain prepare confocal scans/*/mosaic -o patches/confocal\n"
+        "  confostain prepare confocal a/mosaic b/mosaic --validate c/mosaic -o patches/confocal",
+    )
+    _add_patch_arguments(parser, "SLIDE")
+    parser.add_argument("--swap-channels", action="store_true", help="take reflectance for fluorescence and back")
+
+
+def _add_histology(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "histology",
+        _prepare_histology,
+        "cut H&E slides into patches of 0.75 um/px, without what is blank, inked, folded or out of focus",
+        "examples:\n  confostain prepare histology slides/*.svs -o patches/histology\n"
+        "  confostain prepare histology fields/*.jpg --mpp 1.0 -o patches/histology",
+    )
+    _add_patch_arguments(parser, "FILE")
+    parser.set_defaults(swap_channels=False)
+
+
+def _add_patch_arguments(parser: argparse.ArgumentParser, metavar: str) -> None:
+    parser.add_argument("slides", nargs="+", type=Path, metavar=metavar, help="slides to cut")
+    parser.add_argument(
+        "--validate",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar=metavar,
+        help="slides for validation; those named first are then all for training",
+    )
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="the folder to make")
+    parser.add_argument("--side", type=int, default=1024, metavar="PX", help="side of a patch (default: 1024)")
+    parser.add_argument(
+        "--split",
+        type=float,
+        default=0.8,
+        metavar="SHARE",
+        help="share of the slides that are for training, unless --validate says (default: 0.8)",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another draw of these slides (default: 0)")
+    parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel of slides that do not say it")
+    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier preparation wrote")
+
+
+def _plan(options: argparse.Namespace) -> PatchPlan:
+    from confostain.data.split import PatchPlan
+
+    return PatchPlan(
+        side=options.side,
+        train_share=options.split,
+        seed=options.seed,
+        validate=tuple(options.validate),
+        microns_per_pixel=options.mpp,
+        swap_channels=options.swap_channels,
+    )
+
+
+def _prepare_confocal(options: argparse.Namespace) -> int:
+    from confostain.data.prepare import prepare_confocal
+
+    return _prepare(options, prepare_confocal)
+
+
+def _prepare_histology(options: argparse.Namespace) -> int:
+    from confostain.data.prepare import prepare_histology
+
+    return _prepare(options, prepare_histology)
+
+
+def _prepare(options: argparse.Namespace, prepare: Callable[..., list[PreparedPatch]]) -> int:
+    with progress_bar("cutting", unit=" places") as progress:
+        patches = prepare(options.slides, options.output, _plan(options), options.overwrite, progress)
+    print(_told(options.output, patches))
+    return 0
+
+
+def _told(folder: Path, patches: list[PreparedPatch]) -> str:
+    """How many patches there are of which slides, and why the others are missing."""
+    lines = []
+    for split in ("train", "validate"):
+        chosen = [patch for patch in patches if patch.split == split]
+        kept, slides = sum(not patch.dropped for patch in chosen), len({patch.slide for patch in chosen})
+        lines.append(f"{split:9} {kept:6} patches of {slides} slide{'s' * (slides != 1)}")
+    reasons = Counter(patch.dropped for patch in patches if patch.dropped)
+    lines += [f"left out  {count:6} {reason}" for reason, count in reasons.most_common()]
+    return "\n".join([*lines, f"{folder}: look at kept.png and dropped.png"])
+
+
+def _add_rank(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "rank",
+        _rank,
+        "order H&E slides by their proportion of haematoxylin to eosin",
+        "example:\n  confostain prepare rank slides/*.svs",
+    )
+    parser.add_argument("slides", nargs="+", type=Path, metavar="FILE", help="H&E slides")
+    parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel of slides that do not say it")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _rank(options: argparse.Namespace) -> int:
+    from confostain.data.rank import rank_slides
+
+    with progress_bar("measuring", unit=" slides") as progress:
+        ranked = rank_slides(options.slides, options.mpp, progress)
+    if options.json:
+        told = [
+            {
+                "file": str(slide.path),
+                "haematoxylin": None if math.isnan(slide.proportion) else slide.proportion,
+                "tissue_mm2": slide.tissue_mm2,
+            }
+            for slide in ranked
+        ]
+        print(json.dumps(told, indent=2))
+    else:
+        print("haematoxylin  tissue mm2  slide")
+        for slide in ranked:
+            print(f"{slide.proportion:12.1%}  {slide.tissue_mm2:10.2f}  {slide.path}")
+    return 0

@@ -1,0 +1,1 @@
+"""Training data: preparation of slides, batches of patches and pairs."""

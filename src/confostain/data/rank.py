@@ -1,0 +1,47 @@
+"""H&E slides in the order of their proportion of haematoxylin to eosin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from confostain.data.cut import read_overview
+from confostain.imaging.patch_quality import OVERVIEW_MICRONS, find_background
+from confostain.imaging.stain_separation import haematoxylin_eosin_proportion
+from confostain.io.readers.histology import open_histology
+
+
+@dataclass(frozen=True)
+class RankedSlide:
+    """What one slide is stained with."""
+
+    path: Path
+    proportion: float  # haematoxylin as a share of both dyes, over the tissue; NaN without tissue
+    tissue_mm2: float
+
+
+def rank_slides(
+    slides: Sequence[Path],
+    microns_per_pixel: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[RankedSlide]:
+    """Slides from the most haematoxylin to the most eosin, measured on an overview of 12 um/px.
+
+    `microns_per_pixel` is that of slides that do not say it. Raises SlideError where one cannot be read.
+    """
+    ranked = []
+    for index, path in enumerate(slides):
+        ranked.append(_measured(path, microns_per_pixel))
+        if progress is not None:
+            progress(index + 1, len(slides))
+    return sorted(ranked, key=lambda slide: math.inf if math.isnan(slide.proportion) else -slide.proportion)
+
+
+def _measured(path: Path, microns_per_pixel: float | None) -> RankedSlide:
+    with open_histology(path, microns_per_pixel) as slide:
+        overview = read_overview(slide)
+    tissue = find_background(overview).tissue
+    proportion = haematoxylin_eosin_proportion(overview[tissue][:, None]) if tissue.any() else math.nan
+    return RankedSlide(path, proportion, float(tissue.sum()) * (OVERVIEW_MICRONS / 1000) ** 2)

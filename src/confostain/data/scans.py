@@ -1,0 +1,56 @@
+"""Patches of real confocal scans, without truth: what a CycleGAN learns from, and what others are held to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from confostain.arrays import Image
+from confostain.data.manifest import load_manifest, read_patch
+from confostain.data.noisy_patches import Range
+from confostain.data.pairs import augment, jitter_intensity
+from confostain.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ScanSource:
+    """Draws batches of crops from prepared confocal patches.
+
+    Attributes:
+        scans: float32 (2, h, w) each, R then F in [0, 1].
+        patch: side of a crop in pixels.
+        batch: crops per draw.
+        gain: factor on either channel, as for the simulated pairs.
+    """
+
+    scans: Sequence[Image]
+    patch: int
+    batch: int
+    gain: Range = (1.0, 1.0)
+
+    def draw(self, seed: int, step: int, rank: int = 0) -> Image:
+        """The batch of a step: float32 (batch, 2, patch, patch)."""
+        rng = np.random.default_rng((seed, step, rank, 2))
+        crops = []
+        for _ in range(self.batch):
+            scan = self.scans[int(rng.integers(len(self.scans)))]
+            y, x = (int(rng.integers(length - self.patch + 1)) for length in scan.shape[1:])
+            crop = jitter_intensity(scan[:, y : y + self.patch, x : x + self.patch], self.gain, rng)
+            crops.append(augment(crop, crop, rng)[0])
+        return np.ascontiguousarray(np.stack(crops))
+
+
+def read_scans(folder: Path, at_least: int) -> list[Image]:
+    """The training patches of a folder that `confostain prepare confocal` made, kept in memory.
+
+    Raises:
+        ConfigError: it holds no confocal patches for training, or smaller ones than `at_least` px a side.
+        SlideError: it cannot be read.
+    """
+    patches = [patch for patch in load_manifest(folder) if (patch.kind, patch.split) == ("confocal", "train")]
+    if not patches or min(patch.side for patch in patches) < at_least:
+        raise ConfigError(f"{folder}: expected confocal patches for training of at least {at_least} px a side")
+    return [read_patch(patch).astype(np.float32) for patch in patches]

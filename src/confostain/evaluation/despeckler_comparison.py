@@ -1,0 +1,195 @@
+"""The comparison of despecklers on inverted H&E with known noise: one table, one figure like the paper's Fig. 6."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from confostain.arrays import REFERENCE_MPP, Image
+from confostain.data.noisy_patches import TISSUE, read_inverted
+from confostain.errors import SlideError
+from confostain.evaluation.classical_despeckling import CLASSICAL, Classical
+from confostain.evaluation.reference_metrics import psnr, sharpness, ssim
+from confostain.inference.despeckle import despeckle
+from confostain.models.despeckler import Despeckler, load_despeckler, shipped_despecklers
+from confostain.simulation.speckle import Speckle
+
+PAPER_PSNR = 16.19  # dB, of the noisy images in the paper's table 1
+SIDE = 256  # px, of a patch; the paper took 1024
+SEED = 1980
+MICROSCOPE = Speckle(looks=45, grain=0.55, pedestal=0.08, gain=0.7, read_noise=0.005)  # as measured on real scans
+
+Clean = Callable[[Image], Image]
+Prepare = Callable[[Sequence[Image], Sequence[Image], Speckle], Clean]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a method, its PSNR and SSIM at each noise, its speed."""
+
+    method: str
+    psnr: dict[str, float]  # dB
+    ssim: dict[str, float]
+    sharpness: float  # at the paper's noise, 1 being the truth's
+    megapixels_per_second: float | None = None
+
+
+def compare_despecklers(
+    histology: Sequence[str],
+    out: Path,
+    models: Sequence[str] = (),
+    *,
+    patches: int = 20,
+    side: int = SIDE,
+    classical: bool = True,
+    microns_per_pixel: float = REFERENCE_MPP,
+    say: Say = lambda line: None,
+) -> list[Row]:
+    """Compare the classical methods, the shipped despecklers and further `models` on H&E slides.
+
+    Writes despecklers.json, despecklers.md and despecklers.png into the folder `out`.
+
+    Args:
+        histology: H&E slides that no model was trained on.
+        out: a folder; made if it does not exist.
+        models: names of despecklers, or folders of trained ones.
+        patches: how many tissue patches, evenly from all there are.
+        side: of a patch, in pixels.
+        classical: whether the methods without a network take part; BM3D needs minutes per megapixel.
+        microns_per_pixel: at which pixel size.
+        say: told about each method when it is done.
+
+    Raises:
+        SlideError: a slide cannot be read, or there is no tissue. ModelError: a model cannot be loaded.
+    """
+    clean = tissue_patches(read_inverted(histology, microns_per_pixel), patches, side)
+    noises = noise_levels(clean)
+    noisy = {
+        name: [noise.recorded(patch, SEED + index) for index, patch in enumerate(clean)]
+        for name, noise in noises.items()
+    }
+    truth = {name: [noise.expected(patch) for patch in clean] for name, noise in noises.items()}
+    rows, pictures = [_row("noisy", noisy, truth)], {"clean": clean[0], "noisy": noisy["paper"][0]}
+    for name, prepare in _contestants(models, classical):
+        runs = {noise: prepare(noisy[noise], truth[noise], noises[noise]) for noise in noises}
+        made = {noise: [runs[noise](image) for image in noisy[noise]] for noise in noises}
+        rows.append(_row(name, made, truth, _speed(runs["paper"], noisy["paper"])))
+        pictures[name] = made["paper"][0]
+        say(table([rows[-1]]).splitlines()[-1])
+    out.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "slides": [Path(file).name for file in histology],
+        "patches": len(clean),
+        "side": side,
+        "noise": {name: dataclasses.asdict(noise) for name, noise in noises.items()},
+        "rows": [dataclasses.asdict(row) for row in rows],
+    }
+    (out / "despecklers.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (out / "despecklers.md").write_text(table(rows))
+    draw(pictures, out / "despecklers.png")
+    return rows
+
+
+def tissue_patches(slides: Sequence[npt.NDArray[np.uint8]], number: int, side: int = SIDE) -> list[Image]:
+    """Patches that show tissue, evenly from inverted grey slides: float32 (side, side) in [0, 1] each."""
+    found = [
+        patch
+        for slide in slides
+        for y in range(0, slide.shape[0] - side + 1, side)
+        for x in range(0, slide.shape[1] - side + 1, side)
+        if (patch := slide[y : y + side, x : x + side]).mean() > 255 * TISSUE
+    ]
+    if not found:
+        raise SlideError(f"H&E slides without a {side} x {side} px patch of tissue; expected larger ones, or others")
+    chosen = np.linspace(0, len(found) - 1, min(number, len(found))).round().astype(int)
+    return [found[index].astype(np.float32) / np.float32(255) for index in chosen]
+
+
+def noise_levels(clean: Sequence[Image]) -> dict[str, Speckle]:
+    """The noises to compare under; "paper" has as many looks as make these patches 16.19 dB noisy on average."""
+    decibels = np.mean([10 * np.log10(np.square(patch).mean()) for patch in clean])
+    paper = Speckle(looks=float(10 ** ((PAPER_PSNR + decibels) / 10)))
+    levels = {f"L = {looks}": Speckle(looks=looks) for looks in (1, 4, 10, 45)}
+    return {"paper": paper, **levels, "correlated": Speckle(looks=10, grain=0.55), "microscope": MICROSCOPE}
+
+
+def _contestants(models: Sequence[str], classical: bool) -> Iterator[tuple[str, Prepare]]:
+    for method in CLASSICAL if classical else ():
+        yield method.name, partial(_tuned, method)
+    for name in dict.fromkeys((*reversed(shipped_despecklers()), *models)):
+        model = load_despeckler(name)
+        if model.median:
+            yield f"{model.name}, without median", partial(_as_it_is, dataclasses.replace(model, median=False))
+        yield model.name, partial(_as_it_is, model)
+
+
+def _tuned(method: Classical, noisy: Sequence[Image], truth: Sequence[Image], noise: Speckle) -> Clean:
+    """A classical method at the strength that serves it best on two of the very patches it is judged by."""
+
+    def quality(strength: float) -> float:
+        return sum(
+            psnr(method.run(noisy[k], noise, strength), truth[k]) for k in range(0, len(noisy), len(noisy) // 2 + 1)
+        )
+
+    strength = max(method.strengths, key=quality) if len(method.strengths) > 1 else method.strengths[0]
+    return lambda image: method.run(image, noise, strength)
+
+
+def _as_it_is(model: Despeckler, noisy: Sequence[Image], truth: Sequence[Image], noise: Speckle) -> Clean:
+    return lambda image: despeckle(image, model)
+
+
+def _row(method: str, made: dict[str, list[Image]], truth: dict[str, list[Image]], speed: float | None = None) -> Row:
+    def mean(measure: Callable[[Image, Image], float], noise: str) -> float:
+        return float(np.mean([measure(a, b) for a, b in zip(made[noise], truth[noise], strict=True)]))
+
+    decibels, similarity = ({noise: mean(measure, noise) for noise in made} for measure in (psnr, ssim))
+    return Row(method, decibels, similarity, mean(sharpness, "paper"), speed)
+
+
+def _speed(run: Clean, patches: Sequence[Image]) -> float:
+    """Megapixels per second on one image of about 1024 x 1024 px, put together from patches."""
+    across = max(1, min(1024 // len(patches[0]), math.isqrt(len(patches))))
+    image = np.block([[patches[row * across + column] for column in range(across)] for row in range(across)])
+    begin = time.perf_counter()
+    run(image)
+    return image.size / (time.perf_counter() - begin) / 1e6
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as a table in Markdown: PSNR in dB / SSIM, sharpness, and Mpx/s."""
+    noises = list(rows[0].psnr)
+    lines = [
+        "| method | " + " | ".join(noises) + " | sharpness | Mpx/s |",
+        "|---" * (len(noises) + 3) + "|",
+    ]
+    for row in rows:
+        cells = [f"{row.psnr[noise]:.2f} / {row.ssim[noise]:.3f}" for noise in noises]
+        speed = "" if row.megapixels_per_second is None else f"{row.megapixels_per_second:.3g}"
+        lines.append(f"| {row.method} | " + " | ".join(cells) + f" | {row.sharpness:.2f} | {speed} |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(pictures: dict[str, Image], path: Path, columns: int = 5) -> None:
+    """Grey pictures of one size beside each other, each with its name and, given "clean", its PSNR, as a PNG."""
+    from matplotlib.figure import Figure
+
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(2.6 * columns, 2.8 * rows), layout="constrained")
+    for index, (name, picture) in enumerate(pictures.items()):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        axes.imshow(picture[:256, :256], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_axis_off()
+        quality = f"\n{psnr(picture, pictures['clean']):.2f} dB" if "clean" in pictures and name != "clean" else "\n"
+        axes.set_title(name + quality, fontsize=9)
+    figure.savefig(path, dpi=110)

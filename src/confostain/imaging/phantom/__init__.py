@@ -1,6 +1,0 @@
-"""The phantom: skin-like tissue with known truth, painted lazily at any size. Demo, tests and benchmarks live on it."""
-
-from confostain.imaging.phantom.nuclei import Cell, Nuclei
-from confostain.imaging.phantom.phantom import BLOCK, Phantom
-
-__all__ = ["BLOCK", "Cell", "Nuclei", "Phantom"]

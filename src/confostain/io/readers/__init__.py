@@ -1,0 +1,1 @@
+"""Readers: files of scans and of H&E, to lazily read planes."""

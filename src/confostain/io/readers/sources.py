@@ -1,0 +1,217 @@
+"""The three ways to get at the pixels of a plane: as stored, chunk by chunk, or unpacked once to disk."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from confostain.errors import SlideError
+from confostain.geometry import Size
+from confostain.io.readers.plane import Pixels
+
+BAND_BYTES = 8 << 20  # rows walked over at a time where the file suggests no number
+CACHED_BYTES = 64 << 20  # decoded chunks kept: one row of 512 px chunks over a slide 64,000 px wide
+
+
+class OpenFile:
+    """A file that is read by position, from any thread; closed when told to or when forgotten."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._finalizer = weakref.finalize(self, os.close, descriptor)
+
+    @classmethod
+    def at(cls, path: Path) -> OpenFile:
+        """Open `path` for reading."""
+        return cls(os.open(path, os.O_RDONLY))
+
+    def close(self) -> None:
+        """Close; the number is forgotten, since the next file opened may be given the same one."""
+        self.descriptor = -1
+        self._finalizer()
+
+    def read(self, offset: int, count: int) -> bytes:
+        """`count` bytes from `offset`; EOFError where the file ends before."""
+        data = os.pread(self.descriptor, count, offset)
+        if len(data) != count:
+            raise EOFError(f"the file ends {count - len(data)} bytes too early")
+        return data
+
+    def read_into(self, target: memoryview, offset: int) -> None:
+        """Fill `target` from `offset`; EOFError where the file ends before."""
+        count = os.preadv(self.descriptor, [target], offset)
+        if count != target.nbytes:
+            raise EOFError(f"the file ends {target.nbytes - count} bytes too early")
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Where uncompressed rows lie in a file."""
+
+    offsets: npt.NDArray[np.int64]  # byte position of each strip
+    height: int  # rows in each strip (fewer in the last)
+    width: int  # pixels in each row
+    stored: np.dtype[Any]  # with its byte order in the file
+    samples: int = 1  # interleaved values per pixel
+    sample: int = 0  # which of them is wanted
+
+    @property
+    def row_bytes(self) -> int:
+        """Distance between rows of a strip."""
+        return self.width * self.samples * self.stored.itemsize
+
+    def positions(self, rows: npt.NDArray[np.int64], x: int) -> list[int]:
+        """Byte positions of pixel `x` in each of `rows`."""
+        strip, row = np.divmod(rows, self.height)
+        within = row * self.row_bytes + x * self.samples * self.stored.itemsize
+        positions: list[int] = (self.offsets[strip] + within).tolist()
+        return positions
+
+
+class StoredRows:
+    """Uncompressed rows, each read straight into its place.
+
+    Not through a memory map: each page a map has touched counts as resident memory, mapping and unmapping
+    small windows is no faster while both cores are busy, and a file cut short under a map kills the process.
+    """
+
+    def __init__(self, file: OpenFile, strips: Strips) -> None:
+        self._file = file
+        self._strips = strips
+        self.band = max(1, BAND_BYTES // strips.row_bytes)
+
+    def fill(self, out: Pixels, x: int, y: int, step: int) -> None:
+        """Fill `out` (n, w) with columns x .. x + w of rows y, y + step, ..."""
+        strips, native = self._strips, self._strips.stored.newbyteorder("=")
+        raw = out if strips.samples == 1 else np.empty((len(out), out.shape[1] * strips.samples), native)
+        for row, position in zip(raw, strips.positions(y + step * np.arange(len(out)), x), strict=True):
+            self._file.read_into(row.data, position)
+        if not strips.stored.isnative:
+            raw.byteswap(inplace=True)
+        if raw is not out:
+            out[...] = raw[:, strips.sample :: strips.samples]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class Remembered:
+    """Keeps the latest decoded chunks, up to CACHED_BYTES. Planes whose chunks are decoded together share one.
+
+    A chunk handed over to be kept must own its memory or be a view of all of it, or more is kept than counted.
+    """
+
+    def __init__(self) -> None:
+        self._chunks: OrderedDict[Hashable, Pixels] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, load: Callable[[], Pixels]) -> Pixels:
+        """The chunk of this key: from memory where it is still there, else from `load`."""
+        with self._lock:
+            if key in self._chunks:
+                self._chunks.move_to_end(key)
+                return self._chunks[key]
+        chunk = load()  # unlocked: threads decode side by side
+        with self._lock:
+            if key not in self._chunks:
+                self._chunks[key] = chunk
+                self._bytes += chunk.nbytes
+            while self._bytes > CACHED_BYTES and len(self._chunks) > 1:
+                self._bytes -= self._chunks.popitem(last=False)[1].nbytes
+        return chunk
+
+
+class Chunks:
+    """Tiles or chunks on a regular grid, each decoded whole by `load(row, column)` to (h, w)."""
+
+    def __init__(self, chunk: Size, load: Callable[[int, int], Pixels], file: OpenFile | None = None) -> None:
+        self._chunk = chunk
+        self._load = load
+        self._file = file
+        self.band = chunk.height
+
+    def fill(self, out: Pixels, x: int, y: int, step: int) -> None:
+        """Fill `out` (n, w) from each chunk it meets."""
+        height, width = self._chunk.height, self._chunk.width
+        bottom, right = y + (len(out) - 1) * step, x + out.shape[1] - 1
+        for row in range(y // height, bottom // height + 1):
+            first = max(0, -((y - row * height) // step))  # first of the rows asked for that lies in this chunk
+            last = min(len(out), -((y - (row + 1) * height) // step))
+            if first >= last:
+                continue
+            inner_y = y + first * step - row * height
+            for column in range(x // width, right // width + 1):
+                left = max(x, column * width)
+                until = min(x + out.shape[1], (column + 1) * width)
+                chunk = self._load(row, column)
+                out[first:last, left - x : until - x] = chunk[
+                    inner_y : inner_y + (last - first - 1) * step + 1 : step,
+                    left - column * width : until - column * width,
+                ]
+
+    def close(self) -> None:
+        """Close the file the chunks come from."""
+        if self._file is not None:
+            self._file.close()
+
+
+class Unpacked:
+    """Pixels of a file that cannot be read in pieces: unpacked on first use to a nameless temporary file.
+
+    The file has no name from the start, so nothing remains of it however the program ends. It lies where the
+    TMPDIR variable says and takes as many bytes as the plane has uncompressed.
+    """
+
+    def __init__(self, size: Size, dtype: np.dtype[Any], unpack: Callable[[BinaryIO], None]) -> None:
+        self._size = size
+        self._dtype = dtype
+        self._unpack = unpack  # writes all rows in this machine's byte order to a file
+        self._rows: StoredRows | None = None
+        self._lock = threading.Lock()
+        self.band = max(1, BAND_BYTES // (size.width * dtype.itemsize))
+
+    def fill(self, out: Pixels, x: int, y: int, step: int) -> None:
+        """Fill `out` (n, w), unpacking the file first if that has not happened."""
+        self._unpacked().fill(out, x, y, step)
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        with self._lock:
+            if self._rows is not None:
+                self._rows.close()
+
+    def _unpacked(self) -> StoredRows:
+        with self._lock:
+            if self._rows is None:
+                self._rows = self._unpack_now()
+            return self._rows
+
+    def _unpack_now(self) -> StoredRows:
+        expected = self._size.pixels * self._dtype.itemsize
+        with tempfile.TemporaryFile() as spool:
+            free = os.fstatvfs(spool.fileno())
+            if free.f_bavail * free.f_frsize < expected:
+                raise SlideError(
+                    f"{tempfile.gettempdir()}: too little room to unpack a compressed channel; expected "
+                    f"{math.ceil(expected / 1e6):,} MB; set TMPDIR to a larger disk or save the slide uncompressed"
+                )
+            self._unpack(spool)
+            spool.flush()
+            file = OpenFile(os.dup(spool.fileno()))
+        if os.fstat(file.descriptor).st_size != expected:
+            file.close()
+            raise EOFError("fewer pixels than its header announces")
+        return StoredRows(file, Strips(np.zeros(1, np.int64), self._size.height, self._size.width, self._dtype))

@@ -1,0 +1,177 @@
+"""The pixels of one TIFF page: rows as stored, tiles decoded one by one, compressed strips unpacked once."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from confostain.errors import SlideError
+from confostain.geometry import Size
+from confostain.io.readers.plane import Pixels, Source
+from confostain.io.readers.sources import Chunks, OpenFile, Remembered, StoredRows, Strips, Unpacked
+
+_DEFLATE = (8, 32946, 50013)
+_STREAMED_BYTES = 32 << 20  # deflate strips larger than this once decoded are decoded piece by piece
+_READ_BYTES = 1 << 20
+_INFLATED_BYTES = 8 << 20
+
+
+def page_sources(name: str, page: Any) -> list[Source]:
+    """The cheapest way to get at each sample of a page (a tifffile TiffPage).
+
+    Raises SlideError where the page's data are incomplete or reach beyond the end of the file.
+    """
+    remembered = Remembered()  # interleaved samples are decoded together, so they are kept together
+    return [_source(name, page, sample, remembered) for sample in range(page.samplesperpixel)]
+
+
+def _source(name: str, page: Any, sample: int, remembered: Remembered) -> Source:
+    segments = Segments.of(name, page, sample)
+    if page.is_tiled:
+        return _tiles(page, segments, remembered)
+    if page.compression == 1 and page.predictor == 1 and page.fillorder == 1:
+        return _rows(name, page, segments)
+    size = Size(page.imagewidth, page.imagelength)
+    return Unpacked(size, page.dtype.newbyteorder("="), lambda target: _unpack(page, segments, target))
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Where the strips or tiles that hold one sample of a page lie in its file."""
+
+    path: Path
+    offsets: tuple[int, ...]
+    counts: tuple[int, ...]
+    first: int  # index of the first one among all segments of the page
+    sample: int  # position of the sample within a decoded segment
+    samples: int  # samples in a decoded segment
+    decode: Callable[..., Any]  # (bytes, index among all segments) -> pixels (1, h, w, samples), place, shape
+
+    @classmethod
+    def of(cls, name: str, page: Any, sample: int) -> Segments:
+        """All segments of a sample; SlideError unless they are complete and lie inside the file."""
+        planar = page.planarconfig == 2
+        across = math.ceil(page.imagewidth / page.tilewidth) if page.is_tiled else 1
+        down = math.ceil(page.imagelength / (page.tilelength if page.is_tiled else page.rowsperstrip))
+        each, total = across * down, across * down * (page.samplesperpixel if planar else 1)
+        if not total == len(page.dataoffsets) == len(page.databytecounts) or page.imagedepth != 1:
+            raise SlideError(
+                f"{name}: damaged, {len(page.dataoffsets)} strips or tiles; expected {total}; "
+                "copy or export the file again"
+            )
+        first = sample * each if planar else 0
+        found = cls(
+            Path(page.parent.filehandle.path),
+            tuple(page.dataoffsets[first : first + each]),
+            tuple(page.databytecounts[first : first + each]),
+            first,
+            0 if planar else sample,
+            1 if planar else page.samplesperpixel,
+            partial(page.decode, jpegtables=page.jpegtables, jpegheader=page.jpegheader),
+        )
+        ends = [offset + count for offset, count in zip(found.offsets, found.counts, strict=True)]
+        _check_inside(name, max(ends), page)
+        return found
+
+
+def _check_inside(name: str, end: int, page: Any) -> None:
+    file_bytes = page.parent.filehandle.size
+    if end > file_bytes:
+        raise SlideError(
+            f"{name}: truncated, {file_bytes} bytes; expected at least {end}; copy or export the file again"
+        )
+
+
+def _rows(name: str, page: Any, segments: Segments) -> StoredRows:
+    stored = page.dtype.newbyteorder(page.parent.byteorder)
+    offsets = np.asarray(segments.offsets, np.int64)
+    strips = Strips(offsets, page.rowsperstrip, page.imagewidth, stored, segments.samples, segments.sample)
+    # Counted from the rows, since some writers put down wrong byte counts; only the last strip is shorter.
+    heights = np.full(len(offsets), strips.height)
+    heights[-1] = page.imagelength - (len(offsets) - 1) * strips.height
+    _check_inside(name, int((offsets + heights * strips.row_bytes).max()), page)
+    return StoredRows(OpenFile.at(segments.path), strips)
+
+
+def _tiles(page: Any, segments: Segments, remembered: Remembered) -> Chunks:
+    file = OpenFile.at(segments.path)
+    across = math.ceil(page.imagewidth / page.tilewidth)
+
+    def load(row: int, column: int) -> Pixels:
+        index = row * across + column
+        tile = remembered.get(segments.first + index, lambda: _decoded(page, segments, file, index))
+        return tile[:, :, segments.sample]
+
+    return Chunks(Size(page.tilewidth, page.tilelength), load, file)
+
+
+def _decoded(page: Any, segments: Segments, file: OpenFile, index: int) -> Pixels:
+    """One strip or tile, (h, w, samples)."""
+    count = segments.counts[index]
+    data = file.read(segments.offsets[index], count) if count else None
+    decoded, _, shape = segments.decode(data, segments.first + index)
+    if decoded is None:  # a sparse segment, never written: all zero
+        return np.zeros((*shape[1:3], segments.samples), page.dtype)
+    pixels: Pixels = decoded[0]
+    return pixels
+
+
+def _unpack(page: Any, segments: Segments, target: BinaryIO) -> None:
+    """Write all rows of one sample to `target`, uncompressed, in this machine's byte order."""
+    native = page.dtype.newbyteorder("=")
+    row_bytes = page.imagewidth * segments.samples * page.dtype.itemsize
+    streamed = page.compression in _DEFLATE and page.rowsperstrip * row_bytes > _STREAMED_BYTES
+    file = OpenFile.at(segments.path)
+    try:
+        for index in range(len(segments.offsets)):
+            blocks = (
+                _inflated(page, segments, file, index) if streamed else iter([_decoded(page, segments, file, index)])
+            )
+            for block in blocks:
+                target.write(np.ascontiguousarray(block[:, :, segments.sample], native).data)
+    finally:
+        file.close()
+
+
+def _inflated(page: Any, segments: Segments, file: OpenFile, index: int) -> Iterator[Pixels]:
+    """The rows of one large deflate strip, (n, w, samples), some at a time: memory stays flat."""
+    from tifffile import TIFF
+
+    stored = page.dtype.newbyteorder(page.parent.byteorder)
+    row_bytes = page.imagewidth * segments.samples * stored.itemsize
+    left = min(page.rowsperstrip, page.imagelength - index * page.rowsperstrip)
+    for data in _inflate(file, segments.offsets[index], segments.counts[index], row_bytes):
+        rows = np.frombuffer(data, stored).reshape(-1, page.imagewidth, segments.samples)[:left]
+        left -= len(rows)
+        if page.predictor != 1:
+            rows = TIFF.UNPREDICTORS[page.predictor](rows, axis=-2)
+        yield rows
+    if left:
+        raise EOFError(f"{left} rows are missing from strip {index + 1}")
+
+
+def _inflate(file: OpenFile, offset: int, count: int, row_bytes: int) -> Iterator[bytes]:
+    """Whole rows of a zlib stream."""
+    inflate, end, rows = zlib.decompressobj(), offset + count, b""
+    while not inflate.eof and (offset < end or inflate.unconsumed_tail):
+        packed = inflate.unconsumed_tail
+        if not packed:
+            packed = file.read(offset, min(_READ_BYTES, end - offset))
+            offset += len(packed)
+        rows += inflate.decompress(packed, _INFLATED_BYTES)
+        whole = len(rows) - len(rows) % row_bytes
+        if whole:
+            yield rows[:whole]
+            rows = rows[whole:]
+    rows += inflate.flush()
+    if not inflate.eof:
+        raise EOFError("a compressed strip ends too early")
+    if len(rows) >= row_bytes:
+        yield rows[: len(rows) - len(rows) % row_bytes]

@@ -1,0 +1,112 @@
+"""Opens OME-Zarr (NGFF 0.4 and 0.5, Zarr formats 2 and 3): each channel of the full-resolution array."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from confostain.errors import ConfostainWarning, SlideError
+from confostain.geometry import Size
+from confostain.io.readers.plane import Pixels, Plane, checked_dtype, microns, plausible_microns, refusing
+from confostain.io.readers.sources import Chunks, Remembered
+
+
+@dataclass(frozen=True)
+class ZarrPlanes:
+    """The channels of an OME-Zarr image, in file order."""
+
+    planes: tuple[Plane, ...]
+    channel_names: tuple[str, ...]  # from the omero metadata; empty where there are none
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether the folder is a Zarr group."""
+    return any((path / name).is_file() for name in (".zgroup", ".zattrs", "zarr.json"))
+
+
+def open_zarr(path: Path) -> ZarrPlanes:
+    """Open the image at `path`; SlideError where it is no OME-Zarr, or a stack in depth or time."""
+    import zarr
+
+    with refusing(path.name):
+        group: Any = zarr.open_group(str(path), mode="r")
+        if "bioformats2raw.layout" in _metadata(group):  # a collection: its first image
+            group = group["0"]
+        metadata = _metadata(group)
+        if not metadata.get("multiscales"):
+            raise SlideError(f"{path.name}: no multiscales metadata; expected an OME-Zarr image (NGFF 0.4 or 0.5)")
+        image = metadata["multiscales"][0]
+        array = group[image["datasets"][0]["path"]]
+        axes = [axis["name"] for axis in image["axes"]]
+        _check_axes(path.name, axes, array.shape)
+        _warn_of_missing_chunks(path.name, array)
+        labels = tuple(str(c.get("label", "")) for c in metadata.get("omero", {}).get("channels", []))
+        count = array.shape[axes.index("c")] if "c" in axes else 1
+        size = _pixel_size(image, axes)
+        planes = tuple(_plane(path.name, array, axes, channel, size) for channel in range(count))
+    return ZarrPlanes(planes, labels if len(labels) == count else ())
+
+
+def _metadata(group: Any) -> dict[str, Any]:
+    """The OME part of a group's attributes: below "ome" since NGFF 0.5, at the top before."""
+    attributes = dict(group.attrs)
+    ome: dict[str, Any] = attributes.get("ome", attributes)
+    return ome
+
+
+def _check_axes(name: str, axes: list[str], shape: tuple[int, ...]) -> None:
+    deep = [f"{axis}={n}" for axis, n in zip(axes, shape, strict=True) if n != 1 and axis not in "cyx"]
+    if deep or axes[-2:] != ["y", "x"]:
+        raise SlideError(
+            f"{name}: axes {''.join(axes)} of {shape}; expected one plane per channel, y and x last; "
+            "export one plane or projection"
+        )
+
+
+def _warn_of_missing_chunks(name: str, array: Any) -> None:
+    """Absent chunks are legal, for what was not scanned; a copy that broke off looks the same."""
+    stored = array.shards or array.chunks  # what one file holds
+    expected = math.prod(math.ceil(n / each) for n, each in zip(array.shape, stored, strict=True))
+    found = array.nchunks_initialized * math.prod(array.chunks) // math.prod(stored)
+    if found < expected:
+        warnings.warn(
+            f"{name}: {expected - found} of {expected} chunks are missing; they count as {array.fill_value or 0};"
+            " copy the slide again unless it is sparse on purpose",
+            ConfostainWarning,
+            stacklevel=2,
+        )
+
+
+def _plane(name: str, array: Any, axes: list[str], channel: int, microns_per_pixel: float | None) -> Plane:
+    dtype = checked_dtype(name, np.dtype(array.dtype), np.dtype(array.dtype).itemsize * 8)
+    size = Size(array.shape[-1], array.shape[-2])
+    height, width = array.chunks[-2:]
+    outer = tuple(channel if axis == "c" else 0 for axis in axes[:-2])
+    remembered = Remembered()
+
+    def load(row: int, column: int) -> Pixels:
+        y, x = row * height, column * width
+        part = (*outer, slice(y, y + height), slice(x, x + width))
+        return remembered.get((row, column), lambda: np.asarray(array[part]))
+
+    source = Chunks(Size(width, height), load)
+    return Plane(f"{name} (channel {channel + 1})", size, dtype, microns_per_pixel, source)
+
+
+def _pixel_size(image: dict[str, Any], axes: list[str]) -> float | None:
+    """um/px from the scales of the first dataset and of the image, which multiply."""
+    scale = np.ones(len(axes))
+    transforms = [
+        *image["datasets"][0].get("coordinateTransformations", ()),
+        *image.get("coordinateTransformations", ()),
+    ]
+    for transform in transforms:
+        if transform.get("type") == "scale":
+            scale = scale * np.asarray(transform["scale"], float)
+    y, x = (microns(float(scale[i]), image["axes"][i].get("unit")) for i in (-2, -1))
+    return plausible_microns(x, y)

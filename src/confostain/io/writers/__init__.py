@@ -1,0 +1,1 @@
+"""Writers of results: every format complete or absent."""

@@ -1,0 +1,255 @@
+"""What DICOM wants to know about a stained slide (PS3.3, A.32.8: VL Whole Slide Microscopy Image).
+
+What is not known stays empty where the standard lets it (patient, accession number, preparation of the specimen).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage, generate_uid
+from pydicom.valuerep import DSfloat
+
+from confostain import RESEARCH_USE
+from confostain.io.writers.output import StainedImage, srgb_profile
+from confostain.io.writers.pyramid import TILE, level_sizes
+
+OPTICAL_SECTION = 5.0  # um; nominal for ex vivo confocal microscopes. The standard wants a depth other than 0
+DIGITAL_STAINING = Code("digital-staining", "99CONFOSTAIN", "Digital staining")  # CID 7203 has no code for it
+
+
+def pyramid_attributes(image: StainedImage) -> Dataset:
+    """The attributes that all levels have in common, with fresh identifiers.
+
+    Args:
+        image: its pixel size is known.
+    """
+    now = datetime.now().astimezone()
+    shared = _study_and_series(image, now)
+    for part in (_equipment(image, now), _provenance(image), _specimen(image), _optical_path(), _pixels()):
+        shared.update(part)
+    shared.update(_whole_slide(image, now))
+    return shared
+
+
+def level_attributes(shared: Dataset, image: StainedImage, level: int, lengths: npt.NDArray[np.int64]) -> Dataset:
+    """All attributes of the instance that holds one level, without its pixel data.
+
+    Args:
+        shared: what `pyramid_attributes` gave.
+        image: as given to `pyramid_attributes`.
+        level: 0 for full resolution.
+        lengths: bytes of each of the level's frames: (frames,).
+    """
+    size = level_sizes(image.size)[level]
+    dataset = Dataset()
+    dataset.update(shared)
+    dataset.SOPInstanceUID = _uid()
+    dataset.InstanceNumber = level + 1
+    dataset.ImageType = _image_type(level)
+    steps = [DIGITAL_STAINING, *([codes.DCM.SpatialResampling] if level else []), codes.DCM.LossyCompression]
+    dataset.DerivationCodeSequence = [_code(step) for step in steps]
+    dataset.TotalPixelMatrixColumns, dataset.TotalPixelMatrixRows = size.width, size.height
+    dataset.NumberOfFrames = len(lengths)
+    dataset.LossyImageCompressionRatio = _decimal(3 * TILE**2 * len(lengths) / float(lengths.sum()))
+    dataset.SharedFunctionalGroupsSequence = [_functional_groups(image, level)]
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    return dataset
+
+
+def _study_and_series(image: StainedImage, now: datetime) -> Dataset:
+    """Patient, study, series, pyramid and frame of reference."""
+    return _dataset(
+        SpecificCharacterSet="ISO_IR 192",  # UTF-8
+        PatientName="",
+        PatientID="",
+        PatientBirthDate="",
+        PatientSex="",
+        StudyInstanceUID=_uid(),
+        StudyDate=_date(now),
+        StudyTime=_time(now),
+        StudyID="",
+        AccessionNumber="",
+        ReferringPhysicianName="",
+        SeriesInstanceUID=_uid(),
+        SeriesNumber=1,
+        SeriesDescription=_short(image.name),
+        Modality="SM",
+        PyramidUID=_uid(),
+        FrameOfReferenceUID=_uid(),
+        PositionReferenceIndicator="SLIDE_CORNER",
+    )
+
+
+def _equipment(image: StainedImage, now: datetime) -> Dataset:
+    """The program counts as the equipment: it made these pixels. Which microscope made its input is unknown."""
+    equipment = _dataset(
+        Manufacturer="confostain",
+        ManufacturerModelName=_short(f"confostain, model {image.provenance.get('model', 'unknown')}"),
+        DeviceSerialNumber="none (software)",
+        SoftwareVersions=_short(image.provenance.get("software", "confostain")),
+    )
+    contribution = _dataset(
+        PurposeOfReferenceCodeSequence=[_code(codes.DCM.ProcessingEquipment)],
+        ContributionDateTime=_date(now) + _time(now),
+        ContributionDescription=_short(f"Digital staining. {RESEARCH_USE}", 1024),
+    )
+    contribution.update(equipment)
+    equipment.ContributingEquipmentSequence = [contribution]
+    return equipment
+
+
+def _provenance(image: StainedImage) -> Dataset:
+    """The raw channels are no DICOM instances, so they are named in words instead of references."""
+    facts = image.provenance
+    sources = [f"{key}: {facts[key]}." for key in ("reflectance source", "fluorescence source") if key in facts]
+    label = facts.get("label", "digitally stained")
+    return _dataset(
+        DerivationDescription=_short(" ".join([f"{label}. {RESEARCH_USE}", *sources]), 1024),
+        ImageComments=_short(image.provenance_text, 10240),
+    )
+
+
+def _specimen(image: StainedImage) -> Dataset:
+    specimen = _dataset(
+        SpecimenIdentifier=_short(image.name),
+        SpecimenUID=_uid(),
+        IssuerOfTheSpecimenIdentifierSequence=[],
+        SpecimenShortDescription="Tissue, confocal scan, digitally stained",
+        SpecimenPreparationSequence=[],
+    )
+    return _dataset(
+        ContainerIdentifier=_short(image.name),
+        IssuerOfTheContainerIdentifierSequence=[],
+        ContainerTypeCodeSequence=[_code(codes.SCT.MicroscopeSlide)],
+        SpecimenDescriptionSequence=[specimen],
+        AcquisitionContextSequence=[],
+    )
+
+
+def _optical_path() -> Dataset:
+    """How the microscope lit the tissue; the colour is that of the white light which the stain pretends."""
+    illumination = (codes.DCM.ReflectionIllumination, codes.DCM.EpifluorescenceIllumination)
+    path = _dataset(
+        OpticalPathIdentifier="1",
+        OpticalPathDescription="Digitally stained: colours computed from confocal reflectance and fluorescence",
+        IlluminationTypeCodeSequence=[_code(code) for code in illumination],
+        IlluminationColorCodeSequence=[_code(codes.SCT.FullSpectrum)],
+        ICCProfile=_input_profile(),
+        ColorSpace="SRGB",
+    )
+    return _dataset(OpticalPathSequence=[path], NumberOfOpticalPaths=1)
+
+
+def _input_profile() -> bytes:
+    """The sRGB profile as that of an input device, the only class that DICOM allows (PS3.3, C.11.15.1.1)."""
+    profile = bytearray(srgb_profile())
+    profile[12:16] = b"scnr"
+    return bytes(profile)
+
+
+def _pixels() -> Dataset:
+    """The frames: JPEG with YCbCr 4:4:4.
+
+    For JPEG the standard knows but one name of YCbCr, YBR_FULL_422, and says that the subsampling of the JPEG may
+    differ from it (PS3.3, C.7.6.3.1.2; PS3.5, table 8.2.1-1).
+    """
+    return _dataset(
+        SOPClassUID=VLWholeSlideMicroscopyImageStorage,
+        Rows=TILE,
+        Columns=TILE,
+        SamplesPerPixel=3,
+        PhotometricInterpretation="YBR_FULL_422",
+        PlanarConfiguration=0,
+        BitsAllocated=8,
+        BitsStored=8,
+        HighBit=7,
+        PixelRepresentation=0,
+        LossyImageCompression="01",
+        LossyImageCompressionMethod="ISO_10918_1",
+    )
+
+
+def _whole_slide(image: StainedImage, now: datetime) -> Dataset:
+    """How the frames make a slide."""
+    millimetres = _millimetres_per_pixel(image)
+    origin = _dataset(XOffsetInSlideCoordinateSystem=0, YOffsetInSlideCoordinateSystem=0)
+    return _dataset(
+        ContentDate=_date(now),
+        ContentTime=_time(now),
+        AcquisitionDateTime=_date(now) + _time(now),  # of the staining: the scans do not say theirs
+        TimezoneOffsetFromUTC=now.strftime("%z"),
+        ImagedVolumeWidth=image.size.width * millimetres,
+        ImagedVolumeHeight=image.size.height * millimetres,
+        ImagedVolumeDepth=OPTICAL_SECTION,
+        TotalPixelMatrixFocalPlanes=1,
+        TotalPixelMatrixOriginSequence=[origin],
+        ImageOrientationSlide=[0, 1, 0, 1, 0, 0],  # not mirrored, seen from above
+        DimensionOrganizationType="TILED_FULL",
+        DimensionOrganizationSequence=[_dataset(DimensionOrganizationUID=_uid())],
+        VolumetricProperties="VOLUME",
+        SpecimenLabelInImage="NO",
+        BurnedInAnnotation="NO",
+        FocusMethod="MANUAL",
+        ExtendedDepthOfField="NO",
+    )
+
+
+def _functional_groups(image: StainedImage, level: int) -> Dataset:
+    """What holds for all frames of a level."""
+    spacing = _decimal(_millimetres_per_pixel(image) * 2**level)
+    measures = _dataset(PixelSpacing=[spacing, spacing], SliceThickness=_decimal(OPTICAL_SECTION / 1000))
+    return _dataset(
+        PixelMeasuresSequence=[measures],
+        WholeSlideMicroscopyImageFrameTypeSequence=[_dataset(FrameType=_image_type(level))],
+        OpticalPathIdentificationSequence=[_dataset(OpticalPathIdentifier="1")],
+    )
+
+
+def _image_type(level: int) -> list[str]:
+    return ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED" if level else "NONE"]
+
+
+def _millimetres_per_pixel(image: StainedImage) -> float:
+    return cast(float, image.microns_per_pixel) / 1000
+
+
+def _dataset(**attributes: object) -> Dataset:
+    dataset = Dataset()
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def _code(code: Code) -> Dataset:
+    return _dataset(CodeValue=code.value, CodingSchemeDesignator=code.scheme_designator, CodeMeaning=code.meaning)
+
+
+def _uid() -> str:
+    return generate_uid(prefix=None)  # 2.25 and a random UUID (PS3.5, B.2): no registered root is needed
+
+
+def _short(text: str, limit: int = 64) -> str:
+    """A text within a limit of characters and without those that DICOM reserves."""
+    allowed = "".join(letter if letter.isprintable() and letter != "\\" else " " for letter in text)
+    return allowed[:limit].strip()
+
+
+def _decimal(value: float) -> DSfloat:
+    return DSfloat(value, auto_format=True)  # a decimal string has 16 characters at most
+
+
+def _date(moment: datetime) -> str:
+    return moment.strftime("%Y%m%d")
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%H%M%S.%f")

@@ -1,0 +1,137 @@
+"""Tiles as a file stores them: encoded by many threads, kept in a scratch file, read back level by level."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import IO, Self, cast
+
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+
+from confostain.errors import OutputError
+from confostain.geometry import Size
+from confostain.io.writers.output import StainedImage, writing_to
+from confostain.io.writers.pyramid import TILE, WHITE, PyramidTile, level_sizes
+
+
+def encode_tile(tile: PyramidTile, quality: int | None) -> bytes:
+    """A tile of TILE x TILE pixels as JPEG (YCbCr 4:4:4, JFIF); where `quality` is None as deflate of differences.
+
+    Thread-safe. Tiles at the right and lower border are filled up.
+    """
+    return _encoded_blank(quality) if tile.rgb is None else _encoded(_padded(tile.rgb), quality)
+
+
+def _padded(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Filled up with the last pixels: repeating the border leaves no edge for JPEG to ring at."""
+    height, width = rgb.shape[:2]
+    if height == width == TILE:
+        return rgb
+    return np.pad(rgb, ((0, TILE - height), (0, TILE - width), (0, 0)), mode="edge")
+
+
+def _encoded(rgb: npt.NDArray[np.uint8], quality: int | None) -> bytes:
+    if quality is None:
+        return bytes(imagecodecs.zlib_encode(imagecodecs.delta_encode(rgb, axis=1).tobytes(), level=1))
+    return bytes(
+        imagecodecs.jpeg8_encode(
+            np.ascontiguousarray(rgb),
+            level=quality,
+            colorspace="rgb",
+            outcolorspace="ycbcr",
+            subsampling="444",  # 4:2:0 blurs the edge between blue nuclei and pink stroma
+        )
+    )
+
+
+@cache
+def _encoded_blank(quality: int | None) -> bytes:
+    return _encoded(np.full((TILE, TILE, 3), WHITE, np.uint8), quality)
+
+
+class EncodedTiles:
+    """The encoded tiles of a pyramid in an unnamed scratch file; in memory, 16 bytes a tile.
+
+    Args:
+        path: final name of the result; the scratch file lies beside it, where there must be room anyway.
+        size: level-0 pixels.
+
+    Raises:
+        OutputError: there is no room for the scratch file, here and in `append` and `read`.
+    """
+
+    def __init__(self, path: Path, size: Size) -> None:
+        self.path = path
+        self.levels = level_sizes(size)
+        with writing_to(path):
+            self._file: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # closed by `close`
+        self._places = [  # offset and length of each tile; length 0 means that it has not come
+            np.zeros((-(-level.height // TILE), -(-level.width // TILE), 2), np.int64) for level in self.levels
+        ]
+        self._blank_place: tuple[int, int] | None = None
+        self._end = 0
+
+    def append(self, tile: PyramidTile, data: bytes) -> None:
+        """Store a tile; white ones are stored once."""
+        place = self._blank_place if tile.rgb is None else None
+        if place is None:
+            with writing_to(self.path):
+                place = self._end, self._file.write(data)
+            self._end += place[1]
+            if tile.rgb is None:
+                self._blank_place = place
+        self._places[tile.level][tile.row, tile.column] = place
+
+    def lengths(self, level: int) -> npt.NDArray[np.int64]:
+        """Bytes of each tile of a level, row by row: int64 (tiles,).
+
+        Raises:
+            OutputError: a tile never came.
+        """
+        lengths = self._places[level][..., 1]
+        for row, column in np.argwhere(lengths == 0)[:1]:
+            raise OutputError(f"{self.path}: tile {column}, {row} of level {level} was never computed")
+        return np.asarray(lengths.ravel())
+
+    def read(self, level: int) -> Iterator[bytes]:
+        """The tiles of a level, row by row; raises as `lengths`."""
+        self.lengths(level)
+        for offset, length in self._places[level].reshape(-1, 2):
+            with writing_to(self.path):  # seeking writes what still waits in the buffer
+                self._file.seek(int(offset))
+            yield self._file.read(int(length))
+
+    def close(self) -> None:
+        """Remove the scratch file."""
+        with suppress(OSError):  # a full disk takes not even what still waits in the buffer, which nobody needs
+            self._file.close()
+
+
+class ScratchWriter:
+    """The half that writers of encoded tiles share: tiles are encoded as they come and wait in a scratch file.
+
+    What remains to a writer is `complete`: to lay the tiles out as its format wants them.
+    """
+
+    def __init__(self, path: Path, image: StainedImage, overwrite: bool) -> None:
+        self.path, self.image, self.overwrite = path, image, overwrite
+        self._tiles = EncodedTiles(path, image.size)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._tiles.close()
+
+    def encode(self, tile: PyramidTile) -> bytes:
+        """JPEG or deflate bytes of a tile; thread-safe."""
+        return encode_tile(tile, self.image.quality)
+
+    def append(self, tile: PyramidTile, encoded: object) -> None:
+        """Append an encoded tile to the scratch file."""
+        self._tiles.append(tile, cast(bytes, encoded))

@@ -1,0 +1,1 @@
+"""Trained models: cards, registry, network construction, weights, engines."""

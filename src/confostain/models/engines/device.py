@@ -1,0 +1,81 @@
+"""The choice of a device, and the network in a folder opened on it.
+
+A network takes float32 (c, h, w), h and w multiples of its stride, and gives float32 (c', h, w) or, opened as a
+picture, uint8 (h, w, 3). Several threads may call it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from confostain.errors import OptionError
+from confostain.models.card import ONNX, Card
+from confostain.models.engines.cpu import WEIGHT_BITS, OpenVinoNetwork, Precision, fastest
+
+Device = Literal["cpu", "cuda"]
+Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+
+
+def open_network(folder: Path, card: Card, device: Device, *, picture: bool = False) -> Network:
+    """The network in a folder, ready to run, in the fastest precision that its card allows.
+
+    The card says under "engine" what the network has been shown to bear: "bf16": true, and "i8" and "i7": the ranges
+    of the inputs of those convolutions that may be computed in integers.
+
+    Raises:
+        ModelError: a file is missing, damaged, or another network's than the card says.
+    """
+    engine = card.get("engine", {})
+    borne: list[Precision] = ["f32"]
+    borne += ["bf16"] if engine.get("bf16") else []
+    if device == "cuda":
+        from confostain.models.engines.cuda import open_torch_network
+
+        return open_torch_network(folder, card, borne[-1], picture=picture)
+    borne += [precision for precision in WEIGHT_BITS if engine.get(precision)]
+    chosen = fastest(borne)
+    return OpenVinoNetwork(folder / ONNX, chosen, picture=picture, ranges=engine.get(chosen) or {})
+
+
+def chosen_device(wanted: str) -> Device:
+    """Where networks run: "auto" takes a GPU that PyTorch can use, else the processor.
+
+    Raises:
+        OptionError: "cuda", and there is no such GPU; or another word.
+    """
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise OptionError(f"device {wanted!r}: expected auto, cpu or cuda")
+    if wanted == "cpu":
+        return "cpu"
+    if _cuda_is_usable():
+        return "cuda"
+    if wanted == "auto":
+        return "cpu"
+    raise OptionError(
+        "device cuda: expected PyTorch with CUDA and an NVIDIA GPU, and they are not both at hand; use --device cpu"
+    )
+
+
+@cache
+def _cuda_is_usable() -> bool:
+    """Whether PyTorch is installed and finds a GPU. PyTorch takes seconds to load, so the driver is asked first."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return False
+    if find_spec("torch") is None:
+        return False
+    from confostain.models.engines.cuda import is_usable
+
+    return is_usable()

@@ -1,0 +1,1 @@
+"""Synthetic data with known truth: confocal pairs from H&E, speckle, a phantom slide."""

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from confostain.errors import OptionError
+from confostain.evaluation.artefacts import blank_field, seam_index
+from confostain.imaging.linear_stain import gareau
+
+
+def test_the_seam_index_by_hand() -> None:
+    """Steps of 1 everywhere along a row, of 3 where tiles of 8 px meet; none down a column."""
+    levels = np.cumsum(np.where(np.arange(32) % 8 == 0, 3, 1))
+    rgb = np.broadcast_to(levels[None, :, None], (32, 32, 3)).astype(np.uint8)
+    across = 3 * 32 * 3 / (2 * 3 * 32)  # three borders in either direction, half of them without a step
+    elsewhere = (28 * 32 * 1) / (2 * 28 * 32)
+    assert seam_index(rgb, 8) == pytest.approx(across / elsewhere)
+    assert seam_index(rgb[:, ::-1], 8) == seam_index(rgb, 8)  # downhill too
+    assert seam_index(rgb, 7) < 1
+
+
+def test_an_image_without_borders_in_it_has_no_seams() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3)).astype(np.uint8)
+    assert seam_index(noise, 32) == pytest.approx(1, abs=0.02)
+    assert seam_index(np.full((64, 64, 3), 240, np.uint8), 16) == 1
+    with pytest.raises(OptionError, match="borders of 512 px"):
+        seam_index(noise, 512)
+
+
+def test_a_blank_field_is_white_and_plain_or_it_shows() -> None:
+    perfect = blank_field(lambda pair: np.full((*pair.shape[1:], 3), 255, np.uint8))
+    assert (perfect.mean, perfect.texture) == (255, 0)
+    closed = blank_field(gareau)
+    assert 250 < closed.mean < 255
+    assert 0.2 < closed.texture < 3
+
+    def papery(pair: np.ndarray) -> np.ndarray:
+        rgb = np.full((*pair.shape[1:], 3), 230, np.uint8)
+        rgb[::2] = 210
+        return rgb
+
+    assert blank_field(papery).mean == 220
+    assert blank_field(papery).texture == 10

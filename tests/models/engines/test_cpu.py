@@ -1,0 +1,170 @@
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from confostain.errors import ModelError, OptionError
+from confostain.models import precision as precisions
+from confostain.models.card import ONNX, read_card
+from confostain.models.engines import cpu as engine
+from confostain.models.engines.cpu import OpenVinoNetwork, Precision, computes, convolution_rate, fastest
+from confostain.models.engines.device import open_network
+from confostain.models.precision import engine_facts
+from confostain.models.quantisation import measured_ranges
+
+MakeStainer = Callable[..., Path]
+
+PRECISIONS: tuple[Precision, ...] = ("f32", "bf16", "i8", "i7")
+
+
+def needs(precision: Precision) -> None:
+    if not computes(precision):
+        pytest.skip(f"this processor does not compute in {precision}; its refusal is tested")
+
+
+def image(side: int, seed: int = 0, channels: int = 2) -> np.ndarray:
+    coarse = np.random.default_rng(seed).random((channels, side // 8, side // 8), np.float32)
+    return np.kron(coarse, np.ones((1, 8, 8), np.float32))
+
+
+def test_threads_share_a_network(make_stainer: MakeStainer) -> None:
+    network = OpenVinoNetwork(make_stainer() / ONNX, picture=True)
+    images = [image(40 + 8 * (seed % 3), seed) for seed in range(24)]
+    expected = [network(one) for one in images]
+    with ThreadPoolExecutor(6) as pool:
+        for made, one in zip(pool.map(network, images), expected, strict=True):
+            np.testing.assert_array_equal(made, one)
+
+
+def test_pictures_are_the_rounded_result(make_stainer: MakeStainer) -> None:
+    onnx, pixels = make_stainer() / ONNX, image(64)
+    plain = OpenVinoNetwork(onnx)(pixels)
+    assert plain.min() < 0 or plain.max() > 1  # there is something to clip
+    expected = np.rint(np.moveaxis(np.clip(plain, 0, 1), 0, 2) * np.float32(255))
+    np.testing.assert_array_equal(OpenVinoNetwork(onnx, picture=True)(pixels), expected)
+
+
+@pytest.mark.parametrize(("precision", "share"), [("i8", 0.95), ("i7", 0.9)])
+def test_integers_come_near(precision: Precision, share: float, make_stainer: MakeStainer) -> None:
+    needs(precision)
+    onnx = make_stainer() / ONNX
+    (ranges,) = measured_ranges(onnx, [image(64, 1), image(64, 2)])
+    assert list(ranges) == ["/first/Conv", "/second/Conv"]
+    assert ranges["/first/Conv"] == (0, pytest.approx(image(64, 1).max(), abs=0.02))
+    exact = OpenVinoNetwork(onnx, picture=True)(image(64)).astype(int)
+    rounded = OpenVinoNetwork(onnx, precision, picture=True, ranges=ranges)(image(64))
+    apart = np.abs(rounded - exact)
+    assert apart.max() > 0
+    assert (apart <= 2).mean() > share
+    signed = image(64) - np.float32(0.5)
+    exact = OpenVinoNetwork(onnx)(signed)
+    rounded = OpenVinoNetwork(onnx, precision, ranges=measured_ranges(onnx, [signed])[0])(signed)
+    assert np.abs(rounded - exact).max() < 0.03
+    with pytest.raises(ModelError, match="no convolution is called 'third'"):
+        OpenVinoNetwork(onnx, precision, ranges={"third": (0, 1)})
+
+
+def test_seven_bits_are_computed_everywhere() -> None:
+    assert computes("f32")
+    assert computes("i7")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_precision_is_computed_or_refused(precision: Precision, make_stainer: MakeStainer) -> None:
+    """What this processor has gives the picture that float32 gives; what it lacks is refused, never replaced."""
+    onnx = make_stainer() / ONNX
+    if computes(precision):
+        (ranges,) = measured_ranges(onnx, [image(64, 1)])
+        made = OpenVinoNetwork(onnx, precision, picture=True, ranges=ranges)(image(64)).astype(int)
+        assert np.abs(made - OpenVinoNetwork(onnx, picture=True)(image(64))).mean() < 2
+    else:
+        with pytest.raises(OptionError, match=f"precision {precision}: this processor"):
+            OpenVinoNetwork(onnx, precision)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "i8", "i7"])
+def test_what_a_processor_lacks_is_refused(
+    precision: Precision, make_stainer: MakeStainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On any processor: a stand-in for one that has float32 alone."""
+    folder = make_stainer(engine={"bf16": True, "i8": {"/first/Conv": [0, 1]}, "i7": {"/first/Conv": [0, 1]}})
+    monkeypatch.setattr(engine, "convolution_rate", lambda precision, *shape: float(precision == "f32"))
+    with pytest.raises(OptionError, match=f"precision {precision}: this processor"):
+        OpenVinoNetwork(folder / ONNX, precision)
+    network = open_network(folder, read_card(folder, "stainer"), "cpu")
+    assert isinstance(network, OpenVinoNetwork)
+    assert network.precision == "f32"
+
+
+def test_the_fastest_precision_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = {"f32": 2.0, "bf16": 1.0, "i8": 3.0, "i7": 4.0}
+    monkeypatch.setattr(engine, "convolution_rate", lambda precision, *shape: rates[precision])
+    assert fastest(["f32", "bf16"]) == "f32"
+    assert fastest(["f32", "bf16", "i8"]) == "i8"
+    assert fastest(["f32", "bf16", "i8", "i7"]) == "i8"  # 8 bits are right here, and finer
+    rates["i8"] = 0.0
+    assert fastest(["f32", "bf16", "i8", "i7"]) == "i7"
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_convolutions_are_timed(precision: Precision) -> None:
+    needs(precision)
+    assert 1e7 < convolution_rate(precision, 16, 64) < 1e14
+
+
+@pytest.mark.parametrize(
+    ("facts", "chosen"),
+    [
+        ({}, "f32"),
+        ({"bf16": False}, "f32"),
+        ({"bf16": True}, "bf16"),
+        ({"i8": {"/first/Conv": [0, 1]}}, "i8"),
+        ({"i7": {"/first/Conv": [0, 1]}}, "i7"),
+    ],
+    ids=str,
+)
+def test_the_card_says_which_precisions_are_allowed(
+    make_stainer: MakeStainer, facts: dict[str, object], chosen: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(chosen)
+    rates = {"f32": 1.0, "bf16": 2.0, "i8": 3.0, "i7": 3.0}
+    monkeypatch.setattr(engine, "convolution_rate", lambda precision, *shape: rates[precision])
+    folder = make_stainer(engine=facts)
+    network = open_network(folder, read_card(folder, "stainer"), "cpu")
+    assert isinstance(network, OpenVinoNetwork)
+    assert network.precision == chosen
+
+
+def test_what_a_network_bears_is_measured(make_stainer: MakeStainer) -> None:
+    folder, images, judged = make_stainer(), [image(64, 3), image(64, 4)], [image(64, 5)]
+    facts = engine_facts(folder, 15, images, judged, picture=True)
+    assert set(facts["within_2"]) == {one for one in ("bf16", "i8", "i7") if computes(one)}
+    for precision, share in facts["within_2"].items():
+        assert bool(facts.get(precision)) == (share >= 0.999)
+    lenient = engine_facts(folder, 15, images, judged, picture=True, share=0.5)
+    assert set(lenient["i7"]) == {"/first/Conv", "/second/Conv"}
+    strict = engine_facts(folder, 15, images, judged, picture=True, grey_levels=0, share=1.0)
+    assert not strict.get("bf16")
+    assert "i7" not in strict
+    assert 0 < strict["within_2"]["i7"] < 1
+    kept = {name: unchanged(folder, images, judged, name) for name in ("/first/Conv", "/second/Conv")}
+    assert strict["within_2"]["i7"] == pytest.approx(max(kept.values()))
+    tuned = engine_facts(folder, 15, images, judged, picture=True, grey_levels=0, share=max(kept.values()))
+    assert list(tuned["i7"]) == [max(kept, key=lambda name: kept[name])]
+
+
+def test_what_a_processor_lacks_is_not_measured(make_stainer: MakeStainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precisions, "computes", lambda precision: precision in ("f32", "i7"))
+    facts = engine_facts(make_stainer(), 15, [image(64, 3)], [image(64, 5)], picture=True, share=0.5)
+    assert set(facts) == {"within_2", "i7"}
+    assert set(facts["within_2"]) == {"i7"}
+
+
+def unchanged(folder: Path, images: list[np.ndarray], judged: list[np.ndarray], name: str) -> float:
+    """The share of inner pixels that stay the same when one convolution alone is computed in 7-bit integers."""
+    (ranges,) = measured_ranges(folder / ONNX, images)
+    exact = OpenVinoNetwork(folder / ONNX, picture=True)
+    other = OpenVinoNetwork(folder / ONNX, "i7", picture=True, ranges={name: ranges[name]})
+    return float(np.mean([(exact(one) == other(one)).all(axis=2)[7:-7, 7:-7] for one in judged]))
