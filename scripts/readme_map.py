@@ -15,27 +15,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "confostain"
 WIDTH = 30  # of the names
 # Packages from the command line down to the errors, as imports run; what is not named here comes last.
-ORDER = [
-    "cli",
-    "study",
-    "viewer",
-    "evaluation",
-    "demo.py",
-    "training",
-    "data",
-    "inference",
-    "models",
-    "weights",
-    "networks",
-    "slide.py",
-    "survey.py",
-    "simulation",
-    "imaging",
-    "io",
-    "geometry.py",
-    "arrays.py",
-    "errors.py",
-]
+ORDER = (
+    *("cli", "study", "viewer", "evaluation", "demo.py", "training", "data", "inference", "models", "weights"),
+    *("networks", "slide.py", "survey.py", "simulation", "imaging", "io", "geometry.py", "arrays.py", "errors.py"),
+)
 OTHERS = {
     "src/confostain/weights": "shipped models, one folder each: card, ONNX, safetensors",
     "src/confostain/viewer/static": "the page: plain modules, no build step",
