@@ -20,7 +20,7 @@ import numpy as np
 from confostain.evaluation.classical_despeckling import bm3d
 from confostain.geometry import Size
 from confostain.inference.despeckle import despeckle
-from confostain.models.despeckler import load_despeckler
+from confostain.models.registry import load_despeckler
 from confostain.simulation.phantom import Phantom
 from confostain.simulation.speckle import Image, Speckle
 

@@ -34,12 +34,12 @@ from confostain.inference.tile_stainer import TileStainer
 from confostain.inference.whole_slide import default_tile
 from confostain.io.writers.encoding import encode_tile
 from confostain.io.writers.pyramid import TILE, cut_block
-from confostain.models.card import ONNX, SHIPPED, read_card, shipped
-from confostain.models.despeckler import load_despeckler
+from confostain.models.card import ONNX, SHIPPED, read_card
 from confostain.models.engines.cpu import OpenVinoNetwork, convolution_rate
 from confostain.models.engines.device import Device, chosen_device
 from confostain.models.engines.processors import usable_processors
-from confostain.models.registry import LINEAR_STAINS, Model, NetworkStain, list_stainers, load_model
+from confostain.models.registry import list_stainers, load_despeckler, load_model, model_folder
+from confostain.models.stainer import LINEAR_STAINS, Model, NetworkStain
 from confostain.slide import Slide, open_slide
 
 Pair = npt.NDArray[np.float32]
@@ -271,12 +271,12 @@ def _seconds_of_eager(name: str, pair: Pair) -> float:
     from confostain.models.engines.cuda import open_torch_network
 
     folder = _folder(name)
-    card = read_card(folder, "stainer")
+    card = read_card(folder)
     network = open_torch_network(folder, card, "f32", picture=True, device="cpu")
     despeckler = None
-    if card.get("despeckler"):
-        before = SHIPPED / str(card["despeckler"])
-        plain = open_torch_network(before, read_card(before, "despeckler"), "f32", device="cpu")
+    if card.despeckler:
+        before = SHIPPED / card.despeckler
+        plain = open_torch_network(before, read_card(before), "f32", device="cpu")
         loaded = load_despeckler(before)
         despeckler = replace(loaded, network=plain)
     model = load_model(name, "cpu")
@@ -333,7 +333,7 @@ def _is_network(name: str) -> bool:
 
 
 def _folder(name: str) -> Path:
-    return SHIPPED / name if name in shipped("stainer") else Path(name)
+    return model_folder(name, "stain")
 
 
 def _label(name: str, device: Device) -> str:

@@ -136,7 +136,7 @@ LOCATIONS: dict[str, str | tuple[str, ...]] = {
     "NoisyPatches": "confostain.data.noisy_patches:NoisyPatches",
     "draw_patches": "confostain.data.noisy_patches:NoisyPatches.draw",
     "read_inverted": "confostain.data.noisy_patches:read_inverted",
-    "shipped_despeckler": "confostain.training.despecklers:shipped_despeckler",
+    "trained_network": "confostain.models.build:trained_network",
     "train_despeckler": "confostain.training.despeckler:train_despeckler",
     "train_stainer": "confostain.training.stainer:train_stainer",
     "squared_error": "confostain.training.losses:squared_error",
@@ -524,11 +524,11 @@ def add_networks(use: Project, given: Material, record: Record, precision: Force
     import confostain
 
     pair = np.ascontiguousarray(given.pairs["skin_b"][:, :256, :256])
-    swift, card = use.shipped_folder / "swift", use.read_card(use.shipped_folder / "swift", "stainer")
+    swift, card = use.shipped_folder / "swift", use.read_card(use.shipped_folder / "swift")
     record.add("swift by PyTorch", use.open_torch_network(swift, card, "f32", picture=True, device="cpu")(pair))
     with torch.no_grad():
         for name in ("despeckler", "despeckler-paper"):
-            record.add(f"{name} by PyTorch", use.shipped_despeckler(name)(torch.from_numpy(pair[None, :1])))
+            record.add(f"{name} by PyTorch", use.trained_network(use.shipped_folder / name)(torch.from_numpy(pair[None, :1])))
     record.add("ranges of swift", dict(sorted(use.measured_ranges(swift / "network.onnx", [pair])[0].items())))
     for name in ("swift", "despeckler"):
         shutil.copytree(use.shipped_folder / name, given.folder / "integers" / name)

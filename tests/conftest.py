@@ -1,5 +1,6 @@
 """Painted fixtures: nothing is downloaded."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -147,10 +148,11 @@ def make_stainer(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / name
         folder.mkdir()
         defaults = {"kind": "stainer", "input": "pair", "despeckler": None, "stride": 2, "receptive_field": 15}
-        card = {**defaults, "description": "made in a test", **card}
+        network = tiny_network(2 if card.get("input", "pair") == "pair" else 3)
+        files = {"network.onnx": hashlib.sha256(network).hexdigest()}
+        card = {**defaults, "description": "made in a test", "files": files, **card}
         (folder / "card.json").write_text(json.dumps(card))
-        channels = 2 if card["input"] == "pair" else 3
-        (folder / "network.onnx").write_bytes(tiny_network(channels))
+        (folder / "network.onnx").write_bytes(network)
         return folder
 
     return make

@@ -47,7 +47,7 @@ def test_despecklers_are_listed_with_their_cards(capsys: pytest.CaptureFixture[s
     [
         (["despeckle", "{tmp}/none.tif", "-o", "{tmp}/out.tif"], "no such file"),
         (["despeckle", "{scan}", "-o", "{tmp}/out.jpg"], "ends in .tif"),
-        (["despeckle", "{scan}", "-o", "{tmp}/out.tif", "--model", "nobody"], "no despeckler"),
+        (["despeckle", "{scan}", "-o", "{tmp}/out.tif", "--model", "nobody"], "no model is called"),
         (["despeckle", "{scan}", "-o", "{tmp}/out.tif", "--tile", "0"], "tile of"),
         (["train", "despeckler", "--config", "{tmp}/none.toml", "-o", "{tmp}/run"], "cannot be read"),
         (["evaluate", "despeckler", "-o", "{tmp}/out"], "--histology"),

@@ -13,7 +13,8 @@ import confostain
 from confostain.errors import ModelError, OptionError
 from confostain.evaluation.stainer_comparison import evaluate_stainers, summary, with_truth
 from confostain.imaging.linear_stain import gareau
-from confostain.models.registry import Model, load_model
+from confostain.models.registry import load_model
+from confostain.models.stainer import Model
 
 Rgb = npt.NDArray[np.uint8]
 

@@ -14,7 +14,9 @@ import confostain
 from confostain.errors import ModelError, OutputError, SlideError
 from confostain.inference.despeckle import despeckle, despeckle_plane
 from confostain.io.readers.layouts import open_grey, open_reflectance
-from confostain.models.despeckler import Despeckler, despecklers_at_hand, load_despeckler, shipped_despecklers
+from confostain.models.card import ModelCard
+from confostain.models.despeckler import Despeckler
+from confostain.models.registry import list_models, load_despeckler
 from confostain.simulation.speckle import Image, Speckle
 
 DEFAULT, PAPER = "despeckler", "despeckler-paper"
@@ -28,17 +30,22 @@ def painted(height: int, width: int, seed: int = 0) -> Image:
     return (0.35 + 0.12 * slow / slow.std() + 0.2 * (cells > cells.std())).clip(0.03, 0.95).astype(np.float32)
 
 
+def described(name: str, median: bool = False) -> ModelCard:
+    facts = {"kind": "despeckler", "input": "reflectance", "stride": 1, "receptive_field": 1}
+    return ModelCard(name=name, median=median, **facts)
+
+
 def psnr(made: Image, truth: Image) -> float:
     return float(-10 * np.log10(np.square(made - truth).mean()))
 
 
 def test_the_shipped_despecklers_are_small_and_have_cards() -> None:
-    assert {DEFAULT, PAPER} <= set(shipped_despecklers())
-    assert shipped_despecklers()[0] == DEFAULT
-    for entry in despecklers_at_hand():
-        assert {"name", "description", "data", "licence", "schedule", "commit", "figures", "stride"} <= set(entry)
+    cards = list_models("despeckle")
+    assert [card.name for card in cards] == [DEFAULT, PAPER]
+    for card in cards:
+        assert all((card.description, card.data, card.licence, card.schedule, card.commit, card.figures, card.files))
     weights = Path(confostain.__file__).with_name("weights")
-    files = [path for name in shipped_despecklers() for path in (weights / name).iterdir()]
+    files = [path for card in cards for path in (weights / card.name).iterdir()]
     assert max(path.stat().st_size for path in files) <= 2 << 20
     assert {path.suffix for path in files} <= {".onnx", ".safetensors", ".json", ".md", ".py"}
 
@@ -126,7 +133,7 @@ def test_unknown_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="expected one of despeckler"):
         despeckle(np.zeros((4, 4)), "nobody")
     (tmp_path / "card.json").write_text('{"stride": 4, "receptive_field": 9}')
-    with pytest.raises(ModelError, match="no such file"):
+    with pytest.raises(ModelError, match="kind: Field required"):
         despeckle(np.zeros((4, 4)), str(tmp_path))
 
 
@@ -156,9 +163,9 @@ def test_results_are_complete_or_absent(tmp_path: Path) -> None:
         raise RuntimeError("out of order")
 
     with pytest.raises(RuntimeError):
-        despeckle_plane(plane, out, model=Despeckler("broken", broken, 1, 1))
+        despeckle_plane(plane, out, model=Despeckler(described("broken"), broken))
     assert {path.name for path in tmp_path.iterdir()} == {"raw.tif"}
-    identity = Despeckler("identity", lambda tile: tile, 1, 1)
+    identity = Despeckler(described("identity"), lambda tile: tile)
     despeckle_plane(plane, out, model=identity)
     assert np.array_equal(tifffile.imread(out), tifffile.imread(tmp_path / "raw.tif"))
     with pytest.raises(OutputError, match="exists"):
@@ -169,15 +176,16 @@ def test_results_are_complete_or_absent(tmp_path: Path) -> None:
 
 
 def test_the_median_takes_out_single_pixels() -> None:
-    identity = Despeckler("identity", lambda tile: tile, 1, 3, median=True)
+    identity = Despeckler(described("identity", median=True), lambda tile: tile)
     spot = np.zeros((9, 9), np.float32)
     spot[4, 4] = 1
     assert despeckle(spot, identity).max() == 0
-    assert despeckle(spot, replace(identity, median=False)).max() == 1
+    assert despeckle(spot, replace(identity, card=described("identity"))).max() == 1
 
 
 def test_the_paper_network_only_darkens() -> None:
-    paper = replace(load_despeckler(PAPER), median=False)
+    paper = load_despeckler(PAPER)
+    paper = replace(paper, card=paper.card.model_copy(update={"median": False}))
     noisy = Speckle(8).recorded(painted(96, 96), 3)
     assert (despeckle(noisy, paper) <= noisy + 1e-6).all()
 

@@ -17,7 +17,7 @@ from confostain.imaging.linear_stain import gareau
 from confostain.imaging.tissue import TissueMask
 from confostain.inference.tile_stainer import TileStainer
 from confostain.inference.whole_slide import default_tile
-from confostain.models.registry import LinearStain
+from confostain.models.stainer import linear_stain
 from confostain.slide import Slide, open_slide
 
 Pair = npt.NDArray[np.float32]
@@ -72,7 +72,7 @@ def test_glass_is_white_and_is_not_computed(slide: Slide, tmp_path: Path) -> Non
         seen.append(pair.shape)
         return np.zeros((*pair.shape[1:], 3), np.uint8)
 
-    result = stained(slide, tmp_path / "a.ome.tif", model=LinearStain("black", watched, ""), tile=256)
+    result = stained(slide, tmp_path / "a.ome.tif", model=linear_stain("black", watched, ""), tile=256)
     coverage = slide.tissue.coverage(Region(0, 0, *slide.size))
     assert (result[coverage == 0] == 255).all()
     assert (result[coverage == 1] == 0).all()
@@ -94,7 +94,7 @@ def test_only_what_holds_tissue_is_computed() -> None:
     painter = TileStainer(
         lambda region: np.zeros((2, region.height, region.width), np.float32),
         size,
-        LinearStain("black", watched, ""),
+        linear_stain("black", watched, ""),
         tissue,
     )
     rgb = painter.stain_tile(painter.grid(size.region, 1024).at(0, 0))

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,8 +17,8 @@ from confostain.geometry import Size
 from confostain.imaging.linear_stain import gareau, gareau_composite
 from confostain.inference.tile_stainer import TileStainer
 from confostain.models import card as cards
-from confostain.models.despeckler import load_despeckler, shipped_despecklers
-from confostain.models.registry import Model, NetworkStain, list_stainers, load_model
+from confostain.models.registry import list_models, load_despeckler, load_model
+from confostain.models.stainer import Model, NetworkStain
 from confostain.simulation.phantom import Phantom
 
 MakeStainer = Callable[..., Path]
@@ -45,7 +46,7 @@ def test_a_folder_is_a_model(make_stainer: MakeStainer) -> None:
     folder, pair = make_stainer(), painted(64, 48)
     model = load_model(folder)
     assert (model.name, model.stride, model.receptive_field) == ("tiny", 2, 15)
-    assert model.weights_sha256 == cards.weights_hash(folder)
+    assert model.weights_sha256 == cards.sha256_of(folder / "network.onnx")
     evaluator = onnx.reference.ReferenceEvaluator(onnx.load(folder / "network.onnx"))
     expected = np.moveaxis(evaluator.run(None, {"image": pair[np.newaxis]})[0][0], 0, 2)
     made = model(pair)
@@ -62,7 +63,7 @@ def test_a_folder_is_a_model(make_stainer: MakeStainer) -> None:
         {"input": "gareau"},
         {"input": "gareau", "despeckler": "despeckler"},
         {"despeckler": "despeckler-paper"},
-        {"engine": {"i8": {"/first/Conv": [0.0, 1.0], "/second/Conv": [0.0, 1.5]}}},
+        {"precisions": {"i7": {"within_2": 1.0, "ranges": {"/first/Conv": [0.0, 1.0], "/second/Conv": [0.0, 1.5]}}}},
     ],
     ids=["pair", "composite", "despeckled composite", "despeckled pair", "integers"],
 )
@@ -99,7 +100,7 @@ def test_each_stage_computes_a_tile_once(make_stainer: MakeStainer) -> None:
         seen.append(tile.shape)
         return np.zeros((*tile.shape[1:], 3), np.uint8)
 
-    watching = NetworkStain("watching", watched, 2, 15, "", {}, model.despeckler, takes_composite=True)
+    watching = NetworkStain(model.card, watched, model.despeckler)
     through_tiles(painted(256, 128), watching, 128)
     assert seen == [(3, 128 + 2 * 8, 128 + 2 * 8)] * 2  # 7 px around, from an even pixel on
 
@@ -120,7 +121,7 @@ def test_networks_stain_slides_and_arrays(make_stainer: MakeStainer, phantom_sca
         confostain.stain_slide(slide, out, model=folder, quality=None)
         pair, inside = slide.read_region((0, 0), slide.size), slide.tissue.coverage(Size(*slide.size).region) == 1
     np.testing.assert_array_equal(tifffile.imread(out)[inside], confostain.stain(pair, model=str(folder))[inside])
-    assert cards.weights_hash(folder) in tifffile.tiffcomment(out)
+    assert cards.sha256_of(folder / "network.onnx") in tifffile.tiffcomment(out)
 
 
 def test_new_weights_are_noticed(make_stainer: MakeStainer) -> None:
@@ -139,38 +140,20 @@ def test_stainers_and_despecklers_are_told_apart(make_stainer: MakeStainer, monk
         load_despeckler(folder)
     with pytest.raises(ModelError, match=r"is a despeckler, where a stainer is expected"):
         load_model(cards.SHIPPED / "despeckler")
-    despecklers = folder.parent / "despeckler"
-    despecklers.mkdir()
-    (despecklers / "card.json").write_text((cards.SHIPPED / "despeckler" / "card.json").read_text())
-    monkeypatch.setattr("confostain.models.card.SHIPPED", folder.parent)
+    shutil.copytree(cards.SHIPPED / "despeckler", folder.parent / "despeckler")
     monkeypatch.setattr("confostain.models.registry.SHIPPED", folder.parent)
-    assert shipped_despecklers() == ["despeckler"]
-    entry = list_stainers()[-1]
-    assert (entry["name"], entry["kind"], entry["description"]) == ("swift-of-a-test", "stainer", "made in a test")
-    assert entry["weights_sha256"] == load_model("swift-of-a-test").weights_sha256
+    assert [card.name for card in list_models("despeckle")] == ["despeckler"]
+    assert [card.name for card in list_models()] == ["gareau", "beer-lambert", "swift-of-a-test", "despeckler"]
+    card = list_models("stain")[-1]
+    assert (card.name, card.kind, card.description) == ("swift-of-a-test", "stainer", "made in a test")
+    assert card.weights_sha256 == load_model("swift-of-a-test").weights_sha256
+    with pytest.raises(OptionError, match="task 'dye': expected 'stain' or 'despeckle'"):
+        list_models("dye")
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda folder: (folder / "card.json").unlink(), "no stainer with a readable card.json"),
-        (lambda folder: (folder / "card.json").write_text("{}"), "no stainer with a readable card.json"),
-        (lambda folder: (folder / "network.onnx").unlink(), "no such file; expected the ONNX"),
-        (lambda folder: (folder / "network.onnx").write_text("?"), "not a network that can be run"),
-    ],
-)
-def test_damaged_folders_are_refused(make_stainer: MakeStainer, spoil: Callable[[Path], object], message: str) -> None:
-    folder = make_stainer()
-    spoil(folder)
-    with pytest.raises(ModelError, match=message):
-        load_model(folder)
-
-
-def test_cards_that_ask_for_what_there_is_not_are_refused(make_stainer: MakeStainer) -> None:
-    with pytest.raises(ModelError, match="input 'sepia'; expected 'pair' or 'gareau'"):
-        load_model(make_stainer("a", input="sepia"))
-    with pytest.raises(ModelError, match="expected one of despeckler"):
-        load_model(make_stainer("b", despeckler="nobody"))
+def test_models_that_there_are_not_are_refused(make_stainer: MakeStainer) -> None:
+    with pytest.raises(ModelError, match="no model is called 'nobody'; expected one of despeckler"):
+        load_model(make_stainer(despeckler="nobody"))
     with pytest.raises(ModelError, match=r"no model is called 'nowhere'.*gareau, beer-lambert.*folder"):
         load_model("nowhere")
 
@@ -212,9 +195,8 @@ def test_the_command_line_takes_a_folder(
 
 
 def test_shipped_stainers_are_small() -> None:
-    sizes = {
-        name: max(path.stat().st_size for path in (cards.SHIPPED / name).iterdir()) for name in cards.shipped("stainer")
-    }
+    names = [card.name for card in list_models("stain") if card.kind == "stainer"]
+    sizes = {name: max(path.stat().st_size for path in (cards.SHIPPED / name).iterdir()) for name in names}
     assert sizes["swift"] <= 4 << 20
     assert max(sizes.values()) <= 16_000_000
 

@@ -10,10 +10,11 @@ import torch
 
 from confostain.errors import ConfigError, ModelError
 from confostain.inference.despeckle import despeckle
+from confostain.models.build import load_weights
+from confostain.models.export import folded
 from confostain.networks.despeckler import PaperDespeckler, build_despeckler
 from confostain.training import losses
 from confostain.training.despeckler import DespecklingConfig, train_despeckler
-from confostain.training.export import folded, load_weights
 from confostain.training.run import load_config
 
 pytestmark = [

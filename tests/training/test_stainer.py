@@ -12,10 +12,10 @@ from confostain.data import pairs
 from confostain.data.prepare import prepare_confocal, prepare_histology
 from confostain.data.split import PatchPlan
 from confostain.errors import ConfigError, ConfostainWarning, ModelError
+from confostain.models.build import load_weights
 from confostain.networks.generator import StainerDesign, build_generator
 from confostain.training import stainer_trainer as stain_player
 from confostain.training import validation as stain_trial
-from confostain.training.export import load_weights
 from confostain.training.run import launched, load_config
 from confostain.training.stainer import Stage, StainingConfig, train_stainer
 from confostain.training.stainer_trainer import ImagePool
@@ -126,7 +126,7 @@ def test_speckle_is_taken_out_of_the_reflectance_alone(
         def forward(self, noisy: torch.Tensor) -> torch.Tensor:
             return torch.full_like(noisy, 1.25)
 
-    monkeypatch.setattr(stain_player, "shipped_despeckler", lambda name: Flat())
+    monkeypatch.setattr(stain_player, "_despeckler", lambda name: Flat())
     config = load_config(written(tmp_path, histology, FAITHFUL, despeckler='"despeckler"'), StainingConfig)
     pair = torch.rand(1, 2, 32, 32)
     cleaned = stain_player.Player(config, launched(1, "32-true"))._cleaned(pair)

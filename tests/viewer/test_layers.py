@@ -14,7 +14,7 @@ from confostain.geometry import Size
 from confostain.imaging.linear_stain import gareau
 from confostain.inference.whole_slide import stain_slide
 from confostain.io.writers.pyramid import TILE, level_sizes
-from confostain.models.registry import LINEAR_STAINS, Model
+from confostain.models.stainer import LINEAR_STAINS, Model
 from confostain.slide import Slide
 from confostain.viewer.layers import BLOCK, MEAN_LEVEL, LayerInfo, PaintedLayer, Place
 from confostain.viewer.preview import Preview

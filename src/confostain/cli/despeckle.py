@@ -34,7 +34,7 @@ def add_despeckle(commands: Commands) -> None:
 def _despeckle(options: argparse.Namespace) -> int:
     from confostain.inference.despeckle import DEFAULT_TILE, despeckle_plane
     from confostain.io.readers.layouts import open_reflectance
-    from confostain.models.despeckler import DEFAULT_DESPECKLER
+    from confostain.models.registry import DEFAULT_DESPECKLER
 
     begin = time.perf_counter()
     plane = open_reflectance(options.slide, options.swap_channels)
@@ -80,7 +80,7 @@ def _evaluate_despeckler(options: argparse.Namespace) -> int:
         from confostain.evaluation.despeckler_comparison import compare_despecklers
         from confostain.evaluation.real_scan import judge_real
     from confostain.io.readers.layouts import open_reflectance
-    from confostain.models.despeckler import DEFAULT_DESPECKLER
+    from confostain.models.registry import DEFAULT_DESPECKLER
 
     if not (options.histology or options.real):
         raise OptionError("nothing to measure on: give H&E slides with --histology, or a real scan with --real")

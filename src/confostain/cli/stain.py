@@ -144,13 +144,12 @@ def add_models(commands: Commands) -> None:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from confostain.models.despeckler import despecklers_at_hand
-    from confostain.models.registry import list_stainers
+    from confostain.models.registry import list_models
 
-    entries = list_stainers() + despecklers_at_hand()
+    cards = list_models()
     if options.json:
-        print(json.dumps(entries, indent=2))
+        print(json.dumps([card.facts() for card in cards], indent=2))
     else:
-        for entry in entries:
-            print(f"{entry['name']:16} {entry['kind']:12} {entry['description']}")
+        for card in cards:
+            print(f"{card.name:16} {card.kind:12} {card.description}")
     return 0

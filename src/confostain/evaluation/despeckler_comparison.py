@@ -20,7 +20,8 @@ from confostain.errors import SlideError
 from confostain.evaluation.classical_despeckling import CLASSICAL, Classical
 from confostain.evaluation.reference_metrics import psnr, sharpness, ssim
 from confostain.inference.despeckle import despeckle
-from confostain.models.despeckler import Despeckler, load_despeckler, shipped_despecklers
+from confostain.models.despeckler import Despeckler
+from confostain.models.registry import list_models, load_despeckler
 from confostain.simulation.speckle import Speckle
 
 PAPER_PSNR = 16.19  # dB, of the noisy images in the paper's table 1
@@ -126,10 +127,11 @@ def noise_levels(clean: Sequence[Image]) -> dict[str, Speckle]:
 def _contestants(models: Sequence[str], classical: bool) -> Iterator[tuple[str, Prepare]]:
     for method in CLASSICAL if classical else ():
         yield method.name, partial(_tuned, method)
-    for name in dict.fromkeys((*reversed(shipped_despecklers()), *models)):
+    for name in dict.fromkeys((*reversed([card.name for card in list_models("despeckle")]), *models)):
         model = load_despeckler(name)
-        if model.median:
-            yield f"{model.name}, without median", partial(_as_it_is, dataclasses.replace(model, median=False))
+        if model.card.median:
+            card = model.card.model_copy(update={"median": False})
+            yield f"{model.name}, without median", partial(_as_it_is, dataclasses.replace(model, card=card))
         yield model.name, partial(_as_it_is, model)
 
 

@@ -19,7 +19,7 @@ from confostain.imaging.speckle_measures import (
 )
 from confostain.inference.despeckle import despeckle
 from confostain.io.readers.plane import Plane
-from confostain.models.despeckler import DEFAULT_DESPECKLER
+from confostain.models.registry import DEFAULT_DESPECKLER
 from confostain.simulation.speckle import Speckle
 from confostain.simulation.speckle_fit import estimate_speckle
 

@@ -18,8 +18,9 @@ from confostain.geometry import Region, Size
 from confostain.inference.tiling import HaloTile, TileGrid, read_mirrored
 from confostain.io.readers.plane import Plane
 from confostain.io.writers.output import complete_or_absent, refuse_existing
-from confostain.models.despeckler import DEFAULT_DESPECKLER, Despeckler, load_despeckler
+from confostain.models.despeckler import Despeckler
 from confostain.models.engines.processors import usable_processors
+from confostain.models.registry import DEFAULT_DESPECKLER, load_despeckler
 
 DEFAULT_TILE = 1024  # px
 FILE_TILE = 256  # px, side of the tiles in the TIFF that is written

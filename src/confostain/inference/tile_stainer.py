@@ -16,7 +16,7 @@ from confostain.geometry import Region, Size
 from confostain.imaging.tissue import TissueMask
 from confostain.inference.tiling import HaloTile, Reader, TileGrid, read_mirrored, with_halo
 from confostain.io.writers.pyramid import WHITE
-from confostain.models.registry import Model
+from confostain.models.stainer import Model
 
 STEP = 256  # px; only what holds tissue is computed, rounded up: networks run faster on shapes they have seen
 

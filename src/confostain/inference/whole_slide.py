@@ -29,7 +29,8 @@ from confostain.io.writers.output import SlideWriter, StainedImage, refuse_exist
 from confostain.io.writers.picture import PngWriter
 from confostain.io.writers.pyramid import TILE, WHITE, CutBlock, PyramidTile, PyramidTop, block_side, cut_block
 from confostain.models.engines.processors import usable_processors
-from confostain.models.registry import DEFAULT_MODEL, Model, load_model
+from confostain.models.registry import DEFAULT_MODEL, load_model
+from confostain.models.stainer import Model
 from confostain.slide import Slide
 
 MOST_THREADS = 16  # one thread writes, and could not keep up with more; each takes about 10 MB

@@ -1,4 +1,4 @@
-"""Convolutions in 8-bit integers, which many processors compute several times faster than floating point.
+"""Quantisation: convolutions in 8-bit integers, which many processors compute faster than floating point.
 
 Weights are scaled per output channel, inputs per tensor. The ranges of the inputs are measured once, on typical
 images, and stand in the card of a network; what is to be rounded is said by FakeQuantize, and OpenVINO does the rest.
@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from confostain.errors import ModelError
-
-Ranges = dict[str, tuple[float, float]]  # least and largest input of each convolution, by its name in the ONNX
+from confostain.models.card import Ranges
 
 SAMPLED = 1 << 16  # values of one image that are looked at
 LARGEST_WEIGHT = {8: 127, 7: 64}  # in steps of the 8-bit scale, by the bits that weights are held to

@@ -17,11 +17,12 @@ from confostain.arrays import Grey, Image, Progress
 from confostain.data.loader import batch_loader
 from confostain.data.noisy_patches import HistologyData, NoiseRange, NoisyPatches, read_inverted
 from confostain.errors import ConfigError
+from confostain.models.build import load_weights
+from confostain.models.export import save_model
 from confostain.networks.despeckler import DespecklerDesign, build_despeckler
 from confostain.networks.discriminator import PatchDiscriminator
 from confostain.training import ema, losses
-from confostain.training.export import load_weights, save_network
-from confostain.training.run import Precision, Run, launched, load_config
+from confostain.training.run import Precision, Run, commit, launched, load_config
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -121,7 +122,9 @@ def train_despeckler(
 
     run.close()
     if fabric.is_global_zero:
-        save_network(player.average, folder, asdict(config))
+        facts = {"kind": "despeckler", "input": "reflectance", "commit": commit()}
+        settings = asdict(config)
+        save_model(player.average, folder, {**facts, "design": settings.pop("design"), "config": settings})
     return done
 
 

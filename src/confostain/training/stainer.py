@@ -18,9 +18,9 @@ from confostain.data.noisy_patches import HistologyData, Range
 from confostain.data.pairs import PairSource, read_histology
 from confostain.data.scans import ScanSource, read_scans
 from confostain.errors import ConfigError
+from confostain.models.export import save_model
 from confostain.networks.generator import StainerDesign, build_generator
-from confostain.training.export import save_network
-from confostain.training.run import Precision, Run, launched, load_config
+from confostain.training.run import Precision, Run, commit, launched, load_config
 from confostain.training.stainer_trainer import Batch, Player
 from confostain.training.validation import Trial
 
@@ -182,6 +182,7 @@ def train_stainer(
 
     run.close()
     if fabric.is_global_zero:
-        facts = {"kind": "stainer", "input": config.input, "despeckler": config.despeckler}
-        save_network(player.best(), folder, asdict(config), facts)
+        facts = {"kind": "stainer", "input": config.input, "despeckler": config.despeckler, "commit": commit()}
+        settings = asdict(config)
+        save_model(player.best(), folder, {**facts, "design": settings.pop("design"), "config": settings})
     return done

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from confostain.arrays import Image
+from confostain.models.build import despeckler_network, load_weights
+from confostain.models.registry import model_folder
 from confostain.networks.discriminator import PatchDiscriminator
 from confostain.networks.generator import build_generator
 from confostain.training import ema
 from confostain.training import stain_losses as losses
-from confostain.training.despecklers import shipped_despeckler
-from confostain.training.export import load_weights
 from confostain.training.losses import discriminator_loss, generator_loss
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Player:
 
     def __init__(self, config: StainingConfig, fabric: Fabric) -> None:
         self.config, self.fabric, self.aim = config, fabric, config.objective
-        self.despeckler = shipped_despeckler(config.despeckler).to(fabric.device) if config.despeckler else None
+        self.despeckler = _despeckler(config.despeckler).to(fabric.device) if config.despeckler else None
         channels = 2 if config.input == "pair" else 3
         self.bare = build_generator(config.design, channels)
         if config.start is not None:
@@ -235,6 +235,10 @@ class ImagePool:
                 image = earlier if earlier.shape == image.shape else image  # patches of an earlier stage are dropped
             out.append(image)
         return torch.stack(out)
+
+
+def _despeckler(name: str) -> nn.Module:
+    return despeckler_network(model_folder(name, "despeckle"))
 
 
 def _weights_of(network: nn.Module) -> dict[str, Tensor]:

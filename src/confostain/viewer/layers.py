@@ -22,7 +22,7 @@ from confostain.imaging.tissue import TissueMask
 from confostain.inference.tile_stainer import TileStainer
 from confostain.io.readers.histology import HistologySlide
 from confostain.io.writers.pyramid import TILE, WHITE, Sums, level_sizes, rounded_mean, summed, white_sums
-from confostain.models.registry import Model
+from confostain.models.stainer import Model
 from confostain.slide import Slide
 from confostain.viewer.preview import LEARN_LEVEL, Preview
 from confostain.viewer.store import BlockStore

@@ -22,8 +22,9 @@ from confostain.geometry import Size
 from confostain.imaging.linear_stain import gareau
 from confostain.io.readers.histology import HistologySlide, open_histology
 from confostain.io.writers.pyramid import TILE, level_sizes
-from confostain.models.despeckler import DEFAULT_DESPECKLER, Despeckler, load_despeckler, shipped_despecklers
-from confostain.models.registry import LinearStain, list_stainers, load_model
+from confostain.models.despeckler import Despeckler
+from confostain.models.registry import DEFAULT_DESPECKLER, list_models, load_despeckler, load_model
+from confostain.models.stainer import linear_stain
 from confostain.slide import Slide, open_slide
 from confostain.viewer.annotations import AnnotationFile
 from confostain.viewer.layers import HistologyLayer, Layer, LayerInfo, PaintedLayer
@@ -152,7 +153,7 @@ class Library:
         return PaintedLayer(info, slide, load, Preview(slide, formula, tissue_only=True), self._store)
 
     def _channel(self, slide: Slide, info: LayerInfo) -> Layer:
-        raw = LinearStain(info.id, partial(_grey, int(info.id == "fluorescence")), info.note)
+        raw = linear_stain(info.id, partial(_grey, int(info.id == "fluorescence")), info.note)
         load = (lambda: raw) if info.closed_form else Despeckled.load
         return PaintedLayer(info, slide, load, Preview(slide, raw, tissue_only=False), self._store)
 
@@ -188,9 +189,8 @@ class Despeckled:
 def stain_layers(first: str) -> list[LayerInfo]:
     """The stains there are, `first` first, which may be a folder; ModelError where there is no such stain."""
     infos = [
-        LayerInfo(name, name, str(model["description"]), "stain", model["kind"] == "closed form")
-        for model in list_stainers()
-        if (name := str(model["name"]))
+        LayerInfo(card.name, card.name, card.description, "stain", card.kind == "closed form")
+        for card in list_models("stain")
     ]
     if first not in [info.id for info in infos]:
         folder = load_model(first)
@@ -206,7 +206,7 @@ def channel_layers() -> list[LayerInfo]:
         LayerInfo("reflectance", "Reflectance", "raw", "channel", closed_form=True),
         LayerInfo("fluorescence", "Fluorescence", "raw", "channel", closed_form=True),
     ]
-    if DEFAULT_DESPECKLER in shipped_despecklers():
+    if DEFAULT_DESPECKLER in [card.name for card in list_models("despeckle")]:
         layers.insert(1, LayerInfo("despeckled", "Despeckled", "reflectance without speckle", "channel", False))
     return layers
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from confostain.errors import ModelError, OptionError
-from confostain.models import precision as precisions
-from confostain.models.card import ONNX, read_card
+from confostain.models import precision as precision_module
+from confostain.models.card import ONNX, PrecisionFacts, read_card
 from confostain.models.engines import cpu as engine
-from confostain.models.engines.cpu import OpenVinoNetwork, Precision, computes, convolution_rate, fastest
+from confostain.models.engines.cpu import WEIGHT_BITS, OpenVinoNetwork, Precision, computes, convolution_rate, fastest
 from confostain.models.engines.device import open_network
-from confostain.models.precision import engine_facts
+from confostain.models.precision import measure_precisions
 from confostain.models.quantisation import measured_ranges
 
 MakeStainer = Callable[..., Path]
@@ -89,11 +89,11 @@ def test_what_a_processor_lacks_is_refused(
     precision: Precision, make_stainer: MakeStainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On any processor: a stand-in for one that has float32 alone."""
-    folder = make_stainer(engine={"bf16": True, "i8": {"/first/Conv": [0, 1]}, "i7": {"/first/Conv": [0, 1]}})
+    folder = make_stainer(precisions=facts_of("bf16") | facts_of("i8") | facts_of("i7"))
     monkeypatch.setattr(engine, "convolution_rate", lambda precision, *shape: float(precision == "f32"))
     with pytest.raises(OptionError, match=f"precision {precision}: this processor"):
         OpenVinoNetwork(folder / ONNX, precision)
-    network = open_network(folder, read_card(folder, "stainer"), "cpu")
+    network = open_network(folder, read_card(folder), "cpu")
     assert isinstance(network, OpenVinoNetwork)
     assert network.precision == "f32"
 
@@ -114,14 +114,19 @@ def test_convolutions_are_timed(precision: Precision) -> None:
     assert 1e7 < convolution_rate(precision, 16, 64) < 1e14
 
 
+def facts_of(precision: str, share: float = 1.0) -> dict[str, object]:
+    ranges = {"/first/Conv": [0, 1]} if precision in WEIGHT_BITS else None
+    return {precision: {"within_2": share, "ranges": ranges}}
+
+
 @pytest.mark.parametrize(
     ("facts", "chosen"),
     [
         ({}, "f32"),
-        ({"bf16": False}, "f32"),
-        ({"bf16": True}, "bf16"),
-        ({"i8": {"/first/Conv": [0, 1]}}, "i8"),
-        ({"i7": {"/first/Conv": [0, 1]}}, "i7"),
+        (facts_of("bf16", 0.99), "f32"),
+        (facts_of("bf16"), "bf16"),
+        (facts_of("i8"), "i8"),
+        (facts_of("i7"), "i7"),
     ],
     ids=str,
 )
@@ -131,35 +136,35 @@ def test_the_card_says_which_precisions_are_allowed(
     needs(chosen)
     rates = {"f32": 1.0, "bf16": 2.0, "i8": 3.0, "i7": 3.0}
     monkeypatch.setattr(engine, "convolution_rate", lambda precision, *shape: rates[precision])
-    folder = make_stainer(engine=facts)
-    network = open_network(folder, read_card(folder, "stainer"), "cpu")
+    folder = make_stainer(precisions=facts)
+    network = open_network(folder, read_card(folder), "cpu")
     assert isinstance(network, OpenVinoNetwork)
     assert network.precision == chosen
 
 
-def test_what_a_network_bears_is_measured(make_stainer: MakeStainer) -> None:
-    folder, images, judged = make_stainer(), [image(64, 3), image(64, 4)], [image(64, 5)]
-    facts = engine_facts(folder, 15, images, judged, picture=True)
-    assert set(facts["within_2"]) == {one for one in ("bf16", "i8", "i7") if computes(one)}
-    for precision, share in facts["within_2"].items():
-        assert bool(facts.get(precision)) == (share >= 0.999)
-    lenient = engine_facts(folder, 15, images, judged, picture=True, share=0.5)
-    assert set(lenient["i7"]) == {"/first/Conv", "/second/Conv"}
-    strict = engine_facts(folder, 15, images, judged, picture=True, grey_levels=0, share=1.0)
-    assert not strict.get("bf16")
-    assert "i7" not in strict
-    assert 0 < strict["within_2"]["i7"] < 1
-    kept = {name: unchanged(folder, images, judged, name) for name in ("/first/Conv", "/second/Conv")}
-    assert strict["within_2"]["i7"] == pytest.approx(max(kept.values()))
-    tuned = engine_facts(folder, 15, images, judged, picture=True, grey_levels=0, share=max(kept.values()))
-    assert list(tuned["i7"]) == [max(kept, key=lambda name: kept[name])]
+def measured(folder: Path, *, grey_levels: int = 2, required_share: float = 0.999) -> dict[str, PrecisionFacts]:
+    typical, judged = [image(64, 3), image(64, 4)], [image(64, 5)]
+    options = {"grey_levels": grey_levels, "required_share": required_share}
+    return measure_precisions(folder, 15, typical, judged, picture=True, **options)
+
+
+def test_precisions_are_measured(make_stainer: MakeStainer) -> None:
+    folder = make_stainer()
+    facts = measured(folder)
+    assert set(facts) == {one for one in ("bf16", "i8", "i7") if computes(one)}
+    assert 0.9 < facts["i7"].within_2 <= 1
+    assert set(measured(folder, required_share=0.5)["i7"].ranges) == {"/first/Conv", "/second/Conv"}
+    strict = measured(folder, grey_levels=0, required_share=1.0)
+    assert 0 < strict["i7"].within_2 < 1
+    kept = {name: unchanged(folder, [image(64, 3), image(64, 4)], [image(64, 5)], name) for name in facts["i7"].ranges}
+    assert strict["i7"].within_2 == pytest.approx(max(kept.values()))
+    tuned = measured(folder, grey_levels=0, required_share=max(kept.values()))
+    assert list(tuned["i7"].ranges) == [max(kept, key=lambda name: kept[name])]
 
 
 def test_what_a_processor_lacks_is_not_measured(make_stainer: MakeStainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precisions, "computes", lambda precision: precision in ("f32", "i7"))
-    facts = engine_facts(make_stainer(), 15, [image(64, 3)], [image(64, 5)], picture=True, share=0.5)
-    assert set(facts) == {"within_2", "i7"}
-    assert set(facts["within_2"]) == {"i7"}
+    monkeypatch.setattr(precision_module, "computes", lambda precision: precision in ("f32", "i7"))
+    assert set(measured(make_stainer())) == {"i7"}
 
 
 def unchanged(folder: Path, images: list[np.ndarray], judged: list[np.ndarray], name: str) -> float:

@@ -1,27 +1,21 @@
-"""Runs networks: one interface, OpenVINO on the processor and, where it is asked for or at hand, PyTorch on a GPU.
-
-A network takes float32 (c, h, w), h and w multiples of its stride. Several threads may call it. It gives float32
-(c', h, w), or, opened as a picture, uint8 (h, w, 3).
-"""
+"""CPU engine: ONNX networks run by OpenVINO, and the arithmetic precisions that the processor computes right."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from confostain.errors import ModelError, OptionError
+from confostain.models.card import Precision, Ranges
 from confostain.models.engines.processors import usable_processors
-from confostain.models.quantisation import Ranges, quantise
-
-Precision = Literal["f32", "bf16", "i8", "i7"]  # i7: 8-bit integers, weights held to 7 bits
-Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
+from confostain.models.quantisation import quantise
 
 WEIGHT_BITS: dict[Precision, int] = {"i8": 8, "i7": 7}
 PROBE = 64, 128  # channels, and side in pixels, of the convolution that tells which precision is the fastest

@@ -1,4 +1,4 @@
-"""Runs networks on a GPU through PyTorch: the only module here that needs it, loaded when a GPU is used.
+"""CUDA engine: networks run by PyTorch on a GPU. Loaded only when a GPU is used.
 
 Convolutions run in bfloat16 where the network bears it, in float32 (TF32) else, channels last. Most tiles of a slide
 have one shape: its launches are recorded once as a CUDA graph and then played back.
@@ -17,9 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from confostain.errors import ModelError
-from confostain.models.card import WEIGHTS, Card
-from confostain.models.engines.cpu import Precision
+from confostain.models.build import trained_network
+from confostain.models.card import ModelCard, Precision
 
 RECORD_AFTER = 3  # tiles of one shape; edges of a slide come in other shapes, seldom
 MOST_RECORDED = 2  # shapes; each keeps the memory of its activations
@@ -31,27 +30,14 @@ def is_usable() -> bool:
 
 
 def open_torch_network(
-    folder: Path, card: Card, precision: Precision, *, picture: bool = False, device: str = "cuda"
+    folder: Path, card: ModelCard, precision: Precision, *, picture: bool = False, device: str = "cuda"
 ) -> TorchNetwork:
     """The network in a folder, built as its card says, with its weights.
 
     Raises:
         ModelError: the weights are missing, damaged, or another network's than the card says.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        network = _built(card)
-        network.load_state_dict({name: value.float() for name, value in load_file(folder / WEIGHTS).items()})
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{folder / WEIGHTS}: not readable as safetensors ({error}); expected weights") from error
-    except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(
-            f"{folder / WEIGHTS}: not the weights of the network that card.json says ({reason})"
-        ) from error
-    return TorchNetwork(network, torch.device(device), precision, picture=picture)
+    return TorchNetwork(trained_network(folder, card), torch.device(device), precision, picture=picture)
 
 
 class TorchNetwork:
@@ -121,17 +107,3 @@ class Recording:
         self._input.copy_(image)
         self._graph.replay()
         return self._output
-
-
-def _built(card: Card) -> nn.Module:
-    """The network that a card describes, with fresh weights."""
-    design: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in card["config"]["design"].items()
-    }
-    if card.get("kind", "despeckler") == "despeckler":
-        from confostain.networks.despeckler import DespecklerDesign, build_despeckler
-
-        return build_despeckler(DespecklerDesign(**design))
-    from confostain.networks.generator import StainerDesign, build_generator
-
-    return build_generator(StainerDesign(**design), 2 if card["input"] == "pair" else 3)

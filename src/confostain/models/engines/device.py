@@ -1,7 +1,7 @@
-"""The choice of a device, and the network in a folder opened on it.
+"""Choice of the device, and networks opened on it.
 
-A network takes float32 (c, h, w), h and w multiples of its stride, and gives float32 (c', h, w) or, opened as a
-picture, uint8 (h, w, 3). Several threads may call it.
+A network takes float32 (c, h, w), h and w multiples of its stride, and gives float32 (c', h, w) or, if it is a
+stainer's, uint8 (h, w, 3). Several threads may call it.
 """
 
 from __future__ import annotations
@@ -17,32 +17,27 @@ import numpy as np
 import numpy.typing as npt
 
 from confostain.errors import OptionError
-from confostain.models.card import ONNX, Card
-from confostain.models.engines.cpu import WEIGHT_BITS, OpenVinoNetwork, Precision, fastest
+from confostain.models.card import ONNX, ModelCard, Precision
+from confostain.models.engines.cpu import OpenVinoNetwork, fastest
 
 Device = Literal["cpu", "cuda"]
 Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 
-def open_network(folder: Path, card: Card, device: Device, *, picture: bool = False) -> Network:
-    """The network in a folder, ready to run, in the fastest precision that its card allows.
-
-    The card says under "engine" what the network has been shown to bear: "bf16": true, and "i8" and "i7": the ranges
-    of the inputs of those convolutions that may be computed in integers.
+def open_network(folder: Path, card: ModelCard, device: Device) -> Network:
+    """The network in a folder, ready to run in the fastest precision that its card allows and the device has.
 
     Raises:
         ModelError: a file is missing, damaged, or another network's than the card says.
     """
-    engine = card.get("engine", {})
-    borne: list[Precision] = ["f32"]
-    borne += ["bf16"] if engine.get("bf16") else []
+    picture = card.task == "stain"
     if device == "cuda":
         from confostain.models.engines.cuda import open_torch_network
 
-        return open_torch_network(folder, card, borne[-1], picture=picture)
-    borne += [precision for precision in WEIGHT_BITS if engine.get(precision)]
-    chosen = fastest(borne)
-    return OpenVinoNetwork(folder / ONNX, chosen, picture=picture, ranges=engine.get(chosen) or {})
+        precision: Precision = "bf16" if "bf16" in card.allowed_precisions else "f32"
+        return open_torch_network(folder, card, precision, picture=picture)
+    chosen = fastest(card.allowed_precisions)
+    return OpenVinoNetwork(folder / ONNX, chosen, picture=picture, ranges=card.ranges(chosen))
 
 
 def chosen_device(wanted: str) -> Device:

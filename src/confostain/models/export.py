@@ -1,12 +1,12 @@
-"""Trained networks to files: safetensors for further training, ONNX for use without torch, a card to read."""
+"""Export of trained networks: safetensors for training and GPUs, ONNX for the CPU engine, and the card."""
 
 from __future__ import annotations
 
 import copy
 import io
 import json
-import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,48 +15,46 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from confostain.errors import ModelError
-from confostain.training.run import commit, write_whole
+from confostain.models.card import CARD, ONNX, WEIGHTS, ModelCard, file_hashes
 
 
-def save_network(network: nn.Module, folder: Path, config: dict[str, Any], facts: dict[str, Any] | None = None) -> None:
-    """Write weights.safetensors, network.onnx and card.json of a trained network into `folder`.
+def save_model(network: nn.Module, folder: Path, card: Mapping[str, Any]) -> ModelCard:
+    """Write weights.safetensors, network.onnx and card.json of a trained network into a folder, the card last.
 
-    Both files hold half precision: the networks are trained in bfloat16 and lose nothing by it. The network
-    says its `inputs` (channels), `stride` and `receptive_field`; `facts` go into the card.
+    Both files hold half precision: the networks are trained in bfloat16 and lose nothing by it.
+
+    Args:
+        network: says its `inputs` (channels), `stride` and `receptive_field`.
+        folder: exists; files of those names are replaced, each complete or not at all.
+        card: fields of `ModelCard`, but for what the network says itself and the hashes.
     """
     from safetensors.torch import save
 
     network = copy.deepcopy(network).cpu().float().eval()
     half = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}
-    write_whole(folder / "weights.safetensors", save({name: value.contiguous() for name, value in half.items()}))
+    write_whole(folder / WEIGHTS, save({name: value.contiguous() for name, value in half.items()}))
     network.load_state_dict(half)
-    write_onnx(network, folder / "network.onnx", network.inputs)  # type: ignore[arg-type]
-    card = (facts or {}) | {
+    write_onnx(network, folder / ONNX, network.inputs)  # type: ignore[arg-type]
+    measured = {
         "stride": network.stride,
         "receptive_field": network.receptive_field,
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "commit": commit(),
-        "config": config,
+        "files": file_hashes(folder),
     }
-    write_whole(folder / "card.json", (json.dumps(card, indent=2) + "\n").encode())
+    return write_card(folder, ModelCard.model_validate_json(json.dumps({**card, **measured})))
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Fill a network with weights from a safetensors file.
+def write_card(folder: Path, card: ModelCard) -> ModelCard:
+    """Write card.json and give the card back, named after the folder."""
+    write_whole(folder / CARD, card.json_text().encode())
+    return card.model_copy(update={"name": folder.name})
 
-    Raises:
-        ModelError: the file cannot be read, or its weights are those of another network.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
-    try:
-        network.load_state_dict({name: value.float() for name, value in load_file(os.fspath(path)).items()})
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: not readable as safetensors ({error}); expected trained weights") from error
-    except RuntimeError as error:
-        raise ModelError(f"{path}: weights of another network; expected {type(network).__name__}") from error
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is there complete or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    part.replace(path)
 
 
 def write_onnx(network: nn.Module, path: Path, channels: int) -> None:
