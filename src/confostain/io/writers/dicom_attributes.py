@@ -157,11 +157,7 @@ def _input_profile() -> bytes:
 
 
 def _pixels() -> Dataset:
-    """The frames: JPEG with YCbCr 4:4:4.
-
-    For JPEG the standard knows but one name of YCbCr, YBR_FULL_422, and says that the subsampling of the JPEG may
-    differ from it (PS3.3, C.7.6.3.1.2; PS3.5, table 8.2.1-1).
-    """
+    """The frames: JPEG with YCbCr 4:2:2, DICOM's YBR_FULL_422 (PS3.3, C.7.6.3.1.2)."""
     return _dataset(
         SOPClassUID=VLWholeSlideMicroscopyImageStorage,
         Rows=TILE,

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from confostain.io.writers.encoding import ScratchWriter
+from confostain.io.writers.encoding import SUBSAMPLING, ScratchWriter
 from confostain.io.writers.output import StainedImage, complete_or_absent, known_scale, refuse_existing, srgb_profile
 from confostain.io.writers.pyramid import TILE
 
@@ -69,7 +69,7 @@ class OmeTiffWriter(ScratchWriter):
             "photometric": "rgb" if lossless else "ycbcr",
             "compression": "adobe_deflate" if lossless else "jpeg",
             "predictor": 2 if lossless else None,
-            "subsampling": None if lossless else (1, 1),
+            "subsampling": None if lossless else SUBSAMPLING,
             "resolutionunit": "CENTIMETER",
             "iccprofile": srgb_profile(),
             "software": self.image.provenance.get("software", "confostain"),
