@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,3 +27,15 @@ class ResidualBlock(nn.Module):
 def residual_blocks(channels: int, number: int) -> nn.Sequential:
     """Several of them, one after the other."""
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(number)))
+
+
+def pixel_unshuffle(image: Tensor, channels: int) -> Tensor:
+    """Pixel-unshuffle by 2: (b, channels, h, w) to (b, 4 channels, h / 2, w / 2), the same values.
+
+    In ONNX it is written as a strided convolution with weights 0 and 1: other engines (OpenCV's among them) compute the
+    reshapes that PyTorch would write wrongly, or not at all, where height and width are free.
+    """
+    if not torch.onnx.is_in_onnx_export():
+        return functional.pixel_unshuffle(image, 2)
+    kernels = np.tile(np.eye(4, dtype=np.float32).reshape(4, 1, 2, 2), (channels, 1, 1, 1))
+    return functional.conv2d(image, torch.from_numpy(kernels), stride=2, groups=channels)

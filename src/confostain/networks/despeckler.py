@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from confostain.errors import OptionError
-from confostain.networks.blocks import residual_blocks
+from confostain.networks.blocks import pixel_unshuffle, residual_blocks
 
 Head = Literal["paper", "exponential"]
 
@@ -90,7 +90,7 @@ class UNetDespeckler(nn.Module):
 
     def forward(self, noisy: Tensor) -> Tensor:  # (b, 1, h, w), h and w multiples of the stride
         """Despeckle a batch."""
-        x = self.first(functional.pixel_unshuffle(noisy, 2))  # (b, c0, h/2, w/2)
+        x = self.first(pixel_unshuffle(noisy, 1))  # (b, c0, h/2, w/2)
         skips = []
         for block, shrink in zip(self.down, self.shrink, strict=True):
             skips.append(block(x))

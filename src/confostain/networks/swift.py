@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from confostain.errors import OptionError
-from confostain.networks.blocks import residual_blocks
+from confostain.networks.blocks import pixel_unshuffle, residual_blocks
 
 
 class SwiftStainer(nn.Module):
@@ -48,7 +48,7 @@ class SwiftStainer(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:  # (b, inputs, h, w), h and w multiples of the stride
         """RGB (b, 3, h, w); 0 is black and 1 white, and a little beyond is possible."""
-        x = functional.relu(self.first(functional.pixel_unshuffle(image, 2)))
+        x = functional.relu(self.first(pixel_unshuffle(image, self.inputs)))
         skips = []
         for block, shrink in zip(self.down, self.shrink, strict=True):
             skips.append(block(x))
