@@ -342,8 +342,7 @@ def test_float_images_must_be_finite(tmp_path: Path, value: float) -> None:
         (np.zeros((20, 20), np.int32), {}, "pixels are int32"),
         (np.zeros((20, 20), np.float64), {}, "pixels are float64"),
         (np.zeros((20, 20), np.complex64), {}, "pixels are complex64"),
-        (np.zeros((20, 20), bool), {}, "1 bits"),
-        (np.zeros((20, 20), np.uint16), {"photometric": "miniswhite"}, "MINISWHITE"),
+        (np.zeros((20, 20), bool), {"photometric": "minisblack"}, "1 bits"),
         (np.zeros((5, 20, 20), np.uint8), {"imagej": True, "metadata": {"axes": "ZYX"}}, "a stack"),
         (np.zeros((2, 20, 20), np.uint8), {"photometric": "minisblack"}, "2 planes"),
         (

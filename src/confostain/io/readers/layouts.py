@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confostain.errors import SlideError
+from confostain.io.readers.channel_names import reflectance_and_fluorescence
+from confostain.io.readers.ome import COMPANION_SUFFIX
 from confostain.io.readers.picture import open_picture
 from confostain.io.readers.plane import Plane, refusing
 from confostain.io.readers.tiff import open_tiff
@@ -21,8 +23,11 @@ LAYOUTS = (
 MAX_NAME = 80  # characters of a name in messages; longer ones cannot be the name of a file anyway
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
-_REFLECTANCE = re.compile(r"reflect|rcm|785|^r$", re.IGNORECASE)
-_FLUORESCENCE = re.compile(r"fluor|fcm|488|acridine|^f$", re.IGNORECASE)
+_DETECTOR = re.compile(r"det[#_ -]?([12])", re.IGNORECASE)
+_CHANNEL_FILES = {  # how files in a folder are named after one channel, without their suffix
+    "reflectance": re.compile(r"(785|830|638|658)( ?nm)?|reflectance|rcm|r", re.IGNORECASE),
+    "fluorescence": re.compile(r"488( ?nm)?|fluorescence|fcm|f", re.IGNORECASE),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +85,11 @@ def open_grey(path: str | Path) -> Plane:
         raise SlideError(f"{path}: a folder; expected one grey image file (TIFF, PNG or JPEG)")
     if not _is_tiff(path):
         return open_picture(path)
-    planes = open_tiff(path).planes
-    if len(planes) != 1:
-        raise SlideError(f"{path.name}: {len(planes)} planes; expected one grey plane; save each channel by itself")
-    return planes[0]
+    found = open_tiff(path)
+    mine = [plane for plane, file in zip(found.planes, found.paths, strict=True) if file.samefile(path)]
+    if len(mine) != 1:  # others may lie in other files of the same image
+        raise SlideError(f"{path.name}: {len(mine)} planes; expected one grey plane; save each channel by itself")
+    return mine[0]
 
 
 def open_reflectance(path: str | Path, swap_channels: bool = False) -> Plane:
@@ -107,37 +113,48 @@ def _open_path(path: Path) -> Channels:
         return _open_file(path)
     if is_zarr(path):
         found = open_zarr(path)
-        return _two_channels(path, found.planes, found.channel_names, "OME-Zarr")
-    if (path / "DET#1").is_dir() or (path / "DET#2").is_dir():
+        return _two_channels(path, found.planes, found.channel_names, "OME-Zarr", (path,))
+    if _detectors(path):
         return _open_mosaic(path)
-    mosaics = sorted(p for p in path.glob("mosaic*") if (p / "DET#1").is_dir() or (p / "DET#2").is_dir())
+    mosaics = sorted(p for p in path.iterdir() if p.name.lower().startswith("mosaic") and _detectors(p))
     if len(mosaics) == 1:
         return _open_mosaic(mosaics[0])
     if mosaics:
         names = ", ".join(p.name for p in mosaics)
         raise SlideError(f"{path}: {len(mosaics)} mosaics ({names}); expected one; give the folder of one of them")
-    lines = [_laser_line(path, line) for line in ("785", "488")]
-    if lines[0] and lines[1]:
-        return _open_pair(lines[0], lines[1], "one file per laser line")
+    reflectance, fluorescence = (_channel_file(path, pattern) for pattern in _CHANNEL_FILES.values())
+    if reflectance and fluorescence:
+        return _open_pair(reflectance, fluorescence, "one file per channel")
     raise SlideError(f"{path}: no known slide in this folder; expected {LAYOUTS}")
 
 
+def _detectors(folder: Path) -> dict[str, Path]:
+    """The detector folders of a VivaScope mosaic by their number, however DET#1 is spelt."""
+    if not folder.is_dir():
+        return {}
+    found = ((_DETECTOR.fullmatch(path.name), path) for path in sorted(folder.iterdir()) if path.is_dir())
+    return {match[1]: path for match, path in found if match}
+
+
 def _open_mosaic(folder: Path) -> Channels:
-    files = [folder / detector / "highres_raw.tif" for detector in ("DET#1", "DET#2")]
-    for file in files:
-        if not file.is_file():
-            raise SlideError(
-                f"{folder}: no {file.parent.name}/{file.name}; expected both detectors; copy the scan again"
-            )
+    detectors, files = _detectors(folder), []
+    for number in ("1", "2"):
+        inside = sorted(detectors[number].iterdir()) if number in detectors else []
+        raw = [file for file in inside if file.name.lower() in ("highres_raw.tif", "highres_raw.tiff")]
+        if len(raw) != 1:
+            raise SlideError(f"{folder}: no DET#{number}/highres_raw.tif; expected both detectors; copy the scan again")
+        files.append(raw[0])
     return _open_pair(files[0], files[1], "VivaScope mosaic")
 
 
-def _laser_line(folder: Path, stem: str) -> Path | None:
-    """The one image in `folder` named after a laser line, if any."""
-    found = sorted(p for p in folder.glob(f"{stem}.*") if p.suffix.lower() in _PICTURE_SUFFIXES)
+def _channel_file(folder: Path, pattern: re.Pattern[str]) -> Path | None:
+    """The one image in `folder` named after a channel or its laser line, if any."""
+    found = sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in _PICTURE_SUFFIXES and pattern.fullmatch(path.stem)
+    )
     if len(found) > 1:
-        names = ", ".join(p.name for p in found)
-        raise SlideError(f"{folder}: several files for one laser line ({names}); expected one; remove the others")
+        names = ", ".join(path.name for path in found)
+        raise SlideError(f"{folder}: several files for one channel ({names}); expected one; remove the others")
     return found[0] if found else None
 
 
@@ -151,28 +168,28 @@ def _open_pair(reflectance: Path, fluorescence: Path, layout: str) -> Channels:
 
 
 def _open_file(path: Path) -> Channels:
-    if not _is_tiff(path):
+    if not (_is_tiff(path) or path.name.lower().endswith(COMPANION_SUFFIX)):
         open_picture(path)  # says so where it is no grey image at all
         raise _one_channel(path)
     found = open_tiff(path)
-    layout = "OME-TIFF" if found.is_ome else "two-channel TIFF"
-    return _two_channels(path, found.planes, found.channel_names, layout)
+    layout = ("OME-TIFF" if found.is_ome else "two-channel TIFF") + (f", {found.image}" if found.image else "")
+    return _two_channels(path, found.planes, found.channel_names, layout, tuple(dict.fromkeys((path, *found.paths))))
 
 
-def _two_channels(path: Path, planes: Sequence[Plane], names: Sequence[str], layout: str) -> Channels:
+def _two_channels(
+    path: Path, planes: Sequence[Plane], names: Sequence[str], layout: str, paths: tuple[Path, ...]
+) -> Channels:
+    """The channels as their names say; where these do not decide, reflectance first."""
     if len(planes) == 1:
         raise _one_channel(path)
-    if len(planes) != 2:
-        raise SlideError(f"{path.name}: {len(planes)} channels; expected two, reflectance and fluorescence")
-    kinds = tuple(_kind(name) for name in names)
-    r, f = (1, 0) if kinds in (("F", "R"), ("F", ""), ("", "R")) else (0, 1)
-    return Channels(planes[r], planes[f], layout, (path,))
-
-
-def _kind(name: str) -> str:
-    """R or F as a channel's name says; empty where it says neither or both."""
-    r, f = _REFLECTANCE.search(name), _FLUORESCENCE.search(name)
-    return "R" if r and not f else "F" if f and not r else ""
+    chosen = reflectance_and_fluorescence(names) if len(names) == len(planes) else None
+    if chosen is None and len(planes) != 2:
+        told = f" called {', '.join(names)}" if names else ""
+        raise SlideError(
+            f"{path.name}: {len(planes)} channels{told}; expected two, or names that tell reflectance and fluorescence"
+        )
+    r, f = chosen or (0, 1)
+    return Channels(planes[r], planes[f], layout, paths)
 
 
 def _one_channel(path: Path) -> SlideError:

@@ -9,8 +9,11 @@ import numpy as np
 
 from confostain.errors import SlideError
 from confostain.geometry import Size
+from confostain.io.readers.orientation import upright
 from confostain.io.readers.plane import Plane, checked_dtype, file_label, plausible_microns, refuse_colour, refusing
 from confostain.io.readers.sources import Unpacked
+
+PNG_START = b"\x89PNG\r\n\x1a\n"
 
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16}
 
@@ -32,10 +35,26 @@ def open_picture(path: Path) -> Plane:
             raise refuse_colour(name, image.bands)
         bits = image.get("bits-per-sample") if "bits-per-sample" in image.get_fields() else 8
         dtype = checked_dtype(name, np.dtype(_DTYPES[image.format]), bits)
-    size = Size(image.width, image.height)
-    microns_per_pixel = plausible_microns(1e3 / image.xres, 1e3 / image.yres) if image.xres and image.yres else None
-    source = Unpacked(size, dtype, lambda target: _unpack(path, fail_on, target))
+        orientation = int(image.get("orientation")) if "orientation" in image.get_fields() else 1
+    stored = Size(image.width, image.height)
+    has_scale = bool(image.xres and image.yres) and not _is_aspect_ratio(path)
+    microns_per_pixel = plausible_microns(1e3 / image.xres, 1e3 / image.yres) if has_scale else None
+    unpacked = Unpacked(stored, dtype, lambda target: _unpack(path, fail_on, target))
+    source, size = upright(name, unpacked, stored, orientation)
     return Plane(name, size, dtype, microns_per_pixel, source)
+
+
+def _is_aspect_ratio(path: Path) -> bool:
+    """Whether the pHYs chunk of a PNG holds no scale but the shape of a pixel: its unit is 0 (PNG 1.2, 4.2.4.2)."""
+    with path.open("rb") as file:
+        if file.read(8) != PNG_START:
+            return False
+        while len(header := file.read(8)) == 8 and header[4:] != b"IDAT":
+            length = int.from_bytes(header[:4], "big")
+            if header[4:] == b"pHYs":
+                return file.read(9)[8:] == b"\0"
+            file.seek(length + 4, 1)  # and its checksum
+    return False
 
 
 def _unpack(path: Path, fail_on: str, target: BinaryIO) -> None:

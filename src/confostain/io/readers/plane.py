@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from confostain.errors import SlideError
+from confostain.errors import ConfostainWarning, SlideError
 from confostain.geometry import Region, Size
 
 Pixels = npt.NDArray[Any]
@@ -134,7 +134,7 @@ def refusing(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (SlideError, MemoryError):
+    except (SlideError, MemoryError, ConfostainWarning):
         raise
     except Exception as error:  # decoders raise anything from struct.error to RecursionError on damaged files
         number = error.errno if isinstance(error, OSError) else None

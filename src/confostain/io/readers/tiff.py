@@ -1,18 +1,29 @@
-"""Opens TIFF, BigTIFF and OME-TIFF: each grey plane of the main image, with channel names and pixel size."""
+"""Opens TIFF, BigTIFF, OME-TIFF and ImageJ TIFF: the grey planes of the scan, with channel names and pixel size."""
 
 from __future__ import annotations
 
 import logging
 import math
-import xml.etree.ElementTree as ET
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from confostain.errors import SlideError
+from confostain.errors import ConfostainWarning, SlideError
 from confostain.geometry import Size
+from confostain.io.readers.ome import (
+    COMPANION_SUFFIX,
+    OmeImage,
+    companion_of,
+    files_in_companion,
+    ome_images,
+    read_companion,
+)
+from confostain.io.readers.orientation import Inverted, upright
 from confostain.io.readers.plane import (
     Plane,
     Source,
@@ -23,7 +34,7 @@ from confostain.io.readers.plane import (
     refuse_colour,
     refusing,
 )
-from confostain.io.readers.tiff_pixels import page_sources
+from confostain.io.readers.tiff_pixels import contiguous_sources, page_sources
 
 # What tifffile has to say about a file becomes an error here or does not matter; without a handler of its own
 # its remarks would go to stderr in programs that have not set up logging.
@@ -31,57 +42,174 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _CHANNEL_AXES = frozenset("CSIQ")  # channel, sample, page sequence, unknown
 _TIFF_UNITS = {2: "inch", 3: "cm"}
+MOST_CHANNELS = 16  # of a file; a scan has two
+ORIENTATION = 274  # number of the tag
+PAGE_NAME = 285
 
 
 @dataclass(frozen=True)
 class TiffPlanes:
-    """The grey planes of a TIFF's main image, in file order."""
+    """The grey planes of one image in a TIFF, in file order.
+
+    Attributes:
+        planes: upright, as the orientation tag says.
+        channel_names: from OME-XML, ImageJ labels or page names; empty where there are none.
+        is_ome: whether the file is an OME-TIFF.
+        image: which image of the file this is, in words; empty where there is but one.
+        paths: the file of each plane.
+    """
 
     planes: tuple[Plane, ...]
-    channel_names: tuple[str, ...]  # from OME-XML; empty where there are none
+    channel_names: tuple[str, ...]
     is_ome: bool
+    image: str = ""
+    paths: tuple[Path, ...] = ()
 
 
-def open_tiff(path: Path) -> TiffPlanes:
-    """Open `path`; SlideError where it is damaged, in colour, or no plain set of grey planes."""
+@dataclass(frozen=True)
+class Candidate:
+    """One image of a TIFF.
+
+    Attributes:
+        number: its place in the file, from 0.
+        series: of tifffile.
+        size: in pixels.
+        problem: why it cannot be a scan; None where it can.
+    """
+
+    number: int
+    series: Any
+    size: Size
+    problem: SlideError | None
+
+    def __str__(self) -> str:
+        return f"image {self.number} of {self.size.width} x {self.size.height} px"
+
+
+def open_tiff(path: Path, series: int | None = None) -> TiffPlanes:
+    """Open the scan in a TIFF or a companion file: the largest image of grey planes, or the one of number `series`.
+
+    Raises:
+        SlideError: the file is damaged, or that image is in colour or no plain set of grey planes.
+    """
+    name = file_label(path)
+    with refusing(name), _opened(path) as tiff:
+        stated = ome_images(name, tiff.ome_metadata)  # refuses what would exhaust memory in tifffile
+        candidates = [_candidate(name, number, one) for number, one in enumerate(tiff.series)]
+        chosen = _chosen(name, candidates, series)
+        parts = _channels_in_pages(candidates, chosen) if series is None else [chosen]
+        pages = [_checked_page(name, page) for part in parts for page in part.series.pages]
+        described = _described(stated, candidates)[chosen.number]
+        microns_per_pixel = _pixel_size(tiff, pages[0], described)
+        sources = _sources(name, sum(math.prod(part.series.shape) for part in parts), pages)
+        labels = [f"{name} (channel {i + 1})" if len(sources) > 1 else name for i in range(len(sources))]
+        planes = tuple(_plane(label, *at, microns_per_pixel) for label, at in zip(labels, sources, strict=True))
+        names = _channel_names(tiff, described, pages, len(planes))
+        files = tuple(Path(page.parent.filehandle.path) for page, _ in sources)
+        told = "" if len(candidates) == len(parts) else f"{chosen} ({len(candidates)} in the file)"
+        return TiffPlanes(planes, names, bool(tiff.is_ome or described), told, files)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The TIFF with all its metadata: from its companion file where it has one."""
     import tifffile
 
-    name = file_label(path)
-    with refusing(name), tifffile.TiffFile(path) as tiff:
-        series = tiff.series[0].levels[0]
-        _check_axes(name, dict(zip(series.axes, series.shape, strict=True)))
-        pages = [_checked_page(name, page) for page in series.pages]
-        names, size = _ome_channels(tiff.ome_metadata)
-        size = size or _imagej_pixel_size(tiff, pages[0]) or _tag_pixel_size(pages[0])
-        sources = [(page, source) for page in pages for source in page_sources(name, page)]
-        labels = [f"{name} (channel {i + 1})" if len(sources) > 1 else name for i in range(len(sources))]
-        planes = tuple(_plane(label, *at, size) for label, at in zip(labels, sources, strict=True))
-        if len(planes) * planes[0].size.pixels != math.prod(series.shape):
-            raise SlideError(
-                f"{name}: {len(pages)} pages for {math.prod(series.shape)} pixels; expected a page for each channel; "
-                "export it again, for example as OME-TIFF"
-            )
-        is_ome = tiff.is_ome
-    return TiffPlanes(planes, names if len(names) == len(planes) else (), is_ome)
+    if path.name.lower().endswith(COMPANION_SUFFIX):
+        companion, path = path, files_in_companion(path)[0]
+    else:
+        with tifffile.TiffFile(path) as alone:
+            found = companion_of(path, alone.ome_metadata)
+        if found is None:
+            with tifffile.TiffFile(path) as tiff:
+                yield tiff
+            return
+        companion = found
+    with tifffile.TiffFile(path, omexml=read_companion(companion)) as tiff:
+        yield tiff
+
+
+def _candidate(name: str, number: int, series: Any) -> Candidate:
+    level = series.levels[0]
+    shape = dict(zip(level.axes, level.shape, strict=True))
+    size = Size(shape.get("X", 0), shape.get("Y", 0))
+    try:
+        _check_axes(name, shape)
+        _check_grey(name, level.keyframe)
+    except SlideError as problem:
+        return Candidate(number, level, size, problem)
+    return Candidate(number, level, size, None)
+
+
+def _chosen(name: str, candidates: Sequence[Candidate], series: int | None) -> Candidate:
+    """The image to read, and a warning where that may surprise."""
+    if series is not None:
+        if not 0 <= series < len(candidates):
+            raise SlideError(f"{name}: no image {series}; expected --series 0 to {len(candidates) - 1}")
+        if (problem := candidates[series].problem) is not None:
+            raise problem
+        return candidates[series]
+    readable = [one for one in candidates if one.problem is None]
+    if not readable:
+        largest = max(candidates, key=lambda one: one.size.pixels)
+        raise largest.problem or SlideError(f"{name}: holds no image; expected a scan")
+    chosen = max(readable, key=lambda one: one.size.pixels)  # the first of equals
+    channels = _channels_in_pages(candidates, chosen)
+    others = [one for one in readable if one not in channels and one.size.pixels > chosen.size.pixels / 4]
+    skipped = [one for one in candidates if one.problem is not None and one.size.pixels > chosen.size.pixels]
+    for one in (*others, *skipped):
+        reason = "is no pair of grey planes" if one.problem else "is about as large"
+        warnings.warn(
+            f"{name}: {chosen} is taken; {one} {reason}; choose another with --series NUMBER (series=NUMBER)",
+            ConfostainWarning,
+            stacklevel=4,
+        )
+    return chosen
+
+
+def _channels_in_pages(candidates: Sequence[Candidate], chosen: Candidate) -> list[Candidate]:
+    """The chosen image, with the one other plane of its size where the two channels are pages of their own."""
+    alike = [
+        one for one in candidates if one.problem is None and one.size == chosen.size and len(one.series.shape) == 2
+    ]
+    return alike if len(alike) == 2 and chosen in alike else [chosen]
 
 
 def _check_axes(name: str, shape: dict[str, int]) -> None:
-    """Refuse stacks in depth or time: only channels may come more than once."""
+    """Refuse stacks in depth or time, and more channels than any scan has."""
     deep = {axis: n for axis, n in shape.items() if n > 1 and axis not in _CHANNEL_AXES | {"X", "Y"}}
     if deep:
         found = ", ".join(f"{axis}={n}" for axis, n in deep.items())
         raise SlideError(f"{name}: a stack ({found}); expected one plane per channel; export one plane or projection")
+    channels = math.prod(n for axis, n in shape.items() if axis in _CHANNEL_AXES)
+    if channels > MOST_CHANNELS:
+        raise SlideError(f"{name}: {channels} channels; expected two, reflectance and fluorescence")
 
 
 def _checked_page(name: str, page: Any) -> Any:
     """The page with all its tags; SlideError unless it is whole, and grey values in a known dtype."""
     if page is None:
         raise SlideError(f"{name}: a plane that its metadata announces is missing; expected all; export it again")
-    page = page.aspage()
-    _check_tags(name, page)
+    with _open_file(page):
+        page = page.aspage()
+        _check_tags(name, page)
     checked_dtype(name, page.dtype, int(np.max(page.bitspersample)))
     _check_grey(name, page)
     return page
+
+
+@contextmanager
+def _open_file(page: Any) -> Iterator[None]:
+    """The file of a page open: the other files of a multi-file image come closed."""
+    handle = page.parent.filehandle
+    closed = handle.closed
+    if closed:
+        handle.open()
+    try:
+        yield
+    finally:
+        if closed:
+            handle.close()
 
 
 def _check_tags(name: str, page: Any) -> None:
@@ -100,7 +228,7 @@ def _check_tags(name: str, page: Any) -> None:
 def _check_grey(name: str, page: Any) -> None:
     if page.photometric in (2, 5, 6, 8) or page.samplesperpixel > 2 or set(page.extrasamples) & {1, 2}:
         raise refuse_colour(name, page.samplesperpixel)
-    if page.photometric != 1:
+    if page.photometric != 1 and not (page.photometric == 0 and page.dtype is not None and page.dtype.kind == "u"):
         kind = getattr(page.photometric, "name", page.photometric)
         raise SlideError(
             f"{name}: photometric interpretation {kind}; expected grey with black as zero (MINISBLACK); "
@@ -108,26 +236,59 @@ def _check_grey(name: str, page: Any) -> None:
         )
 
 
+def _sources(name: str, values: int, pages: Sequence[Any]) -> list[tuple[Any, Source]]:
+    """A page and a source for each plane of an image of so many values, as its metadata announce.
+
+    Raises:
+        SlideError: there are fewer or more planes than that.
+    """
+    planes = values // (pages[0].imagewidth * pages[0].imagelength)
+    if len(pages) == 1 and planes > pages[0].samplesperpixel == 1:
+        return [(pages[0], source) for source in contiguous_sources(name, pages[0], planes)]
+    sources = []
+    for page in pages:
+        with _open_file(page):
+            sources += [(page, source) for source in page_sources(name, page)]
+    if len(sources) != planes:
+        raise SlideError(
+            f"{name}: {len(sources)} planes; expected {planes}, as its metadata announce; export it again, for example"
+            " as OME-TIFF"
+        )
+    return sources
+
+
 def _plane(name: str, page: Any, source: Source, microns_per_pixel: float | None) -> Plane:
-    size = Size(page.imagewidth, page.imagelength)
+    stored = Size(page.imagewidth, page.imagelength)
+    source = Inverted(source) if page.photometric == 0 else source
+    source, size = upright(name, source, stored, int(page.tags.valueof(ORIENTATION, 1)))
     return Plane(name, size, page.dtype.newbyteorder("="), microns_per_pixel, source)
 
 
-def _ome_channels(xml: str | None) -> tuple[tuple[str, ...], float | None]:
-    """Channel names and um/px of the first image in OME-XML."""
-    if not xml:
-        return (), None
-    pixels = next((e for e in ET.fromstring(xml).iter() if e.tag.endswith("}Pixels")), None)
-    if pixels is None:
-        return (), None
-    names = tuple(e.get("Name", "") for e in pixels if e.tag.endswith("}Channel"))
-    x, y = (_ome_length(pixels, f"PhysicalSize{axis}") for axis in "XY")
-    return names, plausible_microns(x, y)
+def _described(stated: Sequence[OmeImage], candidates: Sequence[Candidate]) -> list[OmeImage | None]:
+    """What OME-XML says of each image of the file; None where it says nothing.
+
+    tifffile leaves out images without pixels in this file, so that images are told by their size and name, in order.
+    """
+    images, found = iter(stated), []
+    for one in candidates:
+        wanted = (one.size.width, one.size.height)
+        found.append(next((image for image in images if image.size == wanted and image.name == one.series.name), None))
+    return found if any(found) else [None] * len(candidates)
 
 
-def _ome_length(pixels: ET.Element, key: str) -> float | None:
-    value = pixels.get(key)
-    return None if value is None else microns(float(value), pixels.get(f"{key}Unit", "um"))
+def _channel_names(tiff: Any, described: OmeImage | None, pages: Sequence[Any], planes: int) -> tuple[str, ...]:
+    """One name a plane, from OME-XML, ImageJ labels or page names; empty where there are not as many."""
+    labels = (tiff.imagej_metadata or {}).get("Labels", ())
+    page_names = [str(page.tags.valueof(PAGE_NAME, "")) for page in pages]
+    for names in (described.channel_names if described else (), tuple(labels), tuple(page_names)):
+        if len(names) == planes and any(names):
+            return tuple(map(str, names))
+    return ()
+
+
+def _pixel_size(tiff: Any, page: Any, described: OmeImage | None) -> float | None:
+    stated = described.microns_per_pixel if described else None
+    return stated or _imagej_pixel_size(tiff, page) or _from_resolution(page, _TIFF_UNITS.get(int(page.resolutionunit)))
 
 
 def _imagej_pixel_size(tiff: Any, page: Any) -> float | None:
@@ -135,10 +296,6 @@ def _imagej_pixel_size(tiff: Any, page: Any) -> float | None:
         return None
     unit = str(tiff.imagej_metadata.get("unit", "")).replace("\\u00B5", "u")
     return _from_resolution(page, unit)
-
-
-def _tag_pixel_size(page: Any) -> float | None:
-    return _from_resolution(page, _TIFF_UNITS.get(int(page.resolutionunit)))
 
 
 def _from_resolution(page: Any, unit: str | None) -> float | None:

@@ -32,6 +32,25 @@ def page_sources(name: str, page: Any) -> list[Source]:
     return [_source(name, page, sample, remembered) for sample in range(page.samplesperpixel)]
 
 
+def contiguous_sources(name: str, page: Any, planes: int) -> list[Source]:
+    """Sources of planes that follow each other behind one directory, as ImageJ writes files above 4 GB.
+
+    Raises SlideError where the planes are compressed, or reach beyond the end of the file.
+    """
+    if page.compression != 1 or page.is_tiled:
+        raise SlideError(f"{name}: 1 page for {planes} planes; expected a page for each; export it again as OME-TIFF")
+    stored = page.dtype.newbyteorder(page.parent.byteorder)
+    plane_bytes = page.imagewidth * page.imagelength * stored.itemsize
+    first = page.dataoffsets[0]
+    _check_inside(name, first + planes * plane_bytes, page)
+    path, sources = Path(page.parent.filehandle.path), []
+    for number in range(planes):
+        begin = np.array([first + number * plane_bytes], np.int64)
+        strips = Strips(begin, page.imagelength, page.imagewidth, stored)
+        sources.append(StoredRows(OpenFile.at(path), strips))
+    return list(sources)
+
+
 def _source(name: str, page: Any, sample: int, remembered: Remembered) -> Source:
     segments = Segments.of(name, page, sample)
     if page.is_tiled:

@@ -18,9 +18,8 @@ from confostain.geometry import Size
 from confostain.io.writers.output import StainedImage, writing_to
 from confostain.io.writers.pyramid import TILE, WHITE, PyramidTile, level_sizes
 
-
-# Colour at half the width, as in most slides of scanners. Finer colour (1, 1) is converted twice by Bio-Formats (its issue
-# 3711), which QuPath, Fiji and OMERO use, and comes out magenta; coarser colour (2, 2) blurs nuclei against stroma.
+# Colour at half the width, as in most slides of scanners. Finer colour (1, 1) is converted twice by Bio-Formats (issue
+# 3711 there), which QuPath, Fiji and OMERO use, and comes out magenta; coarser colour (2, 2) blurs nuclei.
 SUBSAMPLING = (2, 1)
 
 
