@@ -123,6 +123,7 @@ def _colour(rgb: npt.NDArray[np.uint8]) -> float:
 def reader(browser: "playwright.Browser", address: str) -> Iterator[Reader]:
     one = Reader(browser, address)
     yield one
+    one.page.unroute_all(behavior="wait")  # a route still at work when the window closes is an error
     if "slide" in one.state():
         one.clear()
     one.context.close()
