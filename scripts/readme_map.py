@@ -21,7 +21,8 @@ ORDER = (
 )
 OTHERS = {
     "src/confostain/weights": "shipped models, one folder each: card, ONNX, safetensors",
-    "src/confostain/viewer/static": "the page: plain modules, no build step",
+    "src/confostain/viewer/static": "the page: plain JavaScript modules, no build step",
+    "src/confostain/study/static": "the page of the reader study",
 }
 OUTSIDE = {
     "recipes/": "one TOML per shipped model: all stages, mixing of weights, seeds",

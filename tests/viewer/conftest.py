@@ -1,4 +1,4 @@
-"""Slides to look at, and a client that looks."""
+"""Slides, and a client of the viewer."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -11,6 +11,7 @@ import tifffile
 
 from confostain.slide import Slide, open_slide
 from confostain.viewer.app import create_app
+from confostain.viewer.guard import AccessRules
 from confostain.viewer.library import Library
 
 
@@ -43,7 +44,7 @@ def library(large_scan: tuple[Path, Path]) -> Iterator[Library]:
 
 @pytest.fixture
 def client(library: Library, serve: Callable[..., AbstractContextManager[httpx.Client]]) -> Iterator[httpx.Client]:
-    with serve(create_app(library)) as client:
+    with serve(create_app(library, AccessRules())) as client:
         yield client
 
 

@@ -74,6 +74,24 @@ def feature(geometry: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
+    "collection",
+    [
+        feature({"type": "Point", "coordinates": [1, 2], "plane": {"c": -1, "z": 0, "t": 0}}),
+        feature({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}),
+        feature({"type": "Point", "coordinates": [1, 2]}) | {"name": "more"},
+        {"type": "FeatureCollection", "features": [{**QUPATH["features"][1], "nucleusGeometry": None}]},
+        {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": QUPATH["features"][1]["geometry"]}]},
+    ],
+    ids=["of a geometry", "an open ring", "of the collection", "of a feature", "no properties"],
+)
+def test_what_other_programs_write_comes_back_whole(
+    client: httpx.Client, url: str, file: Path, collection: dict[str, object]
+) -> None:
+    assert client.put(url, json=collection, headers=known(client, url)).status_code == 200
+    assert client.get(url).json() == collection
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "",

@@ -14,9 +14,10 @@ from confostain.inference.despeckle import despeckle
 from confostain.inference.whole_slide import stain_slide
 from confostain.slide import Slide
 from confostain.viewer.app import create_app
-from confostain.viewer.layers import PaintedLayer
+from confostain.viewer.guard import AccessRules
 from confostain.viewer.library import Library
 from confostain.viewer.priority_executor import PriorityExecutor
+from confostain.viewer.stained_layer import StainedLayer
 
 
 def pixels(response: httpx.Response) -> np.ndarray:
@@ -127,26 +128,26 @@ def test_what_does_not_exist_is_refused(client: httpx.Client, slide_url: str, pa
 def test_a_client_that_has_moved_on_gets_nothing(
     client: httpx.Client, slide_url: str, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both threads are held up; meanwhile three views of one client come, and only the last is rendered."""
+    """All threads are held up; meanwhile three views of one client come, and only the last is rendered."""
     next(iter(library.entries.values())).layers.result(60)
-    gate, rendered, render = threading.Event(), [], PaintedLayer.render
+    gate, rendered, render = threading.Event(), [], StainedLayer.render
 
-    def held_up(self: PaintedLayer, place):  # type: ignore[no-untyped-def]
-        rendered.append(place.column)
+    def held_up(self: StainedLayer, tile):  # type: ignore[no-untyped-def]
+        rendered.append(tile.column)
         gate.wait(60)
-        return render(self, place)
+        return render(self, tile)
 
-    monkeypatch.setattr(PaintedLayer, "render", held_up)
-    monkeypatch.setattr(PaintedLayer, "paint_next", lambda self, focus: None)
+    monkeypatch.setattr(StainedLayer, "render", held_up)
+    monkeypatch.setattr(StainedLayer, "next_background_work", lambda self, focus: None)
     answers: dict[int, int] = {}
-    arrived, order = threading.Semaphore(0), PriorityExecutor.order
+    arrived, submit = threading.Semaphore(0), PriorityExecutor.submit
 
-    def ordered(self: PriorityExecutor, *arguments):  # type: ignore[no-untyped-def]
-        made = order(self, *arguments)
+    def submitted(self: PriorityExecutor, *arguments):  # type: ignore[no-untyped-def]
+        task = submit(self, *arguments)
         arrived.release()
-        return made
+        return task
 
-    monkeypatch.setattr(PriorityExecutor, "order", ordered)
+    monkeypatch.setattr(PriorityExecutor, "submit", submitted)
 
     def ask(column: int, view: int) -> None:
         headers = {"X-Confostain-Client": "anna", "X-Confostain-View": str(view), "X-Confostain-Focus": "10.5,20"}
@@ -202,5 +203,5 @@ def test_the_page_and_the_interface_are_described(client: httpx.Client) -> None:
 
 def test_create_app_starts_nothing_by_itself(library: Library) -> None:
     before = threading.active_count()
-    create_app(library)
+    create_app(library, AccessRules())
     assert threading.active_count() == before

@@ -1,4 +1,4 @@
-"""Who may ask."""
+"""Which requests are answered."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -7,8 +7,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from confostain.viewer import guard
 from confostain.viewer.app import create_app
+from confostain.viewer.guard import AccessRules
 from confostain.viewer.library import Library
 
 Serve = Callable[[FastAPI], AbstractContextManager[httpx.Client]]
@@ -45,7 +45,7 @@ def test_every_answer_carries_the_policy(client: httpx.Client) -> None:
 
 
 def test_elsewhere_the_token_is_needed(library: Library, serve: Serve) -> None:
-    with serve(create_app(library, token="opensesame", is_local=False)) as client:
+    with serve(create_app(library, AccessRules(token="opensesame", is_local=False))) as client:
         for path in (
             "/",
             "/api/slides",
@@ -66,15 +66,17 @@ def test_elsewhere_the_token_is_needed(library: Library, serve: Serve) -> None:
 
 def test_too_much_is_refused(client: httpx.Client, slide_url: str) -> None:
     url = f"{slide_url}/annotations"
-    large = client.put(url, content=b" " * (guard.MAX_BODY + 1), headers={"Content-Type": "application/json"})
+    large = client.put(url, content=b" " * (AccessRules().max_body + 1), headers={"Content-Type": "application/json"})
     assert large.status_code == 413
     chunked = client.put(url, content=iter([b"{}"]), headers={"Content-Type": "application/json"})
     assert chunked.status_code == 411
 
 
-def test_one_address_may_not_ask_for_everything_at_once(
-    client: httpx.Client, slide_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(guard, "MAX_PENDING", 1)
-    with client.stream("GET", "/api/events"), httpx.Client(base_url=client.base_url) as other:
+def test_one_address_may_not_ask_for_everything_at_once(library: Library, serve: Serve) -> None:
+    rules = AccessRules(max_pending=1)
+    with (
+        serve(create_app(library, rules)) as client,
+        client.stream("GET", "/api/events"),
+        httpx.Client(base_url=client.base_url) as other,
+    ):
         assert other.get("/api/slides").status_code == 429

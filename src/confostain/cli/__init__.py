@@ -19,8 +19,9 @@ from confostain.cli.despeckle import add_despeckle, add_evaluate_despeckler
 from confostain.cli.evaluate import add_evaluate_stainer
 from confostain.cli.prepare import add_prepare
 from confostain.cli.stain import add_demo, add_info, add_models, add_stain
+from confostain.cli.study import add_study
 from confostain.cli.train import add_train
-from confostain.cli.view import add_study, add_view
+from confostain.cli.view import add_view
 from confostain.errors import ConfostainError, ConfostainWarning
 
 

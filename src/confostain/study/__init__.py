@@ -1,1 +1,1 @@
-"""Blinded reader studies."""
+"""Blinded reader study: readers judge image fields without knowing where these come from."""

@@ -1,7 +1,8 @@
-"""The HTTP interface of a reader study. No answer, header, name or time in it depends on where a field comes from."""
+"""Reader study application: its page and HTTP interface; no response depends on the arm of a field."""
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Request, Response
@@ -9,23 +10,26 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
-from confostain.study.protocol import Session
-from confostain.viewer.app import STATIC, guarded_app
+from confostain.study.session import Session
+from confostain.viewer.guard import AccessRules
+from confostain.viewer.guarded_app import STATIC, guarded_app
 
-NEVER = {"Cache-Control": "no-store"}
+PAGE = FilePath(__file__).parent / "static"
+NO_STORE = {"Cache-Control": "no-store"}
 
 
-def create_study_app(session: Session, token: str | None = None, is_local: bool = True) -> FastAPI:
-    """The application that takes one reader through a study."""
-    app = guarded_app("confostain study", token, is_local)
+def create_study_app(session: Session, rules: AccessRules) -> FastAPI:
+    """An application that takes one reader through a study."""
+    app = guarded_app("confostain study", rules)
     app.state.session = session
     app.include_router(router)
+    app.mount("/static/study", StaticFiles(directory=PAGE), name="page")  # before the folder that contains its path
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 
 
 class Answers(BaseModel):
-    """What a reader says of one field."""
+    """Answers of the reader to one field."""
 
     id: Annotated[str, Field(max_length=64)]
     answers: Annotated[dict[str, str], Field(max_length=100)]
@@ -37,27 +41,27 @@ async def _session(request: Request) -> Session:
     return request.app.state.session
 
 
-ASession = Annotated[Session, Depends(_session)]
+RequestSession = Annotated[Session, Depends(_session)]
 router = APIRouter()
 
 
 @router.get("/", include_in_schema=False)
 async def page() -> Response:
     """The page."""
-    return FileResponse(STATIC / "study.html", headers=NEVER)
+    return FileResponse(PAGE / "study.html", headers=NO_STORE)
 
 
 @router.get("/api/study")
-def study(session: ASession) -> dict[str, Any]:
-    """What it is about, and how far the reader is."""
+def study(session: RequestSession) -> dict[str, Any]:
+    """Title and introduction of the study, and the reader's progress."""
     protocol = session.protocol
     return {"title": protocol.title, "introduction": protocol.introduction} | _progress(session)
 
 
 @router.get("/api/study/next")
-def next_field(session: ASession, response: Response) -> dict[str, Any]:
-    """The field to be judged now, with the questions; or that all is done."""
-    response.headers.update(NEVER)
+def next_field(session: RequestSession, response: Response) -> dict[str, Any]:
+    """The current field with its questions, or `done` after the last one."""
+    response.headers.update(NO_STORE)
     field = session.next()
     if field is None:
         return {"done": True} | _progress(session)
@@ -73,19 +77,19 @@ def next_field(session: ASession, response: Response) -> dict[str, Any]:
 @router.get(
     "/api/study/images/{id}.png",
     response_class=Response,
-    responses={404: {"description": "This is not the field to be judged now."}},
+    responses={404: {"description": "This is not the current field."}},
 )
-def image(session: ASession, id: Annotated[str, Path(max_length=64)]) -> Response:
-    """The picture of the field to be judged now."""
+def image(session: RequestSession, id: Annotated[str, Path(max_length=64)]) -> Response:
+    """Image of the current field."""
     png = session.image(id)
     if png is None:
-        raise HTTPException(404, "this is not the field to be judged now")
-    return Response(png, media_type="image/png", headers=NEVER)
+        raise HTTPException(404, "this is not the current field; GET /api/study/next")
+    return Response(png, media_type="image/png", headers=NO_STORE)
 
 
-@router.post("/api/study/answers", responses={409: {"description": "Not what was asked; nothing was written."}})
-def answer(session: ASession, given: Answers) -> dict[str, Any]:
-    """Write down what the reader says of the field to be judged now."""
+@router.post("/api/study/answers", responses={409: {"description": "Wrong field or answers; nothing was written."}})
+def answer(session: RequestSession, given: Answers) -> dict[str, Any]:
+    """Write the reader's answers to the current field."""
     problem = session.answer(given.id, given.answers, given.seconds, given.comment)
     if problem:
         raise HTTPException(409, problem)

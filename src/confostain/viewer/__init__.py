@@ -1,1 +1,1 @@
-"""The window: slides in the browser, stained wherever one looks, and the reader study."""
+"""Web viewer: raw slides in the browser, stained on demand."""

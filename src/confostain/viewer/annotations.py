@@ -1,7 +1,9 @@
-"""What people draw on a slide: one GeoJSON file beside it, in QuPath's dialect, complete after every change.
+"""Annotations of a slide: one GeoJSON file beside it, in the form that QuPath uses, coordinates in level-0 pixels.
 
-Coordinates are pixels of level 0. Everything a feature says is kept as it came; only what would make the file
-useless to others is refused.
+All members of a feature are kept, also those that GeoJSON does not name. Refused is only what would make the file
+useless to other programs. The models are our own: those of geojson-pydantic drop the members of a geometry that
+they do not know (QuPath's plane), accept infinite coordinates and null geometries, and refuse polygons that are not
+closed and features without properties.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from confostain.io.writers.output import complete_or_absent
 MAX_FEATURES = 20_000
 EMPTY = b'{"type": "FeatureCollection", "features": []}'
 
-Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
-Position = Annotated[list[Number], Field(min_length=2, max_length=3)]
+Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+Position = Annotated[list[Coordinate], Field(min_length=2, max_length=3)]
 Line = Annotated[list[Position], Field(min_length=2)]
 Ring = Annotated[list[Position], Field(min_length=4)]
 Polygon = Annotated[list[Ring], Field(min_length=1)]
@@ -32,7 +34,7 @@ class _Geometry(BaseModel):
 
 
 class PointGeometry(_Geometry):
-    """One position."""
+    """A position."""
 
     type: Literal["Point"]
     coordinates: Position
@@ -46,21 +48,21 @@ class MultiPointGeometry(_Geometry):
 
 
 class LineGeometry(_Geometry):
-    """A line."""
+    """A path of two or more positions."""
 
     type: Literal["LineString"]
     coordinates: Line
 
 
 class MultiLineGeometry(_Geometry):
-    """Several lines."""
+    """Several paths."""
 
     type: Literal["MultiLineString"]
     coordinates: Annotated[list[Line], Field(min_length=1)]
 
 
 class PolygonGeometry(_Geometry):
-    """An outline, and its holes."""
+    """An outer ring, and the rings of its holes."""
 
     type: Literal["Polygon"]
     coordinates: Polygon
@@ -96,50 +98,52 @@ class FeatureCollection(BaseModel):
     features: Annotated[list[Feature], Field(max_length=MAX_FEATURES)]
 
 
-class Outdated(Exception):
-    """Somebody else has written since the version that the writer knows."""
+class VersionConflict(Exception):
+    """The file was written since the version that the writer knows."""
 
 
 class AnnotationFile:
-    """The annotations of one slide."""
+    """GeoJSON file of one slide. A reader finds it complete at any time."""
 
     def __init__(self, slide: Path) -> None:
-        """Keep them beside the slide at that path."""
+        """Use the file beside the slide at this path."""
         slide = slide.resolve()
         self.path = slide.with_name(f"{slide.name}.annotations.geojson")
         self._lock = threading.Lock()
 
     def read(self) -> tuple[bytes, str]:
-        """The file, and the tag of its version.
+        """Contents and ETag of the file; an empty collection if there is no file.
 
-        Raises SlideError where something else lies under its name.
+        Raises SlideError if the file is not a GeoJSON FeatureCollection.
         """
         data = self.path.read_bytes() if self.path.exists() else EMPTY
         try:
             collection = json.loads(data)
         except ValueError as error:
-            raise SlideError(f"{self.path.name}: not JSON ({error}); mend the file or move it away") from error
+            raise SlideError(f"{self.path.name}: not JSON ({error}); repair the file or move it away") from error
         if not isinstance(collection, dict) or collection.get("type") != "FeatureCollection":
-            raise SlideError(f"{self.path.name}: no GeoJSON FeatureCollection; export it again or move it away")
-        return data, _tag(data)
+            raise SlideError(f"{self.path.name}: not a GeoJSON FeatureCollection; export it again or move it away")
+        return data, _etag(data)
 
     def write(self, collection: dict[str, Any], known: str) -> str:
-        """Replace the file if its version is the one the writer knows; returns the new version's tag.
+        """Replace the file if `known` is its ETag; returns the new ETag.
 
-        Raises Outdated where it is not, ValueError for numbers that JSON does not have, OutputError where the
-        folder cannot be written.
+        Raises:
+            VersionConflict: the file has another ETag.
+            ValueError: `collection` holds numbers that JSON has not.
+            OutputError: the folder cannot be written.
         """
         data = json.dumps(collection, allow_nan=False).encode()
         with self._lock:
             if self.read()[1] != known:
-                raise Outdated
+                raise VersionConflict
             try:
                 with complete_or_absent(self.path, overwrite=True) as partial:
                     partial.write_bytes(data)
             except OSError as error:
                 raise OutputError(f"{self.path.name}: cannot be written ({error.strerror})") from error
-        return _tag(data)
+        return _etag(data)
 
 
-def _tag(data: bytes) -> str:
+def _etag(data: bytes) -> str:
     return f'"{hashlib.sha256(data).hexdigest()[:16]}"'

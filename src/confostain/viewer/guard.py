@@ -1,7 +1,7 @@
-"""Who may ask, and for how much: stands before the application, sees every request, and knows no slide.
+"""Access control of HTTP requests: by host name, origin, token, body size and number of requests in progress.
 
-On this machine any browser may ask, but only for pages that call the server by one of this machine's names: else a
-foreign site could have its name point here and read the slides through the visitor's browser (DNS rebinding).
+On this machine any browser is served, but only requests that call the server by a name of this machine: otherwise the
+name of a foreign site could point here and let its pages read the slides through the user's browser (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,13 +17,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY = 8 << 20  # bytes; 20,000 annotated cells of 40 corners each
-MAX_PENDING = 512  # requests of one address under way at once: 40 browsers with their six connections each
 COOKIE = "confostain"
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
-READING = {"GET", "HEAD", "OPTIONS"}
+READING_METHODS = {"GET", "HEAD", "OPTIONS"}
 
-SECURITY: Mapping[str, str] = {
+SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none';"
     " form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -34,95 +33,111 @@ SECURITY: Mapping[str, str] = {
 }
 
 
-class Guard:
-    """An ASGI application around another one."""
+@dataclass(frozen=True)
+class AccessRules:
+    """Rules that a request must meet.
 
-    def __init__(self, app: ASGIApp, token: str | None, is_local: bool) -> None:
-        """Let in who knows `token` (None: everybody); `is_local`: and calls this machine by a name of its own."""
+    Attributes:
+        token: what the client must present; None for nothing.
+        is_local: whether the client must call the server by a name of this machine.
+        max_body: bytes of a request; the default holds 20,000 annotated cells of 40 corners each.
+        max_pending: requests of one address in progress; 40 browsers with six connections each stay below the default.
+    """
+
+    token: str | None = None
+    is_local: bool = True
+    max_body: int = 8 << 20
+    max_pending: int = 512
+
+
+class Guard:
+    """ASGI middleware that refuses requests which break the rules, and adds security headers to all responses."""
+
+    def __init__(self, app: ASGIApp, rules: AccessRules) -> None:
+        """Protect `app`."""
         self._app = app
-        self._token = token
-        self._is_local = is_local
+        self._rules = rules
         self._pending: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or pass on."""
+        """Answer a request, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
-        async def secured(message: Message) -> None:
+        async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(SECURITY)
+                MutableHeaders(scope=message).update(SECURITY_HEADERS)
             await send(message)
 
         address = scope["client"][0] if scope.get("client") else ""
         refusal = self._refusal(scope, address)
         if refusal is not None:
-            await refusal(scope, receive, secured)
+            await refusal(scope, receive, send_secured)
             return
         self._pending[address] += 1
         try:
-            await self._app(scope, receive, secured)
+            await self._app(scope, receive, send_secured)
         finally:
             self._pending[address] -= 1
             if not self._pending[address]:
                 del self._pending[address]
 
     def _refusal(self, scope: Scope, address: str) -> Response | None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if self._is_local and _name_in(host) not in LOCAL_NAMES:
-            return _no(403, f"{host!r} is no name of this machine; open the page as http://localhost")
-        origin = headers.get("origin")
-        if scope["method"] not in READING and origin is not None and urlsplit(origin).netloc != host:
-            return _no(403, f"a page of {origin!r} may not change anything here")
-        if self._pending[address] >= MAX_PENDING:
-            return _no(429, f"{MAX_PENDING} requests of {address} are under way; wait for some of them")
-        if self._token is not None and not self._is_known(headers):
-            return self._admitted(scope) or _no(401, "open the address that `confostain` printed, with its token")
-        return _too_large(scope["method"], headers)
+        headers, rules = Headers(scope=scope), self._rules
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if rules.is_local and _host_name(host) not in LOCAL_NAMES:
+            return _refuse(403, f"host {host!r} is not a name of this machine; open the page as http://localhost")
+        if scope["method"] not in READING_METHODS and origin is not None and urlsplit(origin).netloc != host:
+            return _refuse(403, f"a page of {origin!r} may not change anything here; expected a page of this server")
+        if self._pending[address] >= rules.max_pending:
+            return _refuse(429, f"{rules.max_pending} requests of {address} are in progress; wait for some of them")
+        if rules.token is not None and not self._is_authenticated(headers):
+            hint = "the token is missing or wrong; open the address that `confostain` printed, with its token"
+            return self._login(scope) or _refuse(401, hint)
+        return self._oversized(scope["method"], headers)
 
-    def _is_known(self, headers: Headers) -> bool:
+    def _is_authenticated(self, headers: Headers) -> bool:
+        """Whether the cookie or the Authorization header holds the token."""
         cookies: SimpleCookie = SimpleCookie()
         try:
             cookies.load(headers.get("cookie", ""))
         except CookieError:
             return False
-        shown = [cookies[COOKIE].value] if COOKIE in cookies else []
-        shown.append(headers.get("authorization", "").removeprefix("Bearer "))
-        return any(self._matches(word) for word in shown)
+        presented = [cookies[COOKIE].value] if COOKIE in cookies else []
+        presented.append(headers.get("authorization", "").removeprefix("Bearer "))
+        return any(self._is_token(word) for word in presented)
 
-    def _matches(self, word: str) -> bool:
-        return hmac.compare_digest(word.encode(), (self._token or "").encode())
+    def _is_token(self, word: str) -> bool:
+        return hmac.compare_digest(word.encode(), (self._rules.token or "").encode())
 
-    def _admitted(self, scope: Scope) -> Response | None:
-        """A cookie for who comes with the token in the address, which then disappears from it."""
+    def _login(self, scope: Scope) -> Response | None:
+        """Redirect that moves the token from the address into a cookie; None if the address has no valid token."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if scope["path"] != "/" or scope["method"] != "GET" or not self._matches(given):
+        if scope["path"] != "/" or scope["method"] != "GET" or not self._is_token(given):
             return None
         response = RedirectResponse("/", 303)
         response.set_cookie(COOKIE, given, httponly=True, samesite="strict")
         return response
 
+    def _oversized(self, method: str, headers: Headers) -> Response | None:
+        if method in READING_METHODS:
+            return None
+        length = headers.get("content-length", "")
+        if not length.isdecimal():
+            return _refuse(411, "no Content-Length header; expected the number of bytes of the body")
+        if int(length) > self._rules.max_body:
+            return _refuse(413, f"a body of {length} bytes; expected at most {self._rules.max_body}")
+        return None
 
-def _name_in(host: str) -> str:
-    """The name in a Host header, without the port."""
+
+def _host_name(host: str) -> str:
+    """Name in a Host header, without the port."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
 
 
-def _too_large(method: str, headers: Headers) -> Response | None:
-    if method in READING:
-        return None
-    length = headers.get("content-length", "")
-    if not length.isdecimal():
-        return _no(411, "expected a Content-Length")
-    if int(length) > MAX_BODY:
-        return _no(413, f"{length} bytes; expected at most {MAX_BODY}")
-    return None
-
-
-def _no(status: int, reason: str) -> Response:
+def _refuse(status: int, reason: str) -> Response:
     return JSONResponse({"detail": reason}, status)

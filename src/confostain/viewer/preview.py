@@ -1,4 +1,4 @@
-"""A quick look at a stain before it is painted: a closed form of a few pixels, matched in colour to the real one."""
+"""Preview of a stain: a closed-form stain of coarse pixels, colour-corrected by least squares to the stained blocks."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from confostain.arrays import Rgb
+from confostain.arrays import Image, Pair, Rgb
 from confostain.geometry import Region
 from confostain.slide import Slide
 
-LEARN_LEVEL = 5  # means over 32 px of level 0 are compared, so that a network's fine structure averages out
-RIDGE = 1.0  # samples' worth of "leave the closed form as it is"
+LEARN_LEVEL = 5  # means over 32 px of level 0 are compared, so that the fine structure of a network averages out
+RIDGE = 1.0  # weight of "no correction" in the least squares, in samples
 
 
 class Preview:
-    """Previews of one layer of one slide. Its colours follow the pixels painted so far.
+    """Preview of one layer of one slide. Its colours follow the blocks stained so far.
 
     Attributes:
-        revision: grows whenever the colours have changed.
-        tissue_only: whether everything is white where there is no tissue.
+        revision: number of colour corrections so far.
+        tissue_only: whether everything outside the tissue is white.
     """
 
-    def __init__(self, slide: Slide, formula: Callable[[npt.NDArray[np.float32]], Rgb], tissue_only: bool) -> None:
-        """Start from `formula`, float32 (2, h, w) to uint8 (h, w, 3); with `tissue_only` white elsewhere."""
+    def __init__(self, slide: Slide, formula: Callable[[Pair], Rgb], tissue_only: bool) -> None:
+        """Start from `formula`, float32 (2, h, w) in [0, 1] to uint8 (h, w, 3)."""
         self.revision = 0
+        self.tissue_only = tissue_only
         self._slide = slide
         self._formula = formula
-        self.tissue_only = tissue_only
         self._correction: npt.NDArray[np.floating[Any]] = np.zeros((4, 3))
-        self._normal = RIDGE * np.eye(4)  # X'X and X'y of the least squares, as far as blocks have come
-        self._right = np.zeros((4, 3))
+        self._xtx = RIDGE * np.eye(4)  # X'X and X'y of the least squares over all blocks so far
+        self._xty = np.zeros((4, 3))
         self._blocks = 0
         self._lock = threading.Lock()
 
     def render(self, level0_region: Region, step: int) -> Rgb:
-        """A region inside the slide at 1 / `step` of its size, which is a power of two."""
+        """A region inside the slide at 1 / `step` of its size, uint8 (h, w, 3); `step` is a power of two."""
         pair = self._pair(level0_region, step)
         rgb: npt.NDArray[Any] = self._formula(pair) + _features(pair) @ self._correction
         if self.tissue_only:
@@ -46,49 +46,50 @@ class Preview:
         return np.asarray(np.rint(np.clip(rgb, 0, 255)), np.uint8)
 
     def learn(self, level0_region: Region, mean: Rgb) -> None:
-        """Take the painted pixels of a region into account: their mean at LEARN_LEVEL."""
+        """Fit the colours to a stained region, given as its mean at LEARN_LEVEL."""
         pair = self._pair(level0_region, 1 << LEARN_LEVEL)
-        known = self._coverage(level0_region, 1 << LEARN_LEVEL) == 1
-        if not known.any():
+        in_tissue = self._coverage(level0_region, 1 << LEARN_LEVEL) == 1
+        if not in_tissue.any():
             return
-        features, residual = _features(pair)[known], (mean.astype(np.float32) - self._formula(pair))[known]
+        features = _features(pair)[in_tissue]
+        residual = (mean.astype(np.float32) - self._formula(pair))[in_tissue]
         with self._lock:
-            self._normal += features.T @ features
-            self._right += features.T @ residual
+            self._xtx += features.T @ features
+            self._xty += features.T @ residual
             self._blocks += 1
-            if self._blocks.bit_count() == 1:  # after 1, 2, 4, 8, ... blocks: the colours settle
-                self._correction = np.linalg.solve(self._normal, self._right)
+            if self._blocks.bit_count() == 1:  # after 1, 2, 4, 8, ... blocks: the colours converge
+                self._correction = np.linalg.solve(self._xtx, self._xty)
                 self.revision += 1
 
-    def _pair(self, region: Region, step: int) -> npt.NDArray[np.float32]:
+    def _pair(self, region: Region, step: int) -> Pair:
         cell = self._slide.tissue.cell
         if step < cell:
             return self._slide.read_reduced(region, step)
-        return np.stack([_reduced(plane, _cells(region, cell), step // cell) for plane in self._slide.overview])
+        return np.stack([_cell_means(plane, _cells(region, cell), step // cell) for plane in self._slide.overview])
 
-    def _coverage(self, region: Region, step: int) -> npt.NDArray[np.float32]:
+    def _coverage(self, region: Region, step: int) -> Image:
         tissue = self._slide.tissue
         if step >= tissue.cell:
-            return _reduced(tissue.cells.astype(np.float32), _cells(region, tissue.cell), step // tissue.cell)
+            return _cell_means(tissue.cells.astype(np.float32), _cells(region, tissue.cell), step // tissue.cell)
         rows = (region.y + np.arange(0, region.height, step)) // tissue.cell
         columns = (region.x + np.arange(0, region.width, step)) // tissue.cell
         return tissue.cells[np.ix_(rows, columns)].astype(np.float32)
 
 
-def _features(pair: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """What colours may depend on: float32 (h, w, 4)."""
+def _features(pair: Pair) -> npt.NDArray[np.float32]:
+    """Regressors of the colour correction: 1, R, F and R * F, float32 (h, w, 4)."""
     r, f = pair
     return np.stack([np.ones_like(r), r, f, r * f], axis=-1)
 
 
 def _cells(region: Region, cell: int) -> Region:
-    """The cells that a region meets, in cells; the region begins at a cell's corner."""
+    """Cells of the tissue mask that a region meets, in cells; the region starts at a corner of a cell."""
     x, y = region.x // cell, region.y // cell
     return Region(x, y, -(-region.right // cell) - x, -(-region.bottom // cell) - y)
 
 
-def _reduced(plane: npt.NDArray[np.float32], cells: Region, factor: int) -> npt.NDArray[np.float32]:
-    """Means of `factor` x `factor` cells; at the slide's border of as many as there are."""
+def _cell_means(plane: Image, cells: Region, factor: int) -> Image:
+    """Means of `factor` x `factor` cells; of fewer at the border of the slide."""
     part = plane[cells.y : cells.bottom, cells.x : cells.right]
     if factor == 1:
         return part

@@ -1,15 +1,14 @@
-"""Computes what is asked for, most urgent first, and nothing that nobody waits for any more.
+"""Priority executor: a thread pool that runs the most urgent task first and drops tasks that no client needs.
 
-A few threads take orders from one heap. Whoever orders the same thing twice waits for one computation. An order
-is dropped as long as it has not begun when everyone who waits for it has gone away or moved on to a later view.
-While there is no order, all threads but one do what `idle` gives them.
+A task that is submitted twice under one key runs once, and both callers share its result. A task that has not
+started is dropped when every client that waits for it has disconnected or moved on to a later view. While the queue
+is empty, all threads but one run background work.
 """
 
 from __future__ import annotations
 
 import heapq
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -17,23 +16,25 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-REMEMBERED_CLIENTS = 1024  # whose latest view is known; who is forgotten is only served longer than needed
-IDLE_WAIT = 0.1  # s between looks for idle work when there was none
+from cachetools import LRUCache
 
-Rank = tuple[float, ...]  # the smallest goes first
+KNOWN_CLIENTS = 1024  # whose latest view is known; tasks of a forgotten client are only kept longer than necessary
+BACKGROUND_INTERVAL = 0.1  # s between requests for background work when there was none
+
+Rank = tuple[float, ...]  # the smallest runs first
 
 
 @dataclass(frozen=True)
 class View:
-    """What a client looks at. A later number of the same client makes the earlier ones stale."""
+    """View of a client. A later number of the same client makes the earlier ones stale."""
 
     client: str
     number: int
 
 
 @dataclass(eq=False)
-class Order:
-    """Something to be computed, and who waits for it (None: someone who never moves on)."""
+class Task:
+    """A computation, and the views that wait for it (None: a client that never moves on)."""
 
     key: Hashable
     rank: Rank
@@ -43,113 +44,103 @@ class Order:
 
 
 class PriorityExecutor:
-    """A few threads and a heap of orders."""
+    """A thread pool with a priority queue."""
 
-    def __init__(self, threads: int, idle: Callable[[], Callable[[], object] | None] = lambda: None) -> None:
-        """Start `threads` threads; `idle` gives work of no urgency, or None."""
-        self._idle = idle
-        self._idling = max(1, threads - 1)  # how many threads may do idle work at the same time
-        self._orders: dict[Hashable, Order] = {}
-        self._heap: list[tuple[Rank, int, Order]] = []
-        self._latest: OrderedDict[str, int] = OrderedDict()
-        self._serial = count()
-        self._closed = False
+    def __init__(self, threads: int, background: Callable[[], Callable[[], object] | None] = lambda: None) -> None:
+        """Start `threads` threads; `background` returns work without urgency, or None."""
+        self._background = background
+        self._background_slots = max(1, threads - 1)  # threads that may still start background work
+        self._tasks: dict[Hashable, Task] = {}
+        self._queue: list[tuple[Rank, int, Task]] = []
+        self._latest_views: LRUCache[str, int] = LRUCache(KNOWN_CLIENTS)
+        self._serial_numbers = count()
+        self._is_closed = False
         self._changed = threading.Condition()
-        self._threads = [threading.Thread(target=self._serve, name=f"tile-{n}", daemon=True) for n in range(threads)]
+        self._threads = [threading.Thread(target=self._run, name=f"tile-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
             thread.start()
 
-    def order(self, key: Hashable, rank: Rank, work: Callable[[], Any], view: View | None = None) -> Order:
-        """Have `work` done; whoever orders the same key meanwhile shares the result."""
+    def submit(self, key: Hashable, rank: Rank, work: Callable[[], Any], view: View | None = None) -> Task:
+        """Queue `work`; returns the task of this key if it is queued or running already."""
         with self._changed:
             if view is not None:
-                self._note(view)
-            order = self._orders.get(key)
-            if order is None:
-                order = self._orders[key] = Order(key, rank, work)
-            if rank <= order.rank:
-                order.rank = rank
-                heapq.heappush(self._heap, (rank, next(self._serial), order))
-            order.waiting.append(view)
+                self._latest_views[view.client] = max(view.number, self._latest_views.get(view.client, 0))
+            task = self._tasks.get(key)
+            if task is None:
+                task = self._tasks[key] = Task(key, rank, work)
+            if rank <= task.rank:
+                task.rank = rank
+                heapq.heappush(self._queue, (rank, next(self._serial_numbers), task))
+            task.waiting.append(view)
             self._changed.notify()
-        return order
+        return task
 
-    def leave(self, order: Order, view: View | None = None) -> None:
-        """Wait for an order no longer."""
+    def release(self, task: Task, view: View | None = None) -> None:
+        """Stop waiting for a task."""
         with self._changed:
-            if view in order.waiting:
-                order.waiting.remove(view)
-
-    @property
-    def length(self) -> int:
-        """How many orders have not begun."""
-        return len(self._heap)
+            if view in task.waiting:
+                task.waiting.remove(view)
 
     def close(self) -> None:
-        """Stop after what has begun; drop the rest."""
+        """Finish the running tasks, cancel the others."""
         with self._changed:
-            self._closed = True
-            for order in self._orders.values():
-                order.future.cancel()
+            self._is_closed = True
+            for task in self._tasks.values():
+                task.future.cancel()
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
 
-    def _note(self, view: View) -> None:
-        self._latest[view.client] = max(view.number, self._latest.get(view.client, 0))
-        self._latest.move_to_end(view.client)
-        if len(self._latest) > REMEMBERED_CLIENTS:
-            self._latest.popitem(last=False)
-
-    def _is_wanted(self, order: Order) -> bool:
-        return any(view is None or view.number >= self._latest.get(view.client, 0) for view in order.waiting)
-
-    def _serve(self) -> None:
-        while (work := self._next()) is not None:
+    def _run(self) -> None:
+        while (work := self._next_work()) is not None:
             work()
 
-    def _next(self) -> Callable[[], object] | None:
-        """What a thread does next: the most urgent order, else idle work; None at the end."""
+    def _next_work(self) -> Callable[[], object] | None:
+        """The most urgent task, else background work; None when the executor is closed."""
         with self._changed:
-            while not self._closed:
-                while self._heap:
-                    order = heapq.heappop(self._heap)[2]
-                    if self._begins(order):
-                        return lambda order=order: self._finish(order)  # type: ignore[misc]
-                if self._idling and (idle := self._idle()) is not None:
-                    self._idling -= 1
-                    return lambda idle=idle: self._rest(idle)  # type: ignore[misc]
-                self._changed.wait(IDLE_WAIT)
+            while not self._is_closed:
+                while self._queue:
+                    task = heapq.heappop(self._queue)[2]
+                    if self._start(task):
+                        return lambda task=task: self._execute(task)  # type: ignore[misc]
+                if self._background_slots and (work := self._background()) is not None:
+                    self._background_slots -= 1
+                    return lambda work=work: self._execute_background(work)  # type: ignore[misc]
+                self._changed.wait(BACKGROUND_INTERVAL)
             return None
 
-    def _begins(self, order: Order) -> bool:
-        if order.future.running() or order.future.done():
+    def _start(self, task: Task) -> bool:
+        """Mark a task as running; False if it runs already, has run, or is no longer needed."""
+        if task.future.running() or task.future.done():
             return False
-        if not self._is_wanted(order):
-            del self._orders[order.key]
-            order.future.cancel()
+        if not self._is_needed(task):
+            del self._tasks[task.key]
+            task.future.cancel()
             return False
-        return order.future.set_running_or_notify_cancel()
+        return task.future.set_running_or_notify_cancel()
 
-    def _finish(self, order: Order) -> None:
+    def _is_needed(self, task: Task) -> bool:
+        return any(view is None or view.number >= self._latest_views.get(view.client, 0) for view in task.waiting)
+
+    def _execute(self, task: Task) -> None:
         try:
-            result = order.work()
+            result = task.work()
         except BaseException as error:
-            self._forget(order)
-            order.future.set_exception(error)
+            self._forget(task)
+            task.future.set_exception(error)
         else:
-            self._forget(order)
-            order.future.set_result(result)
+            self._forget(task)
+            task.future.set_result(result)
 
-    def _forget(self, order: Order) -> None:
+    def _forget(self, task: Task) -> None:
         with self._changed:
-            del self._orders[order.key]
+            del self._tasks[task.key]
 
-    def _rest(self, idle: Callable[[], object]) -> None:
+    def _execute_background(self, work: Callable[[], object]) -> None:
         try:
-            with suppress(Exception):  # nobody waits for it; whoever orders the same will hear of the error
-                idle()
+            with suppress(Exception):  # no client waits for it; one that requests the same gets the error
+                work()
         finally:
             with self._changed:
-                self._idling += 1
+                self._background_slots += 1
                 self._changed.notify()

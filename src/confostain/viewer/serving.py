@@ -1,4 +1,4 @@
-"""Serves an application on this machine, or elsewhere behind a token, until it is interrupted."""
+"""Web server of an application: on this machine only, or on a network with a token."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ from confostain.errors import OptionError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from confostain.viewer.guard import AccessRules
+
 OPENSEADRAGON = Path(__file__).parent / "static" / "vendor" / "openseadragon.min.js"
-FIRST_PORT = 8765  # nobody else's by the registry of well-known services
-KEEP_ALIVE = 75  # s that an idle connection stays open: longer than people look at one place
-SWITCH = 1e-3  # s that a thread which paints may hold the interpreter while an answer is ready to be sent
-PORTS = 20  # tried one after the other where none is given
+FIRST_PORT = 8765  # not registered for another service
+PORTS = 20  # tried one after the other if none is given
+KEEP_ALIVE = 75  # s that an idle connection stays open: longer than a user looks at one view
+SWITCH_INTERVAL = 1e-3  # s that a thread which stains may hold the interpreter while a response waits to be sent
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen, and who may come in.
+    """Address of the server, and access to it.
 
     Attributes:
         host: an address or a name of this machine.
-        port: None for the first one that is free; 0 for any.
-        token: what a browser must know; None for none on this machine, and for a random one elsewhere.
-        opens_browser: whether to show the page at once.
+        port: None for the first free one from FIRST_PORT on; 0 for any free one.
+        token: what clients must present; None for nothing on this machine, and for a random token elsewhere.
+        opens_browser: whether the page is opened at once.
     """
 
     host: str = "127.0.0.1"
@@ -43,7 +45,7 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether nobody else's machine can reach it."""
+        """Whether only this machine can reach it."""
         if self.host == "localhost":
             return True
         try:
@@ -52,51 +54,53 @@ class Address:
             return False
 
 
-def check_page() -> None:
-    """Raise OptionError where the viewer's page was installed without what it is built on."""
-    if not OPENSEADRAGON.is_file():
+def check_page(openseadragon: Path = OPENSEADRAGON) -> None:
+    """Raise OptionError if OpenSeadragon, which the viewer's page needs, is not installed."""
+    if not openseadragon.is_file():
         raise OptionError(
             "OpenSeadragon is missing from this installation; expected it to be fetched by npm when confostain was"
             " installed; install npm (Debian: apt install npm) and install confostain again"
         )
 
 
-def serve(create: Callable[[str | None, bool], FastAPI], address: Address, say: Callable[[str], None]) -> None:
-    """Serve what `create(token, is_local)` makes until Ctrl-C; `say` gets the address.
+def serve(create: Callable[[AccessRules], FastAPI], address: Address, announce: Callable[[str], None]) -> None:
+    """Serve the application that `create` returns until Ctrl-C; `announce` is called with its URL.
 
-    Raises OptionError where the address cannot be listened at.
+    Raises OptionError if the server cannot listen at the address.
     """
-    listener = listening(address)  # first, so that whoever comes early waits instead of being refused
-    token = address.token or (None if address.is_local else secrets.token_urlsafe(16))
+    listener = listening(address)  # first, so that early requests wait instead of being refused
     import uvicorn
 
-    app = create(token, address.is_local)
+    from confostain.viewer.guard import AccessRules
+
+    token = address.token or (None if address.is_local else secrets.token_urlsafe(16))
+    app = create(AccessRules(token, address.is_local))
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
-    say(url)
+    announce(url)
     if address.opens_browser:
         webbrowser.open(url)
-    sys.setswitchinterval(SWITCH)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     config = uvicorn.Config(
         app,
         log_level="warning",
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=1,  # streams of events never end by themselves
+        timeout_graceful_shutdown=1,  # streams of events do not end by themselves
         lifespan="on",
     )
-    with suppress(KeyboardInterrupt):  # Ctrl-C is how people leave
+    with suppress(KeyboardInterrupt):  # the usual way to stop the server
         uvicorn.Server(config).run(sockets=[listener])
 
 
 def listening(address: Address) -> socket.socket:
-    """A socket that listens there; OptionError where that cannot be."""
+    """A socket that listens at the address; OptionError if that is impossible."""
     ports = [address.port] if address.port is not None else list(range(FIRST_PORT, FIRST_PORT + PORTS))
     reason = ""
     for port in ports:
         try:
             family = socket.getaddrinfo(address.host, port, type=socket.SOCK_STREAM)[0][0]
-            # asyncio sends without delay only where the protocol is named; else every answer waits 40 ms for an ACK.
+            # asyncio switches Nagle's algorithm off only if the protocol is named; else responses wait 40 ms for ACKs.
             listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -1,4 +1,4 @@
-// Brightness and gamma of each layer, done by the browser: the tiles themselves are never touched.
+// Brightness and gamma of each layer, applied by the browser; tiles and files stay as they are.
 
 const SVG = "http://www.w3.org/2000/svg";
 const settings = new Map(); // layer id -> {brightness, gamma}

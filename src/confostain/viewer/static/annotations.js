@@ -1,9 +1,9 @@
-// The annotations of the slide: edited with undo, saved by themselves.
+// Annotations of the slide: edited with undo, saved automatically.
 
 import { readAnnotations, writeAnnotations } from "./api.js";
 
 const SAVE_AFTER_MS = 700;
-const MOST_STEPS = 200;
+const MAX_UNDO_STEPS = 200;
 
 export class Annotations {
   /** `changed(state)` is called after every change: state is "saved", "saving", "unsaved", "conflict" or "failed". */
@@ -18,9 +18,9 @@ export class Annotations {
       const { collection, version } = await readAnnotations(slide);
       if (this.slide !== slide) return;
       Object.assign(this, { features: collection.features, version });
-      this.#say("saved");
+      this.#setState("saved");
     } catch {
-      this.#say("failed");
+      this.#setState("failed");
     }
   }
 
@@ -38,13 +38,13 @@ export class Annotations {
   }
 
   add(feature) {
-    this.#become([...this.features, feature]);
+    this.#setFeatures([...this.features, feature]);
     this.select(feature.id);
   }
 
-  /** `together`: a further step of the same movement, undone with it. */
+  /** `together`: a further step of the same drag, undone together with it. */
   replace(feature, together = false) {
-    this.#become(this.features.map((one) => (one.id === feature.id ? feature : one)), together);
+    this.#setFeatures(this.features.map((one) => (one.id === feature.id ? feature : one)), together);
   }
 
   rename(id, name) {
@@ -55,7 +55,7 @@ export class Annotations {
   remove(id) {
     if (!this.features.some((one) => one.id === id)) return;
     if (this.selected === id) this.selected = null;
-    this.#become(this.features.filter((one) => one.id !== id));
+    this.#setFeatures(this.features.filter((one) => one.id !== id));
   }
 
   undo() {
@@ -73,15 +73,15 @@ export class Annotations {
     this.#saveSoon();
   }
 
-  #become(features, together = false) {
+  #setFeatures(features, together = false) {
     if (!together) this.past.push(this.features);
-    if (this.past.length > MOST_STEPS) this.past.shift();
+    if (this.past.length > MAX_UNDO_STEPS) this.past.shift();
     this.future = [];
     this.features = features;
     this.#saveSoon();
   }
 
-  #say(state) {
+  #setState(state) {
     this.state = state;
     this.changed(state);
   }
@@ -89,10 +89,10 @@ export class Annotations {
   #saveSoon() {
     window.clearTimeout(this.timer);
     this.timer = window.setTimeout(() => this.#save(), SAVE_AFTER_MS);
-    this.#say("unsaved");
+    this.#setState("unsaved");
   }
 
-  /** Save now what is not saved yet. */
+  /** Save at once what is not saved yet. */
   async flush() {
     if (this.state === "unsaved") {
       window.clearTimeout(this.timer);
@@ -111,32 +111,32 @@ export class Annotations {
   }
 
   async #write(slide) {
-    this.#say("saving");
+    this.#setState("saving");
     try {
-      if (!this.version) await this.#catchUp();
+      if (!this.version) await this.#reload();
       const sent = this.features;
       const version = await writeAnnotations(slide, this.collection, this.version);
       if (this.slide !== slide) return;
-      if (version === null) this.#say("conflict");
+      if (version === null) this.#setState("conflict");
       else {
         this.version = version;
-        this.#say(this.features === sent ? "saved" : "unsaved");
+        this.#setState(this.features === sent ? "saved" : "unsaved");
       }
     } catch {
       if (this.slide !== slide) return;
-      this.#say("failed");
+      this.#setState("failed");
       this.timer = window.setTimeout(() => this.#save(), 5 * SAVE_AFTER_MS);
     }
   }
 
-  /** After a conflict: take what was saved elsewhere and add what only this page has. */
+  /** After a conflict: load what was saved elsewhere and add the features that only this page has. */
   async merge() {
     this.past.push(this.features);
-    await this.#catchUp();
+    await this.#reload();
     this.#saveSoon();
   }
 
-  async #catchUp() {
+  async #reload() {
     const { collection, version } = await readAnnotations(this.slide);
     const theirs = new Set(collection.features.map((one) => one.id));
     this.features = [...collection.features, ...this.features.filter((one) => !theirs.has(one.id))];

@@ -1,6 +1,6 @@
-// Everything the page asks the server for, except tiles.
+// Requests to the server, except those for tiles.
 
-const KEPT_ALIVE = 50_000; // characters; browsers refuse more than 64 kB
+const MAX_KEEPALIVE = 50_000; // characters; browsers refuse more than 64 kB
 
 async function json(path, options) {
   const response = await fetch(path, options);
@@ -15,26 +15,26 @@ export const layerStatus = (slide, layer) => json(`${slidePath(slide)}/status/${
 export const thumbnail = (slide, layer) => `${slidePath(slide)}/thumbnail/${encodeURIComponent(layer)}.jpg`;
 export const tilePath = (slide, layer) => `${slidePath(slide)}/tiles/${encodeURIComponent(layer)}`;
 
-/** The annotations and the mark of their version, which goes back with the next write. */
+/** The annotations and their ETag, which the next write sends back. */
 export async function readAnnotations(slide) {
   const response = await fetch(`${slidePath(slide)}/annotations`, { cache: "no-store" });
   if (!response.ok) throw new Error(`${response.status} reading annotations`);
   return { collection: await response.json(), version: response.headers.get("ETag") };
 }
 
-/** Returns the new version, or null where somebody else has written in between. */
+/** Returns the new ETag, or null if the annotations were changed elsewhere in the meantime. */
 export async function writeAnnotations(slide, collection, version) {
   const headers = { "Content-Type": "application/geo+json" };
   if (version) headers["If-Match"] = version;
   const body = JSON.stringify(collection);
-  const keepalive = body.length < KEPT_ALIVE; // so that it arrives although the page is being closed
+  const keepalive = body.length < MAX_KEEPALIVE; // so that it arrives although the page is being closed
   const response = await fetch(`${slidePath(slide)}/annotations`, { method: "PUT", headers, body, keepalive });
   if (response.status === 412) return null;
   if (!response.ok) throw new Error(`${response.status} saving annotations`);
   return response.headers.get("ETag");
 }
 
-/** Calls `changed` whenever a slide has come, and after every reconnection. */
+/** Calls `changed` whenever a slide was added, and after every reconnection. */
 export function onSlidesChanged(changed) {
   const events = new EventSource("/api/events");
   let opened = false;

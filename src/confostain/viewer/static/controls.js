@@ -1,4 +1,4 @@
-// What keys and buttons do: two tables, and the panels they open.
+// Keys and buttons: two tables of what they do, and the panels that they open.
 
 import { describe, listen } from "./keys.js";
 import { MAGNIFICATIONS, micronsAt } from "./units.js";
@@ -40,8 +40,8 @@ export function bindControls(page) {
     { keys: ["c"], label: "Clock-face margin", run: () => takeTool("margin") },
     { keys: [" "], label: "Set a corner in the middle of the view", run: putByKeys },
     { keys: ["Enter"], label: "End the path or region", run: () => (drawing.points.length ? drawing.finish(stage.active) : false) },
-    { keys: ["Backspace", "Delete"], label: "Take back a corner; delete what is selected", run: () => drawing.backspace() || removeSelected() },
-    { keys: ["Escape"], label: "Give up, put the tool down", run: () => drawing.cancel() },
+    { keys: ["Backspace", "Delete"], label: "Remove the last corner; delete the selected annotation", run: () => drawing.backspace() || removeSelected() },
+    { keys: ["Escape"], label: "Cancel; back to moving and selecting", run: () => drawing.cancel() },
     { keys: ["Ctrl+z"], label: "Undo", run: () => drawing.backspace() || annotations.undo() },
     { keys: ["Ctrl+y", "Ctrl+Shift+z"], label: "Redo", run: () => annotations.redo() },
     { keys: ["g"], label: "Export annotations", run: exportAnnotations },
@@ -62,10 +62,6 @@ export function bindControls(page) {
     "turn-left": () => stage.rotateBy(-15), "turn-right": () => stage.rotateBy(15), flip: () => stage.flip(),
     snapshot, export: exportAnnotations, fit: () => stage.fit(),
   };
-
-  for (const [id, act] of Object.entries(CLICKS)) byId(id).addEventListener("click", act);
-  for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => drawing.take(button.dataset.tool));
-  for (const button of document.querySelectorAll("[data-magnification]")) button.addEventListener("click", () => stage.zoomTo(micronsAt(Number(button.dataset.magnification))));
 
   for (const [id, act] of Object.entries(CLICKS)) byId(id).addEventListener("click", act);
   for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => drawing.take(button.dataset.tool));

@@ -1,4 +1,4 @@
-// The pen: turns clicks on the slide into annotations, and moves the corners of the selected one.
+// Drawing tools: turn clicks on the slide into annotations, and move the corners of the selected one.
 
 import { clockHour, distance, distanceToSegment, insideRing, toScreen } from "./geometry.js";
 import { hasCorners, kindOf, makeFeature, makeMargin, pointsOf, withPoints } from "./features.js";
@@ -16,11 +16,11 @@ const MARGIN_STEPS = [
   "Click where the margin begins to be involved.",
   "Click where it ends, in the sense of the clock.",
 ];
-const FEWEST = { length: 2, region: 3 };
+const MIN_CORNERS = { length: 2, region: 3 };
 const NEAR = 14; // CSS pixels: a finger hits a corner within this
 
 export class Drawing {
-  /** `changed()` after everything that alters what is to be painted. */
+  /** `changed()` is called whenever the annotations must be painted again. */
   constructor(annotations, changed) {
     Object.assign(this, { annotations, changed, tool: "hand", points: [], hover: null, grabbed: null });
   }
@@ -64,14 +64,14 @@ export class Drawing {
   /** Ends a path or closes a region. */
   finish(pane) {
     const points = this.points.filter((point, i) => i === 0 || distance(point, this.points[i - 1]) > 2 / pane.view().scale);
-    if (points.length >= (FEWEST[this.tool] ?? Infinity)) {
+    if (points.length >= (MIN_CORNERS[this.tool] ?? Infinity)) {
       this.annotations.add(makeFeature(this.tool, points, pane.slide.microns_per_pixel));
     }
     this.points = [];
     this.changed();
   }
 
-  /** Takes back the last corner, or puts the pen down. Returns whether there was something to take back. */
+  /** Discards the corners set so far, or else returns to the hand tool. Returns whether there was anything to cancel. */
   cancel() {
     const busy = this.points.length > 0 || this.tool !== "hand";
     if (this.points.length > 0) this.points = [];
@@ -132,8 +132,8 @@ export class Drawing {
     return true;
   }
 
-  /** Returns true where a corner was moved, so that the slide does not glide on. */
-  letGo() {
+  /** Returns true where a corner was moved, so that OpenSeadragon does not flick the slide. */
+  release() {
     const moved = this.grabbed !== null;
     this.grabbed = null;
     return moved;

@@ -1,4 +1,4 @@
-// Where things are: level-0 pixels of the slide against CSS pixels of the pane. Pure functions.
+// Coordinate transforms between level-0 pixels of the slide and CSS pixels of the pane. Pure functions.
 //
 // A view is {x, y, scale, rotation, flipped, width, height}: the level-0 pixel at the centre, CSS pixels per level-0
 // pixel, degrees clockwise, mirrored left to right or not, and the size of the pane in CSS pixels.

@@ -1,10 +1,10 @@
-// The keyboard: one table of keys, for the page and for its help.
+// Keyboard: one table of keys, for the page and for its help.
 
 const shown = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", PageUp: "Page up", PageDown: "Page down" };
 
 /**
  * `table` holds {keys, label, run}: keys as event.key says them, with "Ctrl+" or "Shift+Digit" before, where held;
- * run(event) returns false where the key is not for it at the moment.
+ * run(event) returns false if the key does nothing at the moment.
  */
 export function listen(table) {
   const byKey = new Map(table.flatMap((entry) => entry.keys.map((key) => [key, entry])));

@@ -1,4 +1,4 @@
-// The page: puts the parts together and answers its controls.
+// The page: creates its parts, connects them, and updates captions and controls.
 
 import { Annotations } from "./annotations.js";
 import { isAdjusted } from "./adjust.js";
@@ -17,16 +17,16 @@ import { Stage } from "./stage.js";
 import { lengthText, magnificationAt, magnificationText } from "./units.js";
 import { caption } from "./words.js";
 
-const MOST_PANES = 4;
+const MAX_PANES = 4;
 
 const byId = (id) => document.getElementById(id);
-const state = { slide: null, panes: [], penByKeys: false };
+const state = { slide: null, panes: [], drawsByKeyboard: false };
 
 // Parts ------------------------------------------------------------------------------------------------------------
 
 const annotations = new Annotations((saving) => {
   byId("saved").textContent = { saved: "saved", saving: "saving", unsaved: "saving", conflict: "not saved", failed: "not saved, trying again" }[saving];
-  notice(saving === "conflict" ? "Somebody else has changed these annotations." : "", "Bring both together", () => annotations.merge());
+  notice(saving === "conflict" ? "These annotations have been changed elsewhere." : "", "Merge both", () => annotations.merge());
   drawAnnotationPanel();
   repaint();
 });
@@ -43,7 +43,7 @@ const stage = new Stage(byId("stage"), curtain, {
   layerChosen: setLayer,
   pressed: (pane, point) => drawing.press(pane, point),
   dragged: (pane, point) => drawing.drag(pane, point),
-  dragEnded: () => drawing.letGo(),
+  dragEnded: () => drawing.release(),
   clicked: (pane, point) => drawing.click(pane, point),
   doubleClicked: (pane) => drawing.finish(pane),
   hovered: hovered,
@@ -55,7 +55,7 @@ function paintPane(pane, context) {
   if (!onOwnSlide(pane)) return;
   const { features, selected } = annotations;
   paintAnnotations(context, pane.view(), pane.slide.microns_per_pixel, { features, selected, draft: drawing.draft() });
-  if (state.penByKeys && drawing.tool !== "hand" && pane === stage.active) paintCross(context, pane.view());
+  if (state.drawsByKeyboard && drawing.tool !== "hand" && pane === stage.active) paintCross(context, pane.view());
 }
 
 function paintCross(context, { width, height }) {
@@ -72,7 +72,7 @@ function paintCross(context, { width, height }) {
 }
 
 function hovered(pane, point) {
-  state.penByKeys = false;
+  state.drawsByKeyboard = false;
   state.pointer = { pane, point };
   if (onOwnSlide(pane)) drawing.move(pane, point);
   showPosition();
@@ -133,7 +133,7 @@ function setActiveLayer(position) {
 function changePanes(step) {
   if (stage.mode !== "side") return;
   const layers = state.slide.layers;
-  if (step > 0 && state.panes.length < MOST_PANES) {
+  if (step > 0 && state.panes.length < MAX_PANES) {
     const next = layers.find((layer) => !state.panes.some((pane) => pane.layer.id === layer.id)) ?? preferredLayer(state.slide);
     setMode("side", [...state.panes, { slide: state.slide, layer: next }]);
   } else if (step < 0 && state.panes.length > 2) setMode("side", state.panes.slice(0, -1));
@@ -159,10 +159,10 @@ function openFromLink() {
   const mode = link.mode ?? "single";
   const complete = panes.length >= (mode === "single" ? 1 : 2) && panes.every((pane) => pane.layer);
   const usable = complete && slide.id === link.slide;
-  openSlide(slide, { mode, panes: usable ? panes.slice(0, { single: 1, curtain: 2, side: MOST_PANES }[mode]) : null, view: slide.id === link.slide ? link.view : null });
+  openSlide(slide, { mode, panes: usable ? panes.slice(0, { single: 1, curtain: 2, side: MAX_PANES }[mode]) : null, view: slide.id === link.slide ? link.view : null });
 }
 
-// Words around the picture -------------------------------------------------------------------------------------------
+// Captions and controls -------------------------------------------------------------------------------------------
 
 let showing = null;
 function scheduleShow() {
@@ -255,7 +255,7 @@ function showTool() {
   byId("undo").disabled = annotations.past.length === 0 && drawing.points.length === 0;
   for (const button of document.querySelectorAll("[data-tool]")) button.setAttribute("aria-checked", String(button.dataset.tool === drawing.tool));
   byId("hint").hidden = drawing.tool === "hand";
-  byId("hint").textContent = `${drawing.hint} ${drawing.points.length ? "Backspace takes back, Esc gives up." : ""}`;
+  byId("hint").textContent = `${drawing.hint} ${drawing.points.length ? "Backspace removes the last corner, Esc cancels." : ""}`;
 }
 
 function notice(text, action = "", act = null) {
@@ -286,7 +286,7 @@ function exportAnnotations() {
 
 function putByKeys() {
   if (drawing.tool === "hand" || !stage.active?.item || !onOwnSlide(stage.active)) return false;
-  state.penByKeys = true;
+  state.drawsByKeyboard = true;
   const { x, y } = stage.active.view();
   drawing.click(stage.active, [x, y]);
   return true;
@@ -295,7 +295,7 @@ function putByKeys() {
 bindControls({
   stage, drawing, annotations, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys,
   takeTool(tool) {
-    state.penByKeys = true;
+    state.drawsByKeyboard = true;
     drawing.take(tool);
   },
 });
@@ -303,5 +303,5 @@ keepFresh(stage);
 window.addEventListener("pagehide", () => annotations.flush());
 window.addEventListener("hashchange", openFromLink);
 drawAnnotationPanel();
-if (window.OpenSeadragon) slides.start().catch(() => notice("The server does not answer.", "Try again", () => location.reload()));
+if (window.OpenSeadragon) slides.start().catch(() => notice("The server does not respond.", "Try again", () => location.reload()));
 else notice("OpenSeadragon is missing from this installation; see docs/viewer.md.");

@@ -1,11 +1,11 @@
-// The small overview in the corner: where the view is, and a way to go elsewhere.
+// Navigator: an overview of the slide that shows where the view is and moves it there.
 
 import { thumbnail } from "./api.js";
 import { toSlide } from "./geometry.js";
 import { preferredLayer } from "./slides.js";
 
 export class Navigator {
-  /** `go(x, y)`: the level-0 pixel that was pointed at. */
+  /** `go(x, y)` is called with the level-0 pixel under the pointer. */
   constructor(canvas, go) {
     Object.assign(this, { canvas, go, slide: null, picture: new Image() });
     this.picture.addEventListener("load", () => this.draw());

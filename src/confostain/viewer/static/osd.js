@@ -1,4 +1,4 @@
-// OpenSeadragon as the panes use it.
+// OpenSeadragon with the settings of a pane.
 
 // OpenSeadragon adds an inline style, which the content security policy forbids, unless it finds one with this mark; an
 // element of no known namespace is found and means nothing.
@@ -13,13 +13,13 @@ export function makeViewer(element) {
     drawer: "canvas", // snapshots and brightness need its pixels
     showNavigationControl: false,
     preserveViewport: true,
-    preserveImageSizeOnResize: true, // a magnification stays what it is when panes come and go
+    preserveImageSizeOnResize: true, // the magnification stays the same when panes are added or removed
     visibilityRatio: 0.1,
     minZoomImageRatio: 0.5,
     maxZoomPixelRatio: 8,
     animationTime: still ? 0 : 0.35,
     blendTime: still ? 0 : 0.1,
-    imageLoaderLimit: 0, // tilequeue.js decides the order
+    imageLoaderLimit: 0, // tilequeue.js orders the requests
     maxTilesPerFrame: 8,
     timeout: 120000,
     imageSmoothingEnabled: true,
@@ -27,7 +27,7 @@ export function makeViewer(element) {
     gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: false, pinchRotate: true },
     gestureSettingsPen: { clickToZoom: false, dblClickToZoom: false },
   });
-  viewer.innerTracker.keyHandler = null; // keys.js answers the keyboard
+  viewer.innerTracker.keyHandler = null; // keys.js handles the keyboard
   viewer.innerTracker.keyDownHandler = null;
   viewer.canvas.tabIndex = -1;
   return viewer;

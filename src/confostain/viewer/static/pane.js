@@ -104,15 +104,15 @@ export class Pane {
     this.events.moved(this);
   }
 
-  /** Ask for the layer's tiles anew: the server has better ones by now. */
+  /** Fetch the tiles of the layer again: previews have been replaced by final pixels. */
   refresh() {
     const layer = this.slide.layers.find((one) => one.id === this.layer);
     this.show(this.slide, layer, { fresh: true });
   }
 
-  // Where the pane looks -------------------------------------------------------------------------------------------
+  // View -------------------------------------------------------------------------------------------
 
-  /** As it is on the screen now, or as it will be when a movement has ended. */
+  /** The view on the screen now, or (`now` false) the one at the end of the current animation. */
   view(now = true) {
     const port = this.viewer.viewport;
     const size = port.getContainerSize();
@@ -124,7 +124,7 @@ export class Pane {
     };
   }
 
-  /** `view` like view()'s, without its size. */
+  /** `view` is like the result of view(), without width and height. */
   setView(view, { animated = false } = {}) {
     if (!this.item) {
       this.pendingView = view;
@@ -148,7 +148,7 @@ export class Pane {
     this.setView({ ...ahead, x: this.slide.width / 2, y: this.slide.height / 2, scale });
   }
 
-  // What tilequeue.js asks ------------------------------------------------------------------------------------------
+  // Called by tilesource.js ------------------------------------------------------------------------------------------
 
   viewNumber() {
     return this.moves;
@@ -180,7 +180,7 @@ export class Pane {
     this.viewer.forceRedraw();
   }
 
-  // What is drawn ---------------------------------------------------------------------------------------------------
+  // Drawing ---------------------------------------------------------------------------------------------------
 
   #frame() {
     if (!this.item || this.framed) return;
@@ -196,7 +196,7 @@ export class Pane {
 
   #settled() {
     this.moves += 1;
-    dropUnwanted([...this.source.orders]);
+    dropUnwanted([...this.source.requests]);
   }
 
   paint() {
@@ -243,7 +243,7 @@ export class Pane {
     return this.slide.layers.find((one) => one.id === this.layer);
   }
 
-  /** The slides and layers that the pane's own picker offers. */
+  /** Fill the pane's menu with slides and layers. */
   offer(slides) {
     const groups = slides.map((slide) => {
       const group = document.createElement("optgroup");

@@ -1,9 +1,9 @@
-// Overviews that a closed form painted are fetched again, once the network has been there.
+// Refresh of previews: tiles are fetched again once the network has computed enough of their level.
 
 import { layerStatus } from "./api.js";
 
 const CHECK_MS = 3000;
-const STEP = 0.05; // share of a level: less is not worth fetching it again
+const STEP = 0.05; // fraction of a level; for less it is not fetched again
 
 export function keepFresh(stage) {
   setInterval(() => {

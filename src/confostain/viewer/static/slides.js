@@ -1,4 +1,4 @@
-// The list of slides with thumbnails; new ones come by themselves.
+// List of slides with thumbnails, updated when slides are added.
 
 import { listSlides, onSlidesChanged, thumbnail } from "./api.js";
 

@@ -1,4 +1,4 @@
-// A picture of what is on the stage: with scale bars, what each pane shows, and the research-use line burnt in.
+// Snapshot: the stage as an image, with scale bars, captions and the research-use line as part of it.
 
 import { adjustPixels, isAdjusted } from "./adjust.js";
 import { RESEARCH_USE, caption } from "./words.js";
@@ -53,7 +53,7 @@ function adjustedCanvas(pane) {
 
 function paintCaption(context, pane, right) {
   const layer = pane.layerFacts();
-  const preview = pane.provenance === "preview" ? "closed-form overview" : "";
+  const preview = pane.provenance === "preview" ? "closed-form preview" : "";
   const text = [layer.label, caption(pane.slide, layer), preview, isAdjusted(pane.layer) ? "adjusted" : ""].filter(Boolean).join("  ·  ");
   context.font = `600 13px ${FONT}`;
   const width = context.measureText(text).width + 22;

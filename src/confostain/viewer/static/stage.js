@@ -1,4 +1,4 @@
-// The panes on the table: one alone, two under a curtain, or several side by side, all moving as one.
+// Stage: one pane, two panes under a curtain, or several side by side; they move together.
 
 import { Pane } from "./pane.js";
 import { followed, reversed, sameSlideTie, tie } from "./sync.js";
@@ -10,7 +10,7 @@ export class Stage {
     this.leader = null;
   }
 
-  /** Show `wanted`, a list of {slide, layer} objects, in a mode; panes that are there already keep their place. */
+  /** Show `wanted`, a list of {slide, layer} objects, in a mode; existing panes keep their position. */
   show(mode, wanted) {
     const view = this.sharedView();
     const arranged = this.mode === mode && this.panes.length === wanted.length;

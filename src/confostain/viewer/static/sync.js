@@ -1,8 +1,8 @@
-// How panes follow each other. Pure functions.
+// Synchronisation of panes. Pure functions.
 //
-// A tie {leader, follower, turn} remembers one point of each (um) that lie on each other, and by how many degrees the
-// follower is turned against the leader. Panes of one slide are tied at the same point; a section of other tissue is
-// tied wherever the two stood when they were tied.
+// A tie {leader, follower, turn} holds one point of each pane's slide (um) that correspond to each other, and the
+// rotation of the follower against the leader in degrees. Panes of one slide correspond at the same point; panes of
+// different slides correspond at the centres of their views when they were tied.
 
 const inMicrons = (view, mpp) => [view.x * mpp, view.y * mpp];
 

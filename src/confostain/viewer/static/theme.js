@@ -7,7 +7,7 @@
   try {
     theme = localStorage.getItem(key) ?? theme;
   } catch {
-    // storage is closed to the page: dark it stays
+    // no access to storage: keep the default
   }
   apply(theme);
   window.toggleTheme = () => {
@@ -16,7 +16,7 @@
     try {
       localStorage.setItem(key, theme);
     } catch {
-      // not remembered, then
+      // no access to storage: the choice is not remembered
     }
   };
 })();

@@ -1,15 +1,15 @@
-// Which tile is fetched next: coarsest first, then nearest to the middle; what has left the view is dropped.
+// Queue of tile requests: coarsest first, then nearest to the centre of the view; tiles out of view are dropped.
 //
-// One queue for all panes, as a browser opens six connections to a host and one of them carries the events.
+// One queue for all panes: a browser opens six connections to a host, and one of them carries the events.
 
-const AT_ONCE = 4;
+const MAX_RUNNING = 4;
 const RETRY_MS = 1500;
 
 const waiting = new Set();
 let running = 0;
 
-/** An order is {url, headers(), rank(), wanted(), deliver(blob, source), refuse(reason), forget()}. */
-export function order(request) {
+/** `request` is {url, headers(), rank(), wanted(), deliver(blob, source), refuse(reason), forget()}. */
+export function enqueue(request) {
   waiting.add(request);
   pump();
 }
@@ -19,7 +19,7 @@ export function cancel(request) {
   request.abort?.abort();
 }
 
-/** To be called when a view has moved: orders nobody waits for any more are forgotten, running ones are aborted. */
+/** To be called when a view has moved: requests for tiles out of view are forgotten, running ones are aborted. */
 export function dropUnwanted(requests) {
   for (const request of requests) {
     if (request.wanted()) continue;
@@ -29,7 +29,7 @@ export function dropUnwanted(requests) {
 }
 
 function pump() {
-  while (running < AT_ONCE && waiting.size > 0) {
+  while (running < MAX_RUNNING && waiting.size > 0) {
     const next = [...waiting].reduce((best, one) => (one.rank() < best.rank() ? one : best));
     waiting.delete(next);
     running += 1;

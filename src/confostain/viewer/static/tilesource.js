@@ -1,32 +1,32 @@
-// A layer of a slide as OpenSeadragon asks for it. OpenSeadragon counts levels from the coarsest, the server from the finest.
+// Tile source of OpenSeadragon for one layer. OpenSeadragon counts levels from the coarsest, the server from the finest.
 
 import { tilePath } from "./api.js";
-import { cancel, order } from "./tilequeue.js";
+import { cancel, enqueue } from "./tilequeue.js";
 
 /**
- * `pane` tells where the view is: {client, viewNumber(), focus(), rankOf(level, rectangle), wants(level, rectangle)},
+ * `pane` describes the view: {client, viewNumber(), focus(), rankOf(level, rectangle), wants(level, rectangle)},
  * rectangles in level-0 pixels, levels as the server counts them.
  */
 export function layerSource(slide, layer, pane, revision = 0) {
   const OpenSeadragon = window.OpenSeadragon;
   const top = slide.levels - 1;
-  const orders = new Set();
-  const sources = new Map(); // tile URL -> what the server said its pixels are
+  const requests = new Set();
+  const sources = new Map(); // tile URL -> what computed its pixels, as the server says
 
   const source = new OpenSeadragon.TileSource({
     width: slide.width, height: slide.height, tileSize: slide.tile, tileOverlap: 0, minLevel: 0, maxLevel: top,
   });
   source.getTileUrl = (level, column, row) =>
     `${tilePath(slide.id, layer)}/${top - level}/${column}_${row}.jpg${revision ? `?r=${revision}` : ""}`;
-  source.orders = orders;
+  source.requests = requests;
   source.provenance = (url) => sources.get(url);
 
   let closed = false;
-  /** Nothing more is fetched: the layer is on its way out. What is there stays on the screen. */
+  /** Fetch nothing more: another layer replaces this one. Tiles that are drawn stay on the screen. */
   source.close = () => {
     closed = true;
-    orders.forEach(cancel);
-    orders.clear();
+    requests.forEach(cancel);
+    requests.clear();
   };
   source.downloadTileStart = (job) => {
     if (closed) return;
@@ -43,18 +43,18 @@ export function layerSource(slide, layer, pane, revision = 0) {
       rank: () => pane.rankOf(level, place),
       wanted: () => pane.wants(level, place),
       deliver(blob, said) {
-        orders.delete(request);
+        requests.delete(request);
         if (closed) return;
         sources.set(job.src, said);
         job.finish(blob, null, "rasterBlob");
       },
       refuse(reason) {
-        orders.delete(request);
+        requests.delete(request);
         job.fail(reason, null);
       },
-      // OpenSeadragon never asks again for a tile that failed. A forgotten one it asks for as soon as it is in view.
+      // OpenSeadragon never requests a failed tile again, but requests a forgotten one as soon as it is in view.
       forget() {
-        orders.delete(request);
+        requests.delete(request);
         if (closed) return;
         window.clearTimeout(job.jobId);
         job.jobId = null;
@@ -62,13 +62,13 @@ export function layerSource(slide, layer, pane, revision = 0) {
         pane.redraw();
       },
     };
-    job.userData.order = request;
-    orders.add(request);
-    order(request);
+    job.userData.request = request;
+    requests.add(request);
+    enqueue(request);
   };
   source.downloadTileAbort = (job) => {
-    orders.delete(job.userData.order);
-    cancel(job.userData.order);
+    requests.delete(job.userData.request);
+    cancel(job.userData.request);
   };
   return source;
 }

@@ -1,8 +1,8 @@
-// Numbers for eyes: lengths, areas, magnifications. Pure functions.
+// Lengths, areas and magnifications as text, and the scale bar. Pure functions.
 
 export const MAGNIFICATIONS = [5, 10, 20, 40];
 
-/** An objective of 10x is read at 1 um per pixel, 20x at 0.5: the convention of scanned slides. */
+/** 10x means 1 um per pixel, 20x means 0.5: the convention of slide scanners. */
 export const micronsAt = (magnification) => 10 / magnification;
 export const magnificationAt = (micronsPerPixel) => 10 / micronsPerPixel;
 

@@ -1,4 +1,4 @@
-// What the page says about its pictures. Pure functions.
+// Captions of layers and of what computed their pixels. Pure functions.
 
 export const RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures.";
 
@@ -7,11 +7,11 @@ export function caption(slide, layer) {
   return layer.kind === "histology" ? "real H&E" : "not stained";
 }
 
-/** What the pixels in view are: {state, text} from the sources of the tiles that are drawn. */
+/** What computed the pixels in view: {state, text} from the sources of the tiles that are drawn. */
 export function describeSource(layer, sources) {
   if (layer.kind !== "stain") return { state: "plain", text: "" };
   if (layer.closed_form) return { state: "plain", text: "Closed-form stain" };
-  if (sources.has("closed-form")) return { state: "preview", text: "Overview: closed-form stain, until the network has been here" };
+  if (sources.has("closed-form")) return { state: "preview", text: "Preview: closed-form stain, until the network has computed this area" };
   if (sources.has("average")) return { state: "network", text: "Overview: average of the network's pixels" };
   return sources.has("network") ? { state: "network", text: "Pixels of the network" } : { state: "plain", text: "" };
 }

@@ -16,14 +16,15 @@ from confostain.inference.whole_slide import stain_slide
 from confostain.io.writers.pyramid import TILE, level_sizes
 from confostain.models.stainer import LINEAR_STAINS, Model
 from confostain.slide import Slide
-from confostain.viewer.layers import BLOCK, MEAN_LEVEL, LayerInfo, PaintedLayer, Place
+from confostain.viewer.block_store import BlockStore
+from confostain.viewer.layer import LayerInfo, TileIndex
 from confostain.viewer.preview import Preview
-from confostain.viewer.store import BlockStore
+from confostain.viewer.stained_layer import BLOCK, MEAN_LEVEL, StainedLayer
 
 
 @dataclass(frozen=True)
 class Network:
-    """Behaves like a network, slowly seen: each pixel depends on a neighbourhood, on an aligned grid."""
+    """Behaves like a network: each pixel depends on a neighbourhood, on an aligned grid."""
 
     name: str = "blur"
     stride: int = 4
@@ -44,33 +45,33 @@ def store() -> Iterator[BlockStore]:
     store.close()
 
 
-def layer_of(slide: Slide, model: Model, store: BlockStore) -> PaintedLayer:
+def layer_of(slide: Slide, model: Model, store: BlockStore) -> StainedLayer:
     closed_form = model.receptive_field == 1
     info = LayerInfo(model.name, "", "", "stain", closed_form)
     preview = Preview(slide, model if closed_form else gareau, tissue_only=True)
-    return PaintedLayer(info, slide, lambda: model, preview, store)
+    return StainedLayer(info, slide, lambda: model, preview, store)
 
 
-def places(slide: Slide, level: int) -> Iterator[Place]:
+def tiles(slide: Slide, level: int) -> Iterator[TileIndex]:
     size = level_sizes(Size(*slide.size))[level]
     columns, rows = -(-size.width // TILE), -(-size.height // TILE)
-    return (Place(level, column, row) for row, column in product(range(rows), range(columns)))
+    return (TileIndex(level, column, row) for row, column in product(range(rows), range(columns)))
 
 
-def joined(layer: PaintedLayer, slide: Slide, level: int) -> np.ndarray:
+def joined(layer: StainedLayer, slide: Slide, level: int) -> np.ndarray:
     size = level_sizes(Size(*slide.size))[level]
     whole = np.zeros((size.height, size.width, 3), np.uint8)
-    for place in places(slide, level):
-        rgb, source = layer.render(place)
+    for tile in tiles(slide, level):
+        rgb, source = layer.render(tile)
         assert source != "closed-form" or (level == 0 and layer.info.closed_form)
-        y, x = place.row * TILE, place.column * TILE
+        y, x = tile.row * TILE, tile.column * TILE
         assert rgb.shape == whole[y : y + TILE, x : x + TILE].shape
         whole[y : y + TILE, x : x + TILE] = rgb
     return whole
 
 
-def paint_all(layer: PaintedLayer) -> None:
-    while (work := layer.paint_next((0, 0))) is not None:
+def stain_all(layer: StainedLayer) -> None:
+    while (work := layer.next_background_work((0, 0))) is not None:
         work()
 
 
@@ -80,7 +81,7 @@ def test_tiles_are_the_pixels_of_the_stained_file(
 ) -> None:
     stain_slide(large_slide, tmp_path / "stained.ome.tif", model=model, quality=None)
     layer = layer_of(large_slide, model, store)
-    paint_all(layer)
+    stain_all(layer)
     with tifffile.TiffFile(tmp_path / "stained.ome.tif") as tiff:
         levels = tiff.series[0].levels
         assert len(levels) == len(level_sizes(Size(*large_slide.size))) > MEAN_LEVEL + 1
@@ -93,51 +94,51 @@ def test_a_network_is_not_asked_for_an_overview(large_slide: Slide, store: Block
         raise AssertionError("loaded")
 
     info = LayerInfo("slow", "", "", "stain", closed_form=False)
-    layer = PaintedLayer(info, large_slide, load, Preview(large_slide, gareau, tissue_only=True), store)
+    layer = StainedLayer(info, large_slide, load, Preview(large_slide, gareau, tissue_only=True), store)
     for level in (2, 3, 4, 5):
-        for place in places(large_slide, level):
-            rgb, source = layer.render(place)
+        for tile in tiles(large_slide, level):
+            rgb, source = layer.render(tile)
             expected = "average" if (rgb == 255).all() else "closed-form"  # glass needs no network
-            assert source == expected, place
-    assert layer.painted()[0] == 1
-    assert layer.painted()[2] < 0.5
+            assert source == expected, tile
+    assert layer.final_fractions()[0] == 1
+    assert layer.final_fractions()[2] < 0.5
 
 
-def test_previews_take_on_the_colours_of_what_was_painted(large_slide: Slide, store: BlockStore) -> None:
-    layer, top = layer_of(large_slide, Network(), store), Place(5, 0, 0)
+def test_previews_take_on_the_colours_of_what_was_stained(large_slide: Slide, store: BlockStore) -> None:
+    layer, top = layer_of(large_slide, Network(), store), TileIndex(5, 0, 0)
     before = layer.render(top)[0].astype(float)
-    state = layer.state(top)
+    version = layer.version(top)
     for _ in range(8):
-        work = layer.paint_next((0, 0))
+        work = layer.next_background_work((0, 0))
         assert work is not None
         work()
     learnt, source = layer.render(top)
     assert source == "closed-form"
-    assert layer.state(top) != state
-    paint_all(layer)
+    assert layer.version(top) != version
+    stain_all(layer)
     truth, source = layer.render(top)
     assert source == "average"
     assert np.abs(learnt - truth.astype(float)).mean() < 0.3 * np.abs(before - truth).mean()
 
 
-def test_what_is_nearest_is_painted_first(large_slide: Slide, store: BlockStore) -> None:
+def test_what_is_nearest_is_stained_first(large_slide: Slide, store: BlockStore) -> None:
     layer = layer_of(large_slide, Network(), store)
-    place = Place(1, 7, 1)
-    region = place.level0_region(Size(*large_slide.size))
-    work = layer.paint_next((region.x + BLOCK / 2, region.y + BLOCK / 2))
+    region = TileIndex(1, 7, 1).level0_region(Size(*large_slide.size))
+    work = layer.next_background_work((region.x + BLOCK / 2, region.y + BLOCK / 2))
     assert work is not None
     work()
-    assert list(store._shapes) == [(id(layer), 1, 7)]
+    assert (id(layer), 1, 7) in store
+    assert store.bytes == BLOCK * BLOCK * 3
 
 
-def test_dropped_blocks_are_painted_again_when_somebody_looks(large_slide: Slide) -> None:
+def test_dropped_blocks_are_stained_again_when_somebody_looks(large_slide: Slide) -> None:
     store = BlockStore(limit=5 * BLOCK * BLOCK * 3)
     layer = layer_of(large_slide, Network(), store)
-    paint_all(layer)
-    place = Place(2, 0, 0)
-    assert layer.render(place)[1] == "closed-form"
-    paint_all(layer)
-    assert layer.render(place)[1] == "average"
+    stain_all(layer)
+    tile = TileIndex(2, 0, 0)
+    assert layer.render(tile)[1] == "closed-form"
+    stain_all(layer)
+    assert layer.render(tile)[1] == "average"
     assert store.bytes <= 5 * BLOCK * BLOCK * 3
     store.close()
 
@@ -146,9 +147,9 @@ def test_dropped_blocks_are_painted_again_when_somebody_looks(large_slide: Slide
 def test_previews_of_closed_forms_come_near_the_truth(large_slide: Slide, store: BlockStore, level: int) -> None:
     preview = Preview(large_slide, gareau, tissue_only=True)
     layer = layer_of(large_slide, LINEAR_STAINS[0], store)
-    paint_all(layer)
-    for place in places(large_slide, level):
-        region = place.level0_region(Size(*large_slide.size))
-        quick, truth = preview.render(region, 1 << level), layer.render(place)[0]
+    stain_all(layer)
+    for tile in tiles(large_slide, level):
+        region = tile.level0_region(Size(*large_slide.size))
+        quick, truth = preview.render(region, 1 << level), layer.render(tile)[0]
         assert quick.shape == truth.shape
-        assert np.abs(quick.astype(float) - truth).mean() < 8, place
+        assert np.abs(quick.astype(float) - truth).mean() < 8, tile

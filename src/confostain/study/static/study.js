@@ -1,4 +1,4 @@
-// The reader study: one field at a time, its questions, an answer, the next. Which field is which only the server knows.
+// Page of the reader study: one field after the other with its questions. Only the server knows the arm of a field.
 
 const byId = (id) => document.getElementById(id);
 const ZOOMS = [1, 1.5, 2, 3, 4];
@@ -108,7 +108,7 @@ function mark() {
   byId("next").disabled = state.sending || chosen().includes(null);
 }
 
-/** Takes a choice and goes to the first question that is still open. */
+/** Stores a choice and goes to the first question without an answer. */
 function answer(question, choice) {
   groups()[question].querySelectorAll("input")[choice].checked = true;
   const open = chosen().indexOf(null);
@@ -135,7 +135,7 @@ function zoom(step) {
 
 const failed = (error) => {
   state.sending = false;
-  say("The server does not answer", `${error.message}. Answers given so far are saved.`, "Try again", () => start().catch(failed));
+  say("The server does not respond", `${error.message}. Answers given so far are saved.`, "Try again", () => start().catch(failed));
 };
 
 document.addEventListener("keydown", (event) => {

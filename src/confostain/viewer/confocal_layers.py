@@ -1,0 +1,116 @@
+"""Layers of a confocal slide: one per stain and one per channel, with the reflectance also despeckled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from confostain.arrays import Image, Pair, Rgb
+from confostain.imaging.linear_stain import gareau
+from confostain.models.despeckler import Despeckler
+from confostain.models.registry import DEFAULT_DESPECKLER, list_models, load_despeckler, load_model
+from confostain.models.stainer import linear_stain
+from confostain.slide import Slide
+from confostain.viewer.block_store import BlockStore
+from confostain.viewer.layer import Layer, LayerInfo
+from confostain.viewer.preview import Preview
+from confostain.viewer.stained_layer import StainedLayer
+
+
+class ConfocalLayers:
+    """Factory of layers, the same for every confocal slide."""
+
+    def __init__(self, model: str) -> None:
+        """Put the stain of `model` first: the name of a model, or the folder of a trained one.
+
+        Raises ModelError if there is no such model.
+        """
+        self._model = model
+        self._stains = stain_infos(model)
+
+    @property
+    def infos(self) -> list[LayerInfo]:
+        """Descriptions of the layers: stains, then channels."""
+        return [*self._stains, *channel_infos()]
+
+    def of(self, slide: Slide, store: BlockStore) -> dict[str, Layer]:
+        """Layers of a slide by their ids; they keep their blocks in `store`."""
+        slide.overview  # noqa: B018  # measured here, once, before several threads ask for it
+        layers: list[Layer] = [self._stain(slide, info, store) for info in self._stains]
+        layers += [_channel(slide, info, store) for info in channel_infos()]
+        return {layer.info.id: layer for layer in layers}
+
+    def _stain(self, slide: Slide, info: LayerInfo, store: BlockStore) -> Layer:
+        load = partial(load_model, self._model if info is self._stains[0] else info.id)
+        formula = load() if info.closed_form else gareau
+        return StainedLayer(info, slide, load, Preview(slide, formula, tissue_only=True), store)
+
+
+def _channel(slide: Slide, info: LayerInfo, store: BlockStore) -> Layer:
+    raw = linear_stain(info.id, partial(_grey_rgb, int(info.id == "fluorescence")), info.note)
+    load = (lambda: raw) if info.closed_form else DespeckledReflectance.load
+    return StainedLayer(info, slide, load, Preview(slide, raw, tissue_only=False), store)
+
+
+@dataclass(frozen=True)
+class DespeckledReflectance:
+    """Despeckled reflectance in grey, with the interface of a model that stains."""
+
+    despeckler: Despeckler
+    name: str = "despeckled"
+    weights_sha256: str | None = None
+
+    @classmethod
+    def load(cls) -> DespeckledReflectance:
+        """Use the default despeckler."""
+        return cls(load_despeckler())
+
+    @property
+    def stride(self) -> int:
+        """Stride of the network in pixels."""
+        return self.despeckler.stride
+
+    @property
+    def receptive_field(self) -> int:
+        """Receptive field of the network in pixels."""
+        return self.despeckler.receptive_field
+
+    def __call__(self, pair: Pair) -> Rgb:
+        """Despeckle a tile: float32 (2, h, w) in [0, 1] to uint8 (h, w, 3)."""
+        return _grey_rgb(0, np.minimum(self.despeckler(pair[:1]), 1))
+
+
+def stain_infos(first: str) -> list[LayerInfo]:
+    """Descriptions of all stains, that of `first` first, which may be a folder.
+
+    Raises ModelError if there is no such stain.
+    """
+    infos = [
+        LayerInfo(card.name, card.name, card.description, "stain", card.kind == "closed form")
+        for card in list_models("stain")
+    ]
+    if first not in [info.id for info in infos]:
+        folder = load_model(first)
+        infos.append(LayerInfo(folder.name[:64], folder.name, f"trained, from {first}", "stain", closed_form=False))
+        first = folder.name[:64]
+    chosen = next(info for info in reversed(infos) if info.id == first)
+    return [chosen, *(info for info in infos if info.id != first)]
+
+
+def channel_infos() -> list[LayerInfo]:
+    """Descriptions of the raw channels, and of the despeckled reflectance if a despeckler is installed."""
+    infos = [
+        LayerInfo("reflectance", "Reflectance", "raw", "channel", closed_form=True),
+        LayerInfo("fluorescence", "Fluorescence", "raw", "channel", closed_form=True),
+    ]
+    if DEFAULT_DESPECKLER in [card.name for card in list_models("despeckle")]:
+        infos.insert(1, LayerInfo("despeckled", "Despeckled", "reflectance without speckle", "channel", False))
+    return infos
+
+
+def _grey_rgb(channel: int, image: Image) -> Rgb:
+    """One channel of float32 (c, h, w) in [0, 1] as grey uint8 (h, w, 3)."""
+    grey = np.rint(image[channel] * 255).astype(np.uint8)
+    return np.repeat(grey[..., np.newaxis], 3, axis=2)

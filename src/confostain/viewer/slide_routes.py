@@ -1,0 +1,82 @@
+"""HTTP routes of slides: their descriptions, their annotations, and events when slides are added."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, HTTPException, Request, Response
+from fastapi.responses import StreamingResponse
+
+from confostain.viewer.annotations import FeatureCollection, VersionConflict
+from confostain.viewer.dependencies import UNKNOWN, UNREADABLE, RequestLibrary, RequestSlide
+
+KEEP_ALIVE = 15.0  # s between comments in the stream of events, so that no proxy closes the connection
+
+router = APIRouter()
+
+
+@router.get("/api/slides")
+async def slides(library: RequestLibrary) -> list[dict[str, Any]]:
+    """All slides with their layers and levels. Lengths are in level-0 pixels."""
+    return [entry.describe() for entry in library.entries.values()]
+
+
+@router.get("/api/slides/{slide}/annotations", responses=UNKNOWN | UNREADABLE)
+def read_annotations(slide: RequestSlide) -> Response:
+    """Annotations as GeoJSON, in level-0 pixels. The ETag goes into the If-Match header of the next PUT."""
+    data, etag = slide.annotations.read()
+    return Response(data, media_type="application/geo+json", headers={"ETag": etag, "Cache-Control": "no-store"})
+
+
+@router.put(
+    "/api/slides/{slide}/annotations",
+    responses=UNKNOWN
+    | UNREADABLE
+    | {
+        412: {"description": "Another client has written since; nothing was changed."},
+        428: {"description": "If-Match is missing: the work of another client could be lost."},
+    },
+)
+def write_annotations(
+    slide: RequestSlide,
+    collection: FeatureCollection,
+    response: Response,
+    if_match: Annotated[str | None, Header()] = None,
+) -> dict[str, int]:
+    """Replace the annotations."""
+    if if_match is None:
+        raise HTTPException(428, "no If-Match header; expected the ETag of the annotations that are replaced")
+    try:
+        etag = slide.annotations.write(collection.model_dump(exclude_unset=True), if_match)
+    except VersionConflict as error:
+        raise HTTPException(412, "the annotations have changed; GET them again") from error
+    except ValueError as error:
+        raise HTTPException(422, f"not JSON ({error}); expected finite numbers") from error
+    response.headers["ETag"] = etag
+    return {"features": len(collection.features)}
+
+
+@router.get("/api/events", response_class=StreamingResponse)
+async def events(request: Request, library: RequestLibrary) -> Response:
+    """Server-sent events: `slides` whenever a slide was added."""
+    added, loop = asyncio.Event(), asyncio.get_running_loop()
+    notify = partial(loop.call_soon_threadsafe, added.set)
+
+    async def stream() -> AsyncIterator[str]:
+        library.listeners.append(notify)
+        try:
+            yield ": listening\n\n"
+            while True:
+                try:
+                    await asyncio.wait_for(added.wait(), KEEP_ALIVE)
+                    added.clear()
+                    yield "event: slides\ndata: {}\n\n"
+                except TimeoutError:
+                    yield ": still here\n\n"
+        finally:
+            library.listeners.remove(notify)
+
+    return StreamingResponse(stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
