@@ -528,7 +528,9 @@ def add_networks(use: Project, given: Material, record: Record, precision: Force
     record.add("swift by PyTorch", use.open_torch_network(swift, card, "f32", picture=True, device="cpu")(pair))
     with torch.no_grad():
         for name in ("despeckler", "despeckler-paper"):
-            record.add(f"{name} by PyTorch", use.trained_network(use.shipped_folder / name)(torch.from_numpy(pair[None, :1])))
+            record.add(
+                f"{name} by PyTorch", use.trained_network(use.shipped_folder / name)(torch.from_numpy(pair[None, :1]))
+            )
     record.add("ranges of swift", dict(sorted(use.measured_ranges(swift / "network.onnx", [pair])[0].items())))
     for name in ("swift", "despeckler"):
         shutil.copytree(use.shipped_folder / name, given.folder / "integers" / name)

@@ -105,8 +105,7 @@ def test_only_what_holds_tissue_is_computed() -> None:
 
 
 def test_models_that_see_far_get_wider_tiles() -> None:
-    sides = [default_tile(replace(Neighbourhood(), receptive_field=field)) for field in (1, 143, 177, 400)]
-    assert sides == [1024, 1024, 2048, 2048]
+    assert [default_tile(field) for field in (1, 143, 177, 400)] == [1024, 1024, 2048, 2048]
 
 
 @pytest.mark.parametrize("model", ["gareau", "beer-lambert", Neighbourhood()], ids=str)
@@ -203,7 +202,7 @@ def test_whatever_goes_wrong_leaves_nothing_behind(
     with pytest.raises(type(error)):
         confostain.stain_slide(slide, tmp_path / f"a{suffix}", model=Failing(error), tile=256)
     assert list(tmp_path.iterdir()) == []
-    assert [one for one in threading.enumerate() if one.name.startswith("stain")] == []
+    assert [one for one in threading.enumerate() if one.name.startswith("confostain")] == []
 
 
 def test_what_cannot_be_done_is_said(slide: Slide, tmp_path: Path) -> None:

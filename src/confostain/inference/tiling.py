@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from confostain.geometry import Region, Size
 
-Reader = Callable[[Region], npt.NDArray[np.float32]]
+Reader = Callable[[Region], npt.NDArray[Any]]  # (channels, h, w) of a region inside the slide
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +119,16 @@ def mirrored(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
     return np.minimum(index, period - index) if length > 1 else np.zeros_like(index)
 
 
-def read_mirrored(read: Reader, slide: Size, region: Region) -> npt.NDArray[np.float32]:
-    """Read a region that may hang over the slide's border, mirrored there.
+def read_mirrored(read: Reader, slide: Size, region: Region) -> npt.NDArray[Any]:
+    """Pixels of a region that may hang over the slide's border, mirrored there.
 
     Args:
-        read: returns float32 (channels, h, w) for a region inside the slide.
+        read: returns (channels, h, w), of any type, for a region inside the slide.
         slide: size of the slide in level-0 pixels.
         region: what is wanted, in level-0 pixels; not empty.
 
     Returns:
-        float32 (channels, region.height, region.width).
+        (channels, region.height, region.width), of the same type.
     """
     if region.intersection(slide.region) == region:
         return read(region)

@@ -13,7 +13,7 @@ from confostain.errors import OptionError, OutputError
 from confostain.geometry import Size
 from confostain.inference.tiling import TileGrid
 from confostain.io.writers.ometiff import OmeTiffWriter
-from confostain.io.writers.output import StainedImage
+from confostain.io.writers.output import ResultImage
 from confostain.io.writers.pyramid import PyramidTop, cut_block
 
 Rgb = npt.NDArray[np.uint8]
@@ -28,7 +28,7 @@ def smooth_colours(width: int, height: int) -> Rgb:
 
 def write(path: Path, rgb: Rgb, quality: int | None = None, overwrite: bool = False) -> Path:
     size = Size(rgb.shape[1], rgb.shape[0])
-    image = StainedImage(size, 0.75, "painted, digitally stained", PROVENANCE, quality)
+    image = ResultImage(size, 0.75, "painted, digitally stained", PROVENANCE, quality)
     with OmeTiffWriter(path, image, overwrite) as writer:
         fill(writer, rgb)
         writer.complete()
@@ -178,7 +178,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
 
 
 def test_a_missing_tile_leaves_no_file(tmp_path: Path) -> None:
-    image = StainedImage(Size(600, 600), 0.75, "incomplete")
+    image = ResultImage(Size(600, 600), 0.75, "incomplete")
     with (
         OmeTiffWriter(tmp_path / "a.ome.tif", image) as writer,
         pytest.raises(OutputError, match="never computed"),
@@ -189,8 +189,8 @@ def test_a_missing_tile_leaves_no_file(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="does not exist"):
-        OmeTiffWriter(tmp_path / "nowhere" / "a.ome.tif", StainedImage(Size(1, 1), 0.75, ""))
+        OmeTiffWriter(tmp_path / "nowhere" / "a.ome.tif", ResultImage(Size(1, 1), 0.75, ""))
     with pytest.raises(OutputError, match="--mpp"):
-        OmeTiffWriter(tmp_path / "a.ome.tif", StainedImage(Size(1, 1), None, ""))
+        OmeTiffWriter(tmp_path / "a.ome.tif", ResultImage(Size(1, 1), None, ""))
     with pytest.raises(OptionError, match="1 to 100"):
-        StainedImage(Size(1, 1), 0.75, "", quality=0)
+        ResultImage(Size(1, 1), 0.75, "", quality=0)
