@@ -162,11 +162,11 @@ class TileDespeckler:
     intensity: IntensityRange
 
     def grid(self, area: Region, side: int) -> TileGrid:
-        """The tiles of an area, `side` pixels wide and high, each with the halo that the model needs."""
+        """Grid of tiles over an area, `side` pixels wide and high, each with the halo that the model needs."""
         return TileGrid(area, side, self.model.receptive_field, self.model.stride)
 
     def despeckle_tile(self, tile: HaloTile) -> Image:
-        """The despeckled core of a tile in stored units, float32 (h, w)."""
+        """Despeckled core of a tile in stored units, float32 (h, w)."""
         raw = read_mirrored(self.read, self.size, tile.level0_input)
         clean = self.model(range_share(raw, self.intensity))[0][tile.core_in_input]
         values = stored_values(clean, self.intensity)
@@ -209,7 +209,7 @@ def _opened(slide: Slide | str | os.PathLike[str]) -> Iterator[_Channel]:
 
 
 def _sampled(plane: Plane) -> npt.NDArray[Any]:
-    """Some 2 million of the plane's values, evenly spread."""
+    """Sample of about 2 million stored values, evenly spread over the plane: (n,)."""
     step = max(1, round((plane.size.pixels / SAMPLED_PIXELS) ** 0.5))
     return np.concatenate([rows[:, ::step].ravel() for _, rows in plane.scan(step)])
 

@@ -22,7 +22,7 @@ Reader = Callable[[Region], npt.NDArray[Any]]  # (channels, h, w) of a region in
 
 @dataclass(frozen=True, slots=True)
 class HaloTile:
-    """One tile. All regions are in level-0 pixels of the slide.
+    """Tile with its halo. All regions are in level-0 pixels of the slide.
 
     Attributes:
         column, row: place on the grid of cores.
@@ -43,7 +43,7 @@ class HaloTile:
 
 @dataclass(frozen=True, slots=True)
 class TileGrid:
-    """A rectangle of a slide cut into cores of `tile` x `tile` pixels (smaller at its right and bottom).
+    """Grid of cores of `tile` x `tile` pixels over a rectangle of a slide (smaller at its right and bottom).
 
     Attributes:
         level0_area: what is to be computed.
@@ -78,7 +78,7 @@ class TileGrid:
 
 
 def with_halo(core: Region, receptive_field: int, stride: int) -> Region:
-    """What a model must see to give the pixels of `core`."""
+    """Input region that a model needs to compute the pixels of `core`."""
     return aligned(core.grown(receptive_field // 2), stride)
 
 
@@ -90,7 +90,7 @@ def aligned(region: Region, stride: int) -> Region:
 
 
 def z_order(columns: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Every (column, row) of a grid along the Z curve (Morton order).
+    """Places (column, row) of a grid along the Z curve (Morton order).
 
     Four neighbours follow each other, then four such groups, and so on: a pyramid can be built on the way with
     only a few tiles of each level waiting for their neighbours.
