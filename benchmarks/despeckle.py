@@ -45,7 +45,8 @@ def main() -> None:
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     image = painted(options.side)
-    body = replace(load_despeckler("despeckler-paper"), median=False)
+    paper = load_despeckler("despeckler-paper")
+    body = replace(paper, card=paper.card.model_copy(update={"median": False}))
     default = load_despeckler()
     contestants: dict[str, Callable[[], Image]] = {
         "body of the paper": lambda: despeckle(image, body),

@@ -38,7 +38,7 @@ from confostain.models.card import ONNX, SHIPPED, read_card
 from confostain.models.engines.cpu import OpenVinoNetwork, convolution_rate
 from confostain.models.engines.device import Device, chosen_device
 from confostain.models.engines.processors import usable_processors
-from confostain.models.registry import list_stainers, load_despeckler, load_model, model_folder
+from confostain.models.registry import list_models, load_despeckler, load_model, model_folder
 from confostain.models.stainer import LINEAR_STAINS, Model, NetworkStain
 from confostain.slide import Slide, open_slide
 
@@ -63,7 +63,7 @@ def main() -> None:
         "--part", type=int, default=2048, help="side of what (a) and (b) are timed on, px; 0: leave out"
     )
     options = parser.parse_args()
-    models = options.models or [str(entry["name"]) for entry in list_stainers()]
+    models = options.models or [card.name for card in list_models("stain")]
     with tempfile.TemporaryDirectory() as name:
         mosaic = Path(name) / "scan" / "mosaic"
         with ProcessPoolExecutor(1, get_context("spawn")) as painter:  # what it holds must not count as ours
@@ -160,7 +160,7 @@ class TimedModel:
 def show_inside(slide: Slide, name: str, device: Device, wall: float) -> None:
     """Where the processor time of a model goes; for networks, what the engine alone does and what the floor is."""
     model = load_model(name, device) if _is_network(name) else load_model(name)
-    side = default_tile(model)
+    side = default_tile(model.receptive_field)
     clock, kept = _stages(slide, model, side)
     seconds = sum(clock.processor.values())
     shares = ", ".join(f"{stage} {of / seconds:.0%}" for stage, of in clock.processor.items())
@@ -181,18 +181,18 @@ def _stages(slide: Slide, model: Model, side: int) -> tuple[Clock, int]:
     """Some tiles through all stages, one after the other: the time of each stage, and the pixels kept."""
     clock = Clock()
     read, compute = clock.timed("read", slide.read), clock.timed("compute", model)
-    painter = TileStainer(read, Size(*slide.size), TimedModel(model, compute), slide.tissue)
-    paint_tile = clock.timed("blend", painter.paint)
+    stainer = TileStainer(read, Size(*slide.size), TimedModel(model, compute), slide.tissue)
+    stain_tile = clock.timed("blend", stainer.stain_tile)
     cut, encode = clock.timed("pyramid", cut_block), clock.timed("encode", encode_tile)
     whole = Size(*slide.size).region
-    tiles = list(painter.grid(whole, side))
+    tiles = list(stainer.grid(whole, side))
     tiles = [tile for tile in tiles if tile.level0_input.intersection(whole) == tile.level0_input] or tiles
     del tiles[SAMPLED_TILES:]
     for tile in [tiles[0], *tiles]:
         if tile is tiles[0]:
             clock.wall.clear()  # the first turn prepares the engine
             clock.processor.clear()
-        rgb = paint_tile(tile)
+        rgb = stain_tile(tile)
         places = tile.column * side // TILE, tile.row * side // TILE
         for small in cut(rgb, tile.level0_core.size, *places).tiles:
             encode(small, 90)

@@ -32,6 +32,26 @@ def test_a_slide_is_despeckled(phantom_scan: Path, tmp_path: Path, capsys: pytes
     assert "--overwrite" in refused
     assert run(capsys, "despeckle", phantom_scan, "-o", out, "--overwrite", "--tile", 300)[0] == 0
     assert np.array_equal(tifffile.imread(out), clean)
+    part = tmp_path / "part.ome.tif"
+    code, said, _ = run(capsys, "despeckle", phantom_scan, "-o", part, "--device", "cpu", "--region", "30,40,300,200")
+    assert code == 0
+    assert f"{part}: 300 x 200 px in " in said
+    assert np.array_equal(tifffile.imread(part), clean[40:240, 30:330])
+
+
+def test_the_channels_of_a_slide_can_be_swapped(
+    phantom_scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "clean.tif"
+    assert run(capsys, "despeckle", phantom_scan, "-o", out, "--swap-channels")[0] == 0
+    raw = tifffile.imread(phantom_scan / "DET#2" / "highres_raw.tif")
+    assert tifffile.imread(out).mean() == pytest.approx(raw.mean(), rel=0.02)
+
+
+def test_a_grey_image_is_despeckled(phantom_scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "clean.tif"
+    assert run(capsys, "despeckle", phantom_scan / "DET#1" / "highres_raw.tif", "-o", out)[0] == 0
+    assert tifffile.imread(out).shape == (523, 700)
 
 
 def test_despecklers_are_listed_with_their_cards(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,6 +69,8 @@ def test_despecklers_are_listed_with_their_cards(capsys: pytest.CaptureFixture[s
         (["despeckle", "{scan}", "-o", "{tmp}/out.jpg"], "ends in .tif"),
         (["despeckle", "{scan}", "-o", "{tmp}/out.tif", "--model", "nobody"], "no model is called"),
         (["despeckle", "{scan}", "-o", "{tmp}/out.tif", "--tile", "0"], "tile of"),
+        (["despeckle", "{scan}", "-o", "{tmp}/out.tif", "--region", "0,0,9999,9"], "inside the slide"),
+        (["despeckle", "{scan}", "-o", "{scan}/DET#1/highres_raw.tif", "--overwrite"], "belongs to the slide"),
         (["train", "despeckler", "--config", "{tmp}/none.toml", "-o", "{tmp}/run"], "cannot be read"),
         (["evaluate", "despeckler", "-o", "{tmp}/out"], "--histology"),
         (["evaluate", "despeckler", "--histology", "{tmp}/none.svs", "-o", "{tmp}/out"], "no such file"),

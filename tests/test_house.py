@@ -20,6 +20,7 @@ def test_the_front_door_is_exactly_this() -> None:
         "Slide",
         "__version__",
         "despeckle",
+        "despeckle_slide",
         "open_slide",
         "stain",
         "stain_slide",

@@ -16,8 +16,9 @@ from confostain.errors import ConfostainError
 
 if TYPE_CHECKING:
     from confostain.inference.despeckle import despeckle as despeckle
-    from confostain.inference.whole_slide import stain as stain
-    from confostain.inference.whole_slide import stain_slide as stain_slide
+    from confostain.inference.despeckle import despeckle_slide as despeckle_slide
+    from confostain.inference.stain import stain as stain
+    from confostain.inference.stain import stain_slide as stain_slide
     from confostain.slide import Slide as Slide
     from confostain.slide import open_slide as open_slide
 
@@ -27,11 +28,22 @@ RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 _HOMES = {
     "Slide": "confostain.slide",
     "despeckle": "confostain.inference.despeckle",
+    "despeckle_slide": "confostain.inference.despeckle",
     "open_slide": "confostain.slide",
-    "stain": "confostain.inference.whole_slide",
-    "stain_slide": "confostain.inference.whole_slide",
+    "stain": "confostain.inference.stain",
+    "stain_slide": "confostain.inference.stain",
 }
-__all__ = ["RESEARCH_USE", "ConfostainError", "Slide", "__version__", "despeckle", "open_slide", "stain", "stain_slide"]
+__all__ = [
+    "RESEARCH_USE",
+    "ConfostainError",
+    "Slide",
+    "__version__",
+    "despeckle",
+    "despeckle_slide",
+    "open_slide",
+    "stain",
+    "stain_slide",
+]
 
 
 def __getattr__(name: str) -> object:

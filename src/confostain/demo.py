@@ -14,7 +14,7 @@ from confostain import RESEARCH_USE
 from confostain.arrays import Progress, Rgb
 from confostain.errors import OutputError
 from confostain.geometry import Region, Size
-from confostain.inference.whole_slide import stain_slide
+from confostain.inference.stain import stain_slide
 from confostain.io.writers.output import complete_or_absent
 from confostain.io.writers.vivascope import write_mosaic
 from confostain.models.registry import DEFAULT_MODEL

@@ -144,6 +144,11 @@ class Slide:
             "fluorescence_range": [fluorescence.dark, fluorescence.bright],
         }
 
+    @property
+    def reflectance_plane(self) -> Plane:
+        """Reflectance channel as stored, in the units of its file."""
+        return self._planes[0]
+
     def close(self) -> None:
         """Give back file handles."""
         self._channels.close()

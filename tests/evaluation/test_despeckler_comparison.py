@@ -3,14 +3,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Pillow
 from scipy.ndimage import gaussian_filter
 
 from confostain.errors import SlideError
 from confostain.evaluation.classical_despeckling import CLASSICAL, Classical
 from confostain.evaluation.despeckler_comparison import compare_despecklers, noise_levels, table, tissue_patches
-from confostain.evaluation.real_scan import checkerboard, judged
+from confostain.evaluation.real_scan import checkerboard, judge_real, judged
 from confostain.evaluation.reference_metrics import psnr
+from confostain.io.readers.layouts import open_grey
 from confostain.simulation.speckle import Image, Speckle
 
 
@@ -77,6 +79,20 @@ def test_a_perfect_result_passes_the_judgement_of_a_real_scan() -> None:
         assert getattr(good.twin, name) == pytest.approx(getattr(good.scan, name), rel=0.2), name
     assert "x " in good.text()
     assert judged(noisy, noisy).looks_after == good.looks_before
+
+
+def test_a_real_scan_is_judged_on_the_scale_of_its_detector(tmp_path: Path) -> None:
+    """Half of the range of 16 bits, a pedestal, and the zeros that a scanner pads with."""
+    noise = Speckle(45, 0.55, pedestal=0.08, gain=0.5, read_noise=0.005)
+    raw = np.pad(np.rint(noise.recorded(tissue(320, 3), 1).clip(0, 1) * 65535).astype(np.uint16), ((0, 0), (0, 120)))
+    tifffile.imwrite(tmp_path / "raw.tif", raw)
+    verdict = judge_real(open_grey(tmp_path / "raw.tif"), tmp_path / "report")
+    assert abs(verdict.mean_change) < 0.01
+    assert verdict.looks_after > 2 * verdict.looks_before
+    assert abs(verdict.swing_gradient_correlation) < 0.2
+    facts = json.loads((tmp_path / "report" / "real.json").read_text())
+    assert facts["mean_change"] == verdict.mean_change
+    assert (tmp_path / "report" / "real.png").stat().st_size > 1000
 
 
 def test_a_checkerboard_is_found() -> None:

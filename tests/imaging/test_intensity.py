@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confostain.imaging.intensity import IntensityRange, measured_range, normalise
+from confostain.imaging.intensity import (
+    IntensityRange,
+    image_range,
+    measured_range,
+    normalise,
+    range_share,
+    stored_values,
+)
 
 GLASS, TISSUE = 900, 20000
 
@@ -70,3 +77,42 @@ def test_any_cut_gives_the_same_bits(height: int, width: int, dark: int, contras
     top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     whole = normalise(raw, intensity)
     assert np.array_equal(normalise(raw[top:, left::2], intensity), whole[top:, left::2])
+
+
+def test_shares_are_clipped_below_the_dark_level_only() -> None:
+    raw = np.array([[0, 10, 60, 110, 210]], np.uint16)
+    share = range_share(raw, IntensityRange(10, 110))
+    assert share.dtype == np.float32
+    assert share.tolist() == [[0, 0, 0.5, 1, 2]]
+    assert stored_values(share, IntensityRange(10, 110)).tolist() == [[10, 10, 60, 110, 210]]
+
+
+@given(st.integers(0, 60000), st.integers(1, 60000))
+def test_shares_come_back_as_they_were_stored(dark: int, contrast: int) -> None:
+    raw = np.arange(0, 65536, 7, np.uint16)
+    intensity = IntensityRange(dark, dark + contrast)
+    share = range_share(raw, intensity)
+    assert np.array_equal(normalise(raw, intensity), np.minimum(share, 1))
+    np.testing.assert_allclose(stored_values(share, intensity), np.maximum(raw, dark), atol=0.02)
+
+
+def test_floats_that_are_shares_already_keep_every_bit() -> None:
+    share = np.random.default_rng(0).gamma(2, 0.3, (40, 50)).astype(np.float32)
+    intensity = IntensityRange(0, 1)
+    assert np.array_equal(stored_values(range_share(share, intensity), intensity), share)
+
+
+def test_an_image_without_contrast_comes_back_as_it_was() -> None:
+    raw = np.full((5, 6), 300, np.uint16)
+    intensity = image_range(raw)
+    assert not range_share(raw, intensity).any()
+    assert np.array_equal(stored_values(range_share(raw, intensity), intensity), raw)
+
+
+def test_the_zeros_around_a_scan_do_not_count_in_its_range() -> None:
+    pixels, _ = mostly_glass(0.9)
+    padded = np.pad(pixels, 300)
+    assert image_range(padded) == image_range(pixels)
+    assert image_range(pixels).dark == pytest.approx(GLASS, abs=80)
+    assert image_range(pixels).bright == pytest.approx(TISSUE, rel=0.01)
+    assert image_range(np.zeros((4, 4), np.uint8)) == IntensityRange(0, 0)

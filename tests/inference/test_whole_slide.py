@@ -1,250 +1,146 @@
-import shutil
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable
+from concurrent.futures import Future
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-import tifffile
-from scipy import ndimage
 
-import confostain
-from confostain.errors import ModelError, OptionError, OutputError, SlideError
+from confostain.errors import OptionError
 from confostain.geometry import Region, Size
-from confostain.imaging.linear_stain import gareau
-from confostain.imaging.tissue import TissueMask
-from confostain.inference.tile_stainer import TileStainer
-from confostain.inference.whole_slide import default_tile
-from confostain.models.stainer import linear_stain
-from confostain.slide import Slide, open_slide
-
-Pair = npt.NDArray[np.float32]
-Rgb = npt.NDArray[np.uint8]
+from confostain.inference.tiling import HaloTile, TileGrid
+from confostain.inference.whole_slide import (
+    ArraySink,
+    checked_region,
+    checked_tile,
+    default_tile,
+    in_order,
+    process_tiles,
+    tile_side,
+)
 
 
 @pytest.fixture
-def slide(phantom_scan: Path) -> Iterator[Slide]:
-    with open_slide(phantom_scan) as slide:
-        yield slide
+def four_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confostain.inference.whole_slide.usable_processors", lambda: 4)
 
 
-def pixels(path: Path) -> Rgb:
-    return np.asarray(tifffile.imread(path))
+@pytest.mark.usefixtures("four_processors")
+def test_results_come_in_order_whichever_is_ready_first() -> None:
+    second_is_ready = threading.Event()
+
+    def work(item: int) -> int:
+        if item == 0:
+            assert second_is_ready.wait(20)
+        second_is_ready.set()
+        return -item
+
+    assert list(in_order(work, range(50))) == [-item for item in range(50)]
 
 
-def stained(slide: Slide, path: Path, **options: object) -> Rgb:
-    confostain.stain_slide(slide, path, quality=None, **options)  # type: ignore[arg-type]
-    return pixels(path)
+@pytest.mark.usefixtures("four_processors")
+def test_few_items_are_under_way_however_many_there_are() -> None:
+    begun: list[int] = []
+
+    def items() -> "list[int]":
+        for item in range(1000):
+            begun.append(item)
+            yield item
+
+    for number, _ in enumerate(in_order(lambda item: item, items())):
+        assert len(begun) <= number + 4 + 3
 
 
-@dataclass(frozen=True)
-class Neighbourhood:
-    """Stands for a network: integer sums over 11 x 11, computed on a grid of stride 4."""
+def test_what_has_not_begun_is_dropped_when_the_consumer_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confostain.inference.whole_slide.usable_processors", lambda: 1)
+    cancel, last_is_cancelled, begun = Future.cancel, threading.Event(), []
 
-    name: str = "neighbourhood"
-    stride: int = 4
-    receptive_field: int = 11 + 2 * 3
-    weights_sha256: str | None = "abc123"
+    def watched(future: "Future[int]") -> bool:
+        was_cancelled = cancel(future)
+        if was_cancelled:
+            last_is_cancelled.set()
+        return was_cancelled
 
-    def __call__(self, pair: Pair) -> Rgb:
-        assert pair.dtype == np.float32
-        assert pair.shape[1] % 4 == pair.shape[2] % 4 == 0
-        levels = np.rint(pair * 255).astype(np.int64)
-        corners = np.repeat(np.repeat(levels[:, ::4, ::4], 4, 1), 4, 2)
-        sums = ndimage.convolve(corners, np.ones((1, 11, 11), np.int64), mode="constant") // 121
-        return np.stack([sums[0], sums[1], levels[0]], axis=-1).astype(np.uint8)
+    def work(item: int) -> None:
+        begun.append(item)
+        assert item == 0 or last_is_cancelled.wait(10)
 
-
-def test_the_result_is_the_formula_on_the_normalised_channels(slide: Slide, tmp_path: Path) -> None:
-    whole = Region(0, 0, *slide.size)
-    result = stained(slide, tmp_path / "a.ome.tif", model="gareau")
-    inside = slide.tissue.coverage(whole) == 1
-    assert 0.2 < inside.mean() < 1
-    np.testing.assert_array_equal(result[inside], gareau(slide.read(whole))[inside])
+    monkeypatch.setattr(Future, "cancel", watched)
+    results = in_order(work, range(1000))
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert len(begun) < 4  # of the four that were submitted; one may begin between two cancellations
+    assert not [one for one in threading.enumerate() if one.name.startswith("confostain-tiles")]
 
 
-def test_glass_is_white_and_is_not_computed(slide: Slide, tmp_path: Path) -> None:
-    seen: list[tuple[int, ...]] = []
+def test_an_error_of_a_tile_ends_the_run() -> None:
+    def work(item: int) -> int:
+        if item == 3:
+            raise ValueError("tile 3")
+        return item
 
-    def watched(pair: Pair) -> Rgb:
-        seen.append(pair.shape)
-        return np.zeros((*pair.shape[1:], 3), np.uint8)
-
-    result = stained(slide, tmp_path / "a.ome.tif", model=linear_stain("black", watched, ""), tile=256)
-    coverage = slide.tissue.coverage(Region(0, 0, *slide.size))
-    assert (result[coverage == 0] == 255).all()
-    assert (result[coverage == 1] == 0).all()
-    empty = [not slide.tissue.touches(Region(x, y, 256, 256)) for y in (0, 256, 512) for x in (0, 256, 512)]
-    assert len(seen) == len(empty) - sum(empty)
+    with pytest.raises(ValueError, match="tile 3"):
+        list(in_order(work, range(9)))
 
 
-def test_only_what_holds_tissue_is_computed() -> None:
-    cells = np.zeros((64, 64), bool)
-    cells[40:44, 20:40] = True  # 640 to 704 px from the top, 320 to 640 px from the left
-    seen: list[tuple[int, ...]] = []
+class Recorder:
+    """Sink that notes in which thread each tile is prepared, and in which order and thread it is stored."""
 
-    def watched(pair: Pair) -> Rgb:
-        seen.append(pair.shape)
-        return np.zeros((*pair.shape[1:], 3), np.uint8)
+    def __init__(self) -> None:
+        self.prepared: dict[HaloTile, int] = {}
+        self.stored: list[tuple[HaloTile, float]] = []
 
-    size = Size(1024, 1024)
-    tissue = TissueMask(cells, 16, size)
-    painter = TileStainer(
-        lambda region: np.zeros((2, region.height, region.width), np.float32),
-        size,
-        linear_stain("black", watched, ""),
-        tissue,
-    )
-    rgb = painter.stain_tile(painter.grid(size.region, 1024).at(0, 0))
-    assert seen == [(2, 256, 512)]
-    assert rgb is not None
-    expected = np.rint(255 * (1 - tissue.coverage(size.region)))
-    np.testing.assert_array_equal(rgb[..., 0], expected)
+    def prepare(self, tile: HaloTile, computed: float) -> float:
+        self.prepared[tile] = threading.get_ident()
+        return computed + 1
+
+    def store(self, tile: HaloTile, ready: float) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        self.stored.append((tile, ready))
 
 
-def test_models_that_see_far_get_wider_tiles() -> None:
-    sides = [default_tile(replace(Neighbourhood(), receptive_field=field)) for field in (1, 143, 177, 400)]
-    assert sides == [1024, 1024, 2048, 2048]
+def test_tiles_are_prepared_in_threads_and_stored_in_the_order_of_the_grid() -> None:
+    grid, sink, told = TileGrid(Region(5, 7, 300, 200), 64), Recorder(), []
+    process_tiles(lambda tile: float(tile.column), grid, sink, lambda *pixels: told.append(pixels))
+    assert sink.stored == [(tile, tile.column + 1.0) for tile in grid]
+    assert threading.get_ident() not in sink.prepared.values()
+    assert told[0] == (0, 60_000)
+    assert told[-1] == (60_000, 60_000)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
 
 
-@pytest.mark.parametrize("model", ["gareau", "beer-lambert", Neighbourhood()], ids=str)
-def test_pixels_do_not_depend_on_the_tile_size(slide: Slide, tmp_path: Path, model: object) -> None:
-    first, *others = (
-        stained(slide, tmp_path / f"{tile}.ome.tif", model=model, tile=tile) for tile in (256, 512, 1024, 2000)
-    )
-    assert len(np.unique(first)) > 50
-    for other in others:
-        np.testing.assert_array_equal(other, first)
+@pytest.mark.parametrize("samples", [(), (3,)])
+def test_an_array_takes_tiles_at_their_places(samples: tuple[int, ...]) -> None:
+    area = Region(3, 2, 130, 70)
+    truth = np.random.default_rng(0).integers(0, 255, (70, 130, *samples), np.uint8)
+    made = np.full_like(truth, 255)
+
+    def compute(tile: HaloTile) -> npt.NDArray[np.uint8] | None:
+        return None if tile.column == 1 else truth[tile.level0_core.slices_in(area)]
+
+    process_tiles(compute, TileGrid(area, 32), ArraySink(made, area))
+    white = np.full_like(truth, 255)
+    white[:, :32], white[:, 64:] = truth[:, :32], truth[:, 64:]
+    np.testing.assert_array_equal(made, white)
 
 
-def test_a_region_holds_the_pixels_of_the_whole(slide: Slide, tmp_path: Path) -> None:
-    whole = stained(slide, tmp_path / "whole.ome.tif", model=Neighbourhood())
-    part = stained(slide, tmp_path / "part.ome.tif", model=Neighbourhood(), region=(101, 57, 333, 301), tile=256)
-    np.testing.assert_array_equal(part, whole[57 : 57 + 301, 101 : 101 + 333])
+def test_models_with_a_large_receptive_field_get_wider_tiles() -> None:
+    assert [default_tile(field) for field in (1, 143, 177, 400)] == [1024, 1024, 2048, 2048]
 
 
-@pytest.mark.parametrize("model", ["gareau", Neighbourhood()], ids=str)
-def test_arrays_are_stained_like_slides(
-    slide: Slide, tmp_path: Path, model: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = Region(0, 0, *slide.size)
-    monkeypatch.setattr("confostain.inference.whole_slide.DEFAULT_TILE", 128)
-    array = confostain.stain(slide.read(whole), model=model)  # type: ignore[arg-type]
-    inside = slide.tissue.coverage(whole) == 1
-    result = stained(slide, tmp_path / "a.ome.tif", model=model)
-    np.testing.assert_array_equal(array[inside], result[inside])
+@pytest.mark.parametrize("check", [checked_tile, tile_side])
+def test_tiles_have_a_side_from_1_to_16384(check: Callable[[int | None, int], int]) -> None:
+    assert check(None, 63) == 1024
+    assert check(300, 63) == (300 if check is checked_tile else 512)
+    for tile in (0, -5, 16_385):
+        with pytest.raises(OptionError, match=f"tile of {tile} px: expected a side from 1 to 16384"):
+            check(tile, 63)
 
 
-def test_provenance_and_scale_are_written(slide: Slide, tmp_path: Path) -> None:
-    confostain.stain_slide(slide, tmp_path / "a.ome.tif", model=Neighbourhood(), region=(0, 0, 300, 300))
-    xml = tifffile.tiffcomment(tmp_path / "a.ome.tif")
-    for words in (
-        f"confostain {confostain.__version__}",
-        "digitally stained: neighbourhood",
-        "abc123",
-        "For Research Use Only. Not for use in diagnostic procedures.",
-        "DET#1/highres_raw.tif",
-        f"{slide.ranges[1].dark:g} to {slide.ranges[1].bright:g}",
-        'PhysicalSizeX="0.75"',
-    ):
-        assert words in xml
-
-
-def test_pictures_and_zarr_hold_the_same_pixels(slide: Slide, tmp_path: Path) -> None:
-    import zarr
-    from PIL import Image
-
-    expected = stained(slide, tmp_path / "a.ome.tif")
-    confostain.stain_slide(slide, tmp_path / "a.png")
-    with Image.open(tmp_path / "a.png") as picture:
-        np.testing.assert_array_equal(np.asarray(picture), expected)
-        assert picture.info["dpi"][0] == pytest.approx(25_400 / 0.75, rel=1e-3)
-        assert picture.info["label"] == "digitally stained: swift"
-    confostain.stain_slide(slide, tmp_path / "a.ome.zarr", tile=256)
-    channels = zarr.open_array(tmp_path / "a.ome.zarr" / "0", mode="r")[:]
-    np.testing.assert_array_equal(np.moveaxis(np.asarray(channels), 0, 2), expected)
-
-
-def test_progress_ends_at_all_pixels(slide: Slide, tmp_path: Path) -> None:
-    calls: list[tuple[int, int]] = []
-    confostain.stain_slide(slide, tmp_path / "a.png", tile=256, progress=lambda *call: calls.append(call))
-    assert calls[0] == (0, 700 * 523)
-    assert calls[-1] == (700 * 523, 700 * 523)
-    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
-
-
-@dataclass
-class Failing:
-    """Works for two tiles, then raises."""
-
-    error: BaseException
-    name: str = "failing"
-    stride: int = 1
-    receptive_field: int = 1
-    weights_sha256: str | None = None
-    tiles: int = field(default=0)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __call__(self, pair: Pair) -> Rgb:
-        with self.lock:
-            self.tiles += 1
-            if self.tiles > 2:
-                raise self.error
-        return np.zeros((*pair.shape[1:], 3), np.uint8)
-
-
-@pytest.mark.parametrize("suffix", [".ome.tif", ".ome.zarr", ".dcm", ".png"])
-@pytest.mark.parametrize("error", [SlideError("damaged"), KeyboardInterrupt(), MemoryError()], ids=repr)
-def test_whatever_goes_wrong_leaves_nothing_behind(
-    slide: Slide, tmp_path: Path, suffix: str, error: BaseException
-) -> None:
-    with pytest.raises(type(error)):
-        confostain.stain_slide(slide, tmp_path / f"a{suffix}", model=Failing(error), tile=256)
-    assert list(tmp_path.iterdir()) == []
-    assert [one for one in threading.enumerate() if one.name.startswith("stain")] == []
-
-
-def test_what_cannot_be_done_is_said(slide: Slide, tmp_path: Path) -> None:
-    out = tmp_path / "a.ome.tif"
-    with pytest.raises(ModelError, match=r"no model is called 'h&e'.*gareau, beer-lambert"):
-        confostain.stain_slide(slide, out, model="h&e")
-    with pytest.raises(OptionError, match=r"region 600,0,200,100: .*inside the slide, which is 700 x 523"):
-        confostain.stain_slide(slide, out, region=(600, 0, 200, 100))
-    with pytest.raises(OptionError, match="tile of 0 px"):
-        confostain.stain_slide(slide, out, tile=0)
-    with pytest.raises(OptionError, match="JPEG quality 101"):
-        confostain.stain_slide(slide, out, quality=101)
-    with pytest.raises(OptionError, match="runs on the CPU"):
-        confostain.stain_slide(slide, out, model="gareau", device="cuda")
-    with pytest.raises(OutputError, match=r"use .ome.tif, .ome.zarr, .dcm or .png"):
-        confostain.stain_slide(slide, tmp_path / "a.jpg")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (np.zeros((10, 10), np.float32), r"shape \(10, 10\): expected \(2, height, width\)"),
-        (np.zeros((2, 0, 10), np.float32), "expected"),
-        (np.full((2, 4, 4), 300.0), "values from 300 to 300"),
-        (np.full((2, 4, 4), np.nan), "values from nan"),
-    ],
-)
-def test_arrays_that_are_no_pair_are_refused(array: npt.NDArray[np.float32], message: str) -> None:
-    with pytest.raises(SlideError, match=message):
-        confostain.stain(array)
-
-
-def test_a_result_never_takes_the_place_of_its_slide(phantom_scan: Path, tmp_path: Path) -> None:
-    scan = shutil.copytree(phantom_scan, tmp_path / "scan.ome.zarr")  # a name that suits a result, to tempt it
-    raw = {path: path.read_bytes() for path in scan.rglob("*.tif")}
-    link = tmp_path / "link.tif"
-    link.symlink_to(scan / "DET#1" / "highres_raw.tif")
-    with open_slide(scan) as slide:
-        for out in (scan, scan / "DET#2" / "highres_raw.tif", link):
-            with pytest.raises(OutputError, match="belongs to the slide"):
-                confostain.stain_slide(slide, out, overwrite=True)
-        confostain.stain_slide(slide, scan / "stained.ome.tif")
-    assert all(path.read_bytes() == pixels for path, pixels in raw.items())
+def test_a_region_lies_inside_the_slide() -> None:
+    size = Size(700, 523)
+    assert checked_region(None, size) == size.region
+    assert checked_region((1, 2, 699, 521), size) == Region(1, 2, 699, 521)
+    for region in ((1, 2, 700, 521), (0, 0, 0, 5), (-1, 0, 5, 5)):
+        with pytest.raises(OptionError, match="inside the slide, which is 700 x 523 px"):
+            checked_region(region, size)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from confostain.inference.despeckle import despeckle
-from confostain.inference.whole_slide import stain_slide
+from confostain.inference.stain import stain_slide
 from confostain.slide import Slide
 from confostain.viewer.app import create_app
 from confostain.viewer.guard import AccessRules

@@ -12,7 +12,7 @@ import tifffile
 
 from confostain.geometry import Size
 from confostain.imaging.linear_stain import gareau
-from confostain.inference.whole_slide import stain_slide
+from confostain.inference.stain import stain_slide
 from confostain.io.writers.pyramid import TILE, level_sizes
 from confostain.models.stainer import LINEAR_STAINS, Model
 from confostain.slide import Slide

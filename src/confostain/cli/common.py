@@ -1,4 +1,4 @@
-"""What all commands share: how they are added, how slides are named and opened, how progress and faults are shown."""
+"""Parts shared by all commands: parsers, arguments of slides and of inference, progress, result lines, errors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 from confostain.errors import OptionError
 
 if TYPE_CHECKING:
+    from confostain.inference.result import Written
     from confostain.slide import Slide
 
 SLIDE_HELP = """\
@@ -77,6 +78,31 @@ def add_slide_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="UM",
         help="um per pixel, where the files do not say it (VivaScope: often 0.75)",
     )
+
+
+def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of commands that compute an image tile by tile."""
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
+    parser.add_argument(
+        "--tile", type=int, metavar="N", help="side of the tiles computed at once, in pixels; never changes a pixel"
+    )
+    parser.add_argument("--region", type=_region, metavar="X,Y,W,H", help="a part of the slide, in level-0 pixels")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
+
+
+def _region(text: str) -> tuple[int, int, int, int]:
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,WIDTH,HEIGHT in whole pixels") from None
+    return x, y, width, height
+
+
+def written_line(written: Written) -> str:
+    """One line about a result: path, size, seconds and speed."""
+    size, seconds = written.size, written.seconds
+    speed = f"{size.pixels / 1e6 / seconds:.3g} Mpx/s"
+    return f"{written.path}: {size.width} x {size.height} px in {seconds:.1f} s ({speed})"
 
 
 def open_path(options: argparse.Namespace, path: Path) -> Slide:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from confostain import RESEARCH_USE
-from confostain.cli.common import Commands, add_command, needs_extra, progress_bar
+from confostain.cli.common import (
+    Commands,
+    add_command,
+    add_inference_arguments,
+    needs_extra,
+    progress_bar,
+    written_line,
+)
 from confostain.errors import OptionError
+
+if TYPE_CHECKING:
+    from confostain.slide import Slide
 
 
 def add_despeckle(commands: Commands) -> None:
@@ -18,40 +29,53 @@ def add_despeckle(commands: Commands) -> None:
         "despeckle",
         _despeckle,
         "take the speckle out of the reflectance channel of a slide, or out of one grey image",
-        "examples:\n  confostain despeckle scan/mosaic -o clean.tif\n  confostain despeckle R.png -o clean.tif\n\n"
+        "examples:\n  confostain despeckle scan/mosaic -o clean.ome.tif\n  confostain despeckle R.png -o clean.tif\n\n"
         + RESEARCH_USE,
     )
     parser.add_argument("slide", metavar="SLIDE_OR_IMAGE", help="folder or file of a slide, or a grey image")
     parser.add_argument(
-        "-o", "--output", required=True, metavar="OUT", help="the result: .tif, of the input's type and scale"
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="the result, of the input's type and scale: .ome.tif (a pyramid), or .tif (one plain page)",
     )
-    parser.add_argument("--model", metavar="NAME", help="a despeckler of `confostain models`, or a training's folder")
-    parser.add_argument("--tile", type=int, metavar="N", help="side of the squares computed at once; changes no pixel")
+    parser.add_argument(
+        "--model",
+        metavar="NAME_OR_DIR",
+        help="a despeckler of `confostain models`, or the folder of a trained one (default: despeckler)",
+    )
     parser.add_argument("--swap-channels", action="store_true", help="take the other channel of the slide")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
+    add_inference_arguments(parser)
 
 
 def _despeckle(options: argparse.Namespace) -> int:
-    from confostain.inference.despeckle import DEFAULT_TILE, despeckle_plane
-    from confostain.io.readers.layouts import open_reflectance
+    from confostain.inference.despeckle import despeckle_slide
     from confostain.models.registry import DEFAULT_DESPECKLER
 
-    begin = time.perf_counter()
-    plane = open_reflectance(options.slide, options.swap_channels)
-    with progress_bar("despeckling") as progress:
-        despeckle_plane(
-            plane,
+    with _opened(options) as slide, progress_bar("despeckling") as progress:
+        written = despeckle_slide(
+            slide,
             options.output,
             model=options.model or DEFAULT_DESPECKLER,
-            tile=DEFAULT_TILE if options.tile is None else options.tile,
+            device=options.device,
+            tile=options.tile,
+            region=options.region,
             overwrite=options.overwrite,
             progress=progress,
         )
-    plane.close()
-    seconds, size = time.perf_counter() - begin, plane.size
-    speed = f"{size.pixels / 1e6 / seconds:.2f} Mpx/s"
-    print(f"{options.output}: {size.width} x {size.height} px in {seconds:.1f} s ({speed})")
+    print(written_line(written))
     return 0
+
+
+def _opened(options: argparse.Namespace) -> AbstractContextManager[Slide | str]:
+    """The slide, or the path of the grey image, that the arguments name."""
+    from confostain.io.readers.layouts import is_grey_image
+    from confostain.slide import open_slide
+
+    if is_grey_image(options.slide):
+        return nullcontext(options.slide)
+    return open_slide(options.slide, swap_channels=options.swap_channels)
 
 
 def add_evaluate_despeckler(kinds: Commands) -> None:

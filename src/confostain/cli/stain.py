@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 from confostain import RESEARCH_USE
-from confostain.cli.common import SLIDE_HELP, Commands, add_command, add_slide_arguments, open_chosen, progress_bar
+from confostain.cli.common import (
+    SLIDE_HELP,
+    Commands,
+    add_command,
+    add_inference_arguments,
+    add_slide_arguments,
+    open_chosen,
+    progress_bar,
+    written_line,
+)
 
 
 def add_demo(commands: Commands) -> None:
@@ -91,36 +99,18 @@ def add_stain(commands: Commands) -> None:
         metavar="NAME_OR_DIR",
         help="one of `confostain models`, or the folder of a trained stainer (default: swift)",
     )
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
-    parser.add_argument(
-        "--tile",
-        type=int,
-        default=None,
-        metavar="N",
-        help="side of the tiles computed at once; never changes a pixel",
-    )
-    parser.add_argument("--region", type=_region, metavar="X,Y,W,H", help="a part of the slide, in level-0 pixels")
+    add_inference_arguments(parser)
     encoding = parser.add_mutually_exclusive_group()
     encoding.add_argument("--quality", type=int, default=90, metavar="Q", help="JPEG quality 1-100 (default: 90)")
     encoding.add_argument("--lossless", action="store_true", help="lossless instead of JPEG")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
-
-
-def _region(text: str) -> tuple[int, int, int, int]:
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,WIDTH,HEIGHT in whole pixels") from None
-    return x, y, width, height
 
 
 def _stain(options: argparse.Namespace) -> int:
-    from confostain.inference.whole_slide import stain_slide
+    from confostain.inference.stain import stain_slide
     from confostain.models.registry import DEFAULT_MODEL
 
-    begin = time.perf_counter()
     with open_chosen(options) as slide, progress_bar("staining") as progress:
-        stain_slide(
+        written = stain_slide(
             slide,
             options.output,
             model=options.model or DEFAULT_MODEL,
@@ -131,9 +121,7 @@ def _stain(options: argparse.Namespace) -> int:
             overwrite=options.overwrite,
             progress=progress,
         )
-        width, height = options.region[2:] if options.region else slide.size
-    seconds = time.perf_counter() - begin
-    print(f"{options.output}: {width} x {height} px in {seconds:.1f} s ({width * height / 1e6 / seconds:.1f} Mpx/s)")
+    print(written_line(written))
     return 0
 
 

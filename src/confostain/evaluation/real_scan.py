@@ -10,6 +10,7 @@ import numpy as np
 
 from confostain.arrays import Image
 from confostain.evaluation.despeckler_comparison import SEED
+from confostain.imaging.intensity import image_range
 from confostain.imaging.speckle_measures import (
     Windows,
     autocorrelation,
@@ -17,9 +18,9 @@ from confostain.imaging.speckle_measures import (
     ratio_image,
     structure_in_ratio,
 )
-from confostain.inference.despeckle import despeckle
+from confostain.inference.despeckle import despeckle_stored
 from confostain.io.readers.plane import Plane
-from confostain.models.registry import DEFAULT_DESPECKLER
+from confostain.models.registry import DEFAULT_DESPECKLER, load_despeckler
 from confostain.simulation.speckle import Speckle
 from confostain.simulation.speckle_fit import estimate_speckle
 
@@ -80,9 +81,10 @@ def judge_real(plane: Plane, out: Path, model: str = DEFAULT_DESPECKLER) -> Real
     Raises:
         SlideError: the scan is too small or holds no speckle. ModelError: there is no such model.
     """
-    top = np.iinfo(plane.dtype).max if plane.dtype.kind == "u" else 1
-    noisy = plane.read(plane.size.region).astype(np.float32) / np.float32(top)
-    clean = despeckle(noisy, model)
+    unit = np.float32(np.iinfo(plane.dtype).max if plane.dtype.kind == "u" else 1)
+    raw = plane.read(plane.size.region)
+    noisy = raw.astype(np.float32) / unit
+    clean = despeckle_stored(raw, image_range(raw), load_despeckler(model)) / unit
     verdict = judged(noisy, clean)
     out.mkdir(parents=True, exist_ok=True)
     (out / "real.json").write_text(json.dumps(asdict(verdict), indent=2) + "\n")

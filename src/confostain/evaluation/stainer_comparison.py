@@ -21,7 +21,7 @@ from confostain.evaluation.distribution_metrics import Looks, colour_distance, g
 from confostain.evaluation.material import SIDE, Material, Scan, gathered
 from confostain.evaluation.reference_metrics import colour_difference, psnr, ssim
 from confostain.imaging.nuclei import Agreement, agreement, audit_nuclei, nuclei_in_stain
-from confostain.inference.whole_slide import stain, stain_slide
+from confostain.inference.stain import stain, stain_slide
 from confostain.models.registry import load_model
 from confostain.models.stainer import LINEAR_STAINS, Model
 from confostain.slide import Slide

@@ -1,1 +1,1 @@
-"""The stainer: runs models over slides. Never imports training."""
+"""Inference: models applied tile by tile to arrays and slides. Never imports training."""

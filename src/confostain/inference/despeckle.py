@@ -1,10 +1,11 @@
-"""Takes the speckle out of a reflectance channel: an array, or a whole slide streamed from file to file."""
+"""Despeckling of arrays and of whole slides: the reflectance channel without its speckle, tile by tile."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,30 +14,47 @@ import numpy as np
 import numpy.typing as npt
 
 from confostain.arrays import Image, Progress
-from confostain.errors import OptionError, OutputError, SlideError
+from confostain.errors import OutputError, SlideError
 from confostain.geometry import Region, Size
-from confostain.inference.tiling import HaloTile, TileGrid, read_mirrored
+from confostain.imaging.intensity import IntensityRange, image_range, range_share, stored_values
+from confostain.inference.result import Written, check_pixel_size, provenance
+from confostain.inference.tiling import HaloTile, Reader, TileGrid, read_mirrored
+from confostain.inference.whole_slide import (
+    ArraySink,
+    checked_region,
+    checked_tile,
+    process_tiles,
+    tile_side,
+    write_image,
+)
+from confostain.io.readers.layouts import open_grey
 from confostain.io.readers.plane import Plane
-from confostain.io.writers.output import complete_or_absent, refuse_existing
+from confostain.io.writers.ometiff import OmeTiffWriter, PlainTiffWriter
+from confostain.io.writers.output import ResultImage, refuse_existing
 from confostain.models.despeckler import Despeckler
-from confostain.models.engines.processors import usable_processors
 from confostain.models.registry import DEFAULT_DESPECKLER, load_despeckler
+from confostain.slide import Slide
 
-DEFAULT_TILE = 1024  # px
-FILE_TILE = 256  # px, side of the tiles in the TIFF that is written
-BRIGHT_PERCENTILE = 99.7  # what stands for 1 in integer images, where the detector's range says little
+SHARES = IntensityRange(0, 1)  # of arrays of floats, which are shares of the range already
+STILL_DARK = 0.05  # share of the range: a despeckled pixel above it lies in tissue, so that its 0 was a dead pixel
+SAMPLED_PIXELS = 1 << 21  # of a grey image, of which its range is measured
 
 
 def despeckle(
-    reflectance: npt.ArrayLike, model: str | Despeckler = DEFAULT_DESPECKLER, tile: int = DEFAULT_TILE
+    reflectance: npt.ArrayLike,
+    model: str | os.PathLike[str] | Despeckler = DEFAULT_DESPECKLER,
+    device: str = "auto",
+    tile: int | None = None,
 ) -> Image:
-    """Take the speckle out of one image.
+    """Despeckled reflectance image, computed tile by tile in as many threads as there are processors.
 
     Args:
-        reflectance: (h, w); floats as a share of the range, 0 dark and 1 bright, or integers as the detector gave
-            them, which are brought to that range by their 99.7th percentile and back.
-        model: a despeckler, its name, or the folder of one.
-        tile: side of the squares computed at once, in pixels; it changes memory and speed, never a pixel.
+        reflectance: (h, w); floats as shares of the range, 0 dark and 1 bright, or integers as the detector gave
+            them, which become shares of the intensity range measured on the array, and are brought back.
+        model: a despeckler, its name, or the folder of a trained one.
+        device: "auto", "cpu" or "cuda"; for a model given by name or folder.
+        tile: side of the tiles computed at once, in pixels; it changes memory and speed, never a pixel. None for what
+            suits the model.
 
     Returns:
         float32 (h, w), on the scale of the input, not negative.
@@ -44,133 +62,186 @@ def despeckle(
     Raises:
         SlideError: the array has another shape, or values that are not finite or negative.
         ModelError: there is no such model.
+        OptionError: another device, or a tile outside 1 to 16384 px.
     """
     image = np.asarray(reflectance)
     if image.ndim != 2 or image.size == 0 or image.dtype.kind not in "uif":
         raise SlideError(f"array of shape {image.shape} and type {image.dtype}: expected grey values (height, width)")
     if not (np.isfinite(image).all() and image.min() >= 0):
         raise SlideError("array with values that are negative or not finite: expected brightness from 0 upwards")
-    bright = _bright(image) if image.dtype.kind in "ui" else 1.0
+    intensity = SHARES if image.dtype.kind == "f" else image_range(image)
+    return despeckle_stored(image, intensity, _model(model, device), tile)
+
+
+def despeckle_stored(
+    image: npt.NDArray[Any], intensity: IntensityRange, model: Despeckler, tile: int | None = None
+) -> Image:
+    """Despeckled image (h, w) of stored values whose intensity range is known: float32 (h, w), in stored units.
+
+    Raises:
+        OptionError: a tile outside 1 to 16384 px.
+    """
     size = Size(image.shape[1], image.shape[0])
-    work = _Work(lambda region: _share(image[region.slices_in(size.region)], bright), size, _model(model))
+    tiles = TileDespeckler(lambda part: image[part.slices_in(size.region)][np.newaxis], size, model, intensity)
     clean = np.empty(image.shape, np.float32)
-    squares = list(work.grid(tile))
-    with ThreadPoolExecutor(usable_processors(), thread_name_prefix="despeckle") as pool:
-        for square, core in zip(squares, pool.map(work.clean, squares), strict=True):
-            clean[square.level0_core.slices_in(size.region)] = core
-    return clean * np.float32(bright)
+    grid = tiles.grid(size.region, checked_tile(tile, model.receptive_field))
+    process_tiles(tiles.despeckle_tile, grid, ArraySink(clean, size.region))
+    return clean
 
 
-def despeckle_plane(
-    plane: Plane,
+def despeckle_slide(
+    slide: Slide | str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    model: str | Despeckler = DEFAULT_DESPECKLER,
-    tile: int = DEFAULT_TILE,
+    model: str | os.PathLike[str] | Despeckler = DEFAULT_DESPECKLER,
+    device: str = "auto",
+    tile: int | None = None,
+    region: tuple[int, int, int, int] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> None:
-    """Despeckle one grey plane of any size into a file; memory does not grow with its height.
+) -> Written:
+    """Despeckled reflectance channel of a slide, or of a region of it, in a file.
+
+    Values become shares of the slide's own range of R (of the range measured on a grey image), and are brought back.
 
     Args:
-        plane: the reflectance channel of a slide, or a grey image.
-        out: `.tif` or `.tiff`, tiled, of the plane's dtype and scale.
-        model: a despeckler, its name, or the folder of one.
-        tile: side of the squares computed at once, in pixels, rounded up to multiples of 256; it never changes a pixel.
+        slide: what `open_slide` gave, or the path of one grey image.
+        out: the result, of the input's type and scale, lossless: `.ome.tif` for a pyramidal OME-TIFF, `.tif` for a
+            plain tiled TIFF.
+        model: a despeckler, its name, or the folder of a trained one.
+        device: "auto", "cpu" or "cuda"; for a model given by name or folder.
+        tile: side of the tiles computed at once, in pixels; rounded up to 256, 512, 1024, ... It changes memory and
+            speed, never a pixel. None for what suits the model.
+        region: x, y, width, height in level-0 pixels; None for all.
         overwrite: whether an existing file may be replaced.
         progress: called now and then with the pixels done and the pixels in all.
 
-    Raises:
-        OutputError: the result cannot be written there. SlideError: the plane cannot be read to its end.
-        ModelError: there is no such model.
-    """
-    import tifffile
+    Returns:
+        What was written: path, size, levels, pixel size, model and seconds.
 
-    out = Path(out)
-    if out.suffix.lower() not in (".tif", ".tiff"):
-        raise OutputError(f"{out}: a despeckled image is written as TIFF; give a name that ends in .tif")
-    refuse_existing(out, overwrite)
-    bright = _bright(_sampled(plane)) if plane.dtype.kind == "u" else 1.0
-    work = _Work(lambda region: _share(plane.read(region), bright), plane.size, _model(model))
-    microns = plane.microns_per_pixel
-    with complete_or_absent(out, overwrite) as partial, tifffile.TiffWriter(partial, bigtiff=_is_big(plane)) as tiff:
-        tiff.write(
-            _file_tiles(work, -(-tile // FILE_TILE) * FILE_TILE, plane.dtype, bright, progress),
-            shape=(plane.size.height, plane.size.width),
-            dtype=plane.dtype,
-            tile=(FILE_TILE, FILE_TILE),
-            compression="adobe_deflate",
-            predictor=True,
-            software="confostain",
-            resolution=(1e4 / microns, 1e4 / microns) if microns else None,
-            resolutionunit="CENTIMETER" if microns else None,
-        )
+    Raises:
+        OptionError: a value outside what is allowed. ModelError: there is no such model.
+        OutputError: the result cannot be written there. SlideError: the image cannot be read to its end.
+    """
+    begin, out = time.perf_counter(), Path(out)
+    with _opened(slide) as channel:
+        plane = channel.plane
+        area, chosen = checked_region(region, plane.size), _model(model, device)
+        open_writer, side = _writer_of(out), tile_side(tile, chosen.receptive_field)
+        if channel.is_made_of(out):
+            raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
+        refuse_existing(out, overwrite)  # all of this before the range is measured, which may take a while
+        check_pixel_size(chosen, channel.microns_per_pixel)
+        intensity = channel.measured_range()
+        image = _described(channel, chosen, intensity, area)
+        tiles = TileDespeckler(lambda part: plane.read(part)[np.newaxis], plane.size, chosen, intensity)
+
+        def compute(place: HaloTile) -> npt.NDArray[Any]:
+            return _as_stored(tiles.despeckle_tile(place), plane.dtype)[..., np.newaxis]
+
+        with open_writer(out, image, overwrite) as writer:
+            write_image(compute, tiles.grid(area, side), writer, progress)
+    seconds = time.perf_counter() - begin
+    return Written(out, image.size, writer.levels, image.microns_per_pixel, chosen.name, seconds)
 
 
 @dataclass(frozen=True)
-class _Work:
-    """One image and what is done to it."""
+class TileDespeckler:
+    """Despeckler of the tiles of one grey image; several threads may use it at once.
 
-    read: Callable[[Region], Image]  # (h, w), 1 being bright
+    Attributes:
+        read: returns the stored values (1, h, w) of a region inside the image.
+        size: of the image in level-0 pixels.
+        model: what despeckles.
+        intensity: what stands for 0 and for 1, in stored units.
+    """
+
+    read: Reader
     size: Size
     model: Despeckler
+    intensity: IntensityRange
 
-    def grid(self, tile: int) -> TileGrid:
-        if tile < 1:
-            raise OptionError(f"tile of {tile} px: expected a positive number")
-        return TileGrid(self.size.region, tile, self.model.receptive_field, self.model.stride)
+    def grid(self, area: Region, side: int) -> TileGrid:
+        """Grid of tiles over an area, `side` pixels wide and high, each with the halo that the model needs."""
+        return TileGrid(area, side, self.model.receptive_field, self.model.stride)
 
-    def clean(self, tile: HaloTile) -> Image:
-        """The despeckled core of a tile, (h, w)."""
-        noisy = read_mirrored(lambda region: self.read(region)[np.newaxis], self.size, tile.level0_input)
-        return self.model(noisy)[0][tile.core_in_input]
-
-
-def _file_tiles(
-    work: _Work, side: int, dtype: np.dtype[Any], bright: float, progress: Progress | None
-) -> Iterator[npt.NDArray[Any]]:
-    """The tiles of the file, row by row; one row of computed squares is held at a time."""
-    grid, width = work.grid(side), work.size.width
-    with ThreadPoolExecutor(usable_processors(), thread_name_prefix="despeckle") as pool:
-        for row in range(grid.rows):
-            squares = [grid.at(column, row) for column in range(grid.columns)]
-            strip = np.empty((squares[0].level0_core.height, width), dtype)
-            for square, clean in zip(squares, pool.map(work.clean, squares), strict=True):
-                core = square.level0_core
-                strip[:, core.x : core.right] = _stored(clean, dtype, bright)
-                if progress is not None:
-                    progress(core.y * width + core.height * core.right, work.size.pixels)
-            for y in range(0, strip.shape[0], FILE_TILE):
-                for x in range(0, width, FILE_TILE):
-                    yield strip[y : y + FILE_TILE, x : x + FILE_TILE]
+    def despeckle_tile(self, tile: HaloTile) -> Image:
+        """Despeckled core of a tile in stored units, float32 (h, w)."""
+        raw = read_mirrored(self.read, self.size, tile.level0_input)
+        clean = self.model(range_share(raw, self.intensity))[0][tile.core_in_input]
+        values = stored_values(clean, self.intensity)
+        if self.intensity.dark > 0:  # the zeros around a scan are no light, and stay zeros
+            values[(raw[0][tile.core_in_input] == 0) & (clean < STILL_DARK)] = 0
+        return values
 
 
-def _stored(clean: Image, dtype: np.dtype[Any], bright: float) -> npt.NDArray[Any]:
-    """Back from shares of the range to stored values."""
-    values = clean * np.float32(bright)
+@dataclass(frozen=True)
+class _Channel:
+    """Grey image to be despeckled, with what the slide or file that it is of says about it."""
+
+    plane: Plane
+    name: str
+    microns_per_pixel: float | None
+    measured_range: Callable[[], IntensityRange]
+    is_made_of: Callable[[Path], bool]
+
+
+@contextmanager
+def _opened(slide: Slide | str | os.PathLike[str]) -> Iterator[_Channel]:
+    """Reflectance channel of a slide, or a grey image opened for as long as it is needed."""
+    if isinstance(slide, Slide):
+        yield _Channel(
+            slide.reflectance_plane, slide.name, slide.microns_per_pixel, lambda: slide.ranges[0], slide.is_made_of
+        )
+        return
+    path = Path(slide)
+    plane = open_grey(path)
+    try:
+        yield _Channel(
+            plane,
+            path.name,
+            plane.microns_per_pixel,
+            lambda: image_range(_sampled(plane)),
+            lambda out: out.resolve() == path.resolve(),
+        )
+    finally:
+        plane.close()
+
+
+def _sampled(plane: Plane) -> npt.NDArray[Any]:
+    """Sample of about 2 million stored values, evenly spread over the plane: (n,)."""
+    step = max(1, round((plane.size.pixels / SAMPLED_PIXELS) ** 0.5))
+    return np.concatenate([rows[:, ::step].ravel() for _, rows in plane.scan(step)])
+
+
+def _as_stored(values: Image, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Values of a stored type: the nearest integers that it holds, or floats as they are."""
     if dtype.kind == "f":
         return values.astype(dtype)
     return np.rint(np.clip(values, 0, np.iinfo(dtype).max)).astype(dtype)
 
 
-def _share(raw: npt.NDArray[Any], bright: float) -> Image:
-    return raw.astype(np.float32) * np.float32(1 / bright)
+def _described(channel: _Channel, model: Despeckler, intensity: IntensityRange, area: Region) -> ResultImage:
+    facts = provenance("despeckled reflectance", model, {"reflectance": (channel.plane.name, intensity)}, area)
+    return ResultImage(
+        area.size,
+        channel.microns_per_pixel,
+        f"{channel.name}, despeckled ({model.name})",
+        facts,
+        quality=None,
+        dtype=channel.plane.dtype,
+        samples=1,
+        channel="despeckled reflectance",
+    )
 
 
-def _bright(values: npt.NDArray[Any]) -> float:
-    """What stands for 1; 1 for an image that is black."""
-    return max(float(np.percentile(values, BRIGHT_PERCENTILE)), 1.0)
+def _writer_of(out: Path) -> type[OmeTiffWriter] | type[PlainTiffWriter]:
+    if out.name.lower().endswith((".ome.tif", ".ome.tiff")):
+        return OmeTiffWriter
+    if out.suffix.lower() in (".tif", ".tiff"):
+        return PlainTiffWriter
+    raise OutputError(f"{out}: a despeckled image is written as TIFF; give a name that ends in .tif or .ome.tif")
 
 
-def _sampled(plane: Plane) -> npt.NDArray[Any]:
-    """Some 2 million of the plane's values, evenly spread."""
-    step = max(1, round((plane.size.pixels / (1 << 21)) ** 0.5))
-    return np.concatenate([rows[:, ::step].ravel() for _, rows in plane.scan(step)])
-
-
-def _is_big(plane: Plane) -> bool:
-    return plane.size.pixels * plane.dtype.itemsize > 2**32 - 2**25
-
-
-def _model(model: str | Despeckler) -> Despeckler:
-    return load_despeckler(model) if isinstance(model, str) else model
+def _model(model: str | os.PathLike[str] | Despeckler, device: str) -> Despeckler:
+    return load_despeckler(model, device) if isinstance(model, (str, os.PathLike)) else model

@@ -1,6 +1,6 @@
-"""Stains one tile of a slide at a time: read with a halo, stain, cut, white where there is no tissue.
+"""Tile stainer: a tile of a slide is read with its halo and stained; where there is no tissue it is white.
 
-What writes files and what shows tiles on request both paint with this, so they give the same pixels.
+Result files and the tiles that the viewer computes on request come from it alike, so they hold the same pixels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STEP = 256  # px; only what holds tissue is computed, rounded up: networks run f
 
 @dataclass(frozen=True)
 class TileStainer:
-    """Stains tiles of one slide; several threads may use it at once.
+    """Stainer of the tiles of one slide; several threads may use it at once.
 
     Attributes:
         read: returns float32 (2, h, w) in [0, 1] for a region inside the slide.
@@ -38,11 +38,11 @@ class TileStainer:
     tissue: TissueMask | None = None
 
     def grid(self, area: Region, side: int) -> TileGrid:
-        """The tiles of an area, `side` pixels wide and high, each with the halo that the model needs."""
+        """Grid of tiles over an area, `side` pixels wide and high, each with the halo that the model needs."""
         return TileGrid(area, side, self.model.receptive_field, self.model.stride)
 
     def stain_tile(self, tile: HaloTile) -> Rgb | None:
-        """The stained core of a tile; None where there is no tissue, which is white."""
+        """Stained core of a tile, uint8 (h, w, 3); None where there is no tissue, which is white."""
         core = tile.level0_core
         if self.tissue is None or self.tissue.fills(core):
             return self._stained(core)
@@ -71,7 +71,7 @@ def _touched(tissue: TissueMask, core: Region) -> Region:
 
 
 def _on_white(rgb: Rgb, coverage: npt.NDArray[np.float32]) -> Rgb:
-    """Fade to white where there is no tissue."""
+    """Colours that fade to white where there is no tissue, uint8 (h, w, 3)."""
     absorbed = (255 - rgb).astype(np.float32)
     absorbed *= coverage[..., np.newaxis]
     return np.asarray(255 - np.rint(absorbed).astype(np.uint8))

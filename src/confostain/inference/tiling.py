@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from confostain.geometry import Region, Size
 
-Reader = Callable[[Region], npt.NDArray[np.float32]]
+Reader = Callable[[Region], npt.NDArray[Any]]  # (channels, h, w) of a region inside the slide
 
 
 @dataclass(frozen=True, slots=True)
 class HaloTile:
-    """One tile. All regions are in level-0 pixels of the slide.
+    """Tile with its halo. All regions are in level-0 pixels of the slide.
 
     Attributes:
         column, row: place on the grid of cores.
@@ -42,7 +43,7 @@ class HaloTile:
 
 @dataclass(frozen=True, slots=True)
 class TileGrid:
-    """A rectangle of a slide cut into cores of `tile` x `tile` pixels (smaller at its right and bottom).
+    """Grid of cores of `tile` x `tile` pixels over a rectangle of a slide (smaller at its right and bottom).
 
     Attributes:
         level0_area: what is to be computed.
@@ -77,7 +78,7 @@ class TileGrid:
 
 
 def with_halo(core: Region, receptive_field: int, stride: int) -> Region:
-    """What a model must see to give the pixels of `core`."""
+    """Input region that a model needs to compute the pixels of `core`."""
     return aligned(core.grown(receptive_field // 2), stride)
 
 
@@ -89,7 +90,7 @@ def aligned(region: Region, stride: int) -> Region:
 
 
 def z_order(columns: int, rows: int) -> Iterator[tuple[int, int]]:
-    """Every (column, row) of a grid along the Z curve (Morton order).
+    """Places (column, row) of a grid along the Z curve (Morton order).
 
     Four neighbours follow each other, then four such groups, and so on: a pyramid can be built on the way with
     only a few tiles of each level waiting for their neighbours.
@@ -118,16 +119,16 @@ def mirrored(start: int, stop: int, length: int) -> npt.NDArray[np.intp]:
     return np.minimum(index, period - index) if length > 1 else np.zeros_like(index)
 
 
-def read_mirrored(read: Reader, slide: Size, region: Region) -> npt.NDArray[np.float32]:
-    """Read a region that may hang over the slide's border, mirrored there.
+def read_mirrored(read: Reader, slide: Size, region: Region) -> npt.NDArray[Any]:
+    """Pixels of a region that may hang over the slide's border, mirrored there.
 
     Args:
-        read: returns float32 (channels, h, w) for a region inside the slide.
+        read: returns (channels, h, w), of any type, for a region inside the slide.
         slide: size of the slide in level-0 pixels.
         region: what is wanted, in level-0 pixels; not empty.
 
     Returns:
-        float32 (channels, region.height, region.width).
+        (channels, region.height, region.width), of the same type.
     """
     if region.intersection(slide.region) == region:
         return read(region)

@@ -1,150 +1,141 @@
-"""A slide through a model into a file: read, stain, cut and encode overlap; memory does not grow with the slide.
+"""Streaming whole-slide engine: tiles are computed by several threads and stored in order, in flat memory.
 
-Several threads each take a tile all the way (the arrays' work releases the interpreter lock); one thread
-collects what they made, in Z order, and hands it to the writer.
+A tile function computes one tile. A sink takes what it returns: first in the thread that computed it (cutting,
+encoding), then in the calling thread, in the order of the grid. Staining and despeckling are such tile functions;
+files and arrays are such sinks.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
-import confostain
-from confostain.arrays import Progress, Rgb
-from confostain.errors import OptionError, OutputError, SlideError
+from confostain.arrays import Progress
+from confostain.errors import OptionError
 from confostain.geometry import Region, Size
-from confostain.inference.tile_stainer import TileStainer
 from confostain.inference.tiling import HaloTile, TileGrid
-from confostain.io.writers.dicom import DicomWriter
-from confostain.io.writers.ometiff import OmeTiffWriter
-from confostain.io.writers.omezarr import OmeZarrWriter
-from confostain.io.writers.output import SlideWriter, StainedImage, refuse_existing
-from confostain.io.writers.picture import PngWriter
-from confostain.io.writers.pyramid import TILE, WHITE, CutBlock, PyramidTile, PyramidTop, block_side, cut_block
+from confostain.io.writers.output import SlideWriter
+from confostain.io.writers.pyramid import TILE, CutBlock, Pixels, PyramidTile, PyramidTop, block_side, cut_block
 from confostain.models.engines.processors import usable_processors
-from confostain.models.registry import DEFAULT_MODEL, load_model
-from confostain.models.stainer import Model
-from confostain.slide import Slide
 
-MOST_THREADS = 16  # one thread writes, and could not keep up with more; each takes about 10 MB
+MOST_THREADS = 16  # one thread stores, and could not keep up with more; each takes about 10 MB
 DEFAULT_TILE = 1024  # px: per-tile cost is small, and two threads' tiles stay near 100 MB
-WIDE_TILE = 2048  # px, for models that see far; four times the memory
+WIDE_TILE = 2048  # px, for models with a large receptive field; four times the memory
 HALO_COST = 1 / 3  # of a tile's pixels: above, the halo is worth the wider tile
-WRITERS: dict[str, Callable[[Path, StainedImage, bool], SlideWriter]] = {
-    ".tif": OmeTiffWriter,
-    ".tiff": OmeTiffWriter,
-    ".ome.zarr": OmeZarrWriter,
-    ".dcm": DicomWriter,
-    ".png": PngWriter,
-}
+MOST_TILE = 16_384  # px
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Computed = TypeVar("Computed")
+Ready = TypeVar("Ready")
+Taken_contra = TypeVar("Taken_contra", contravariant=True)  # by a sink
 
 
-def stain(
-    pair: npt.NDArray[np.float32], model: str | os.PathLike[str] | Model = DEFAULT_MODEL, device: str = "auto"
-) -> Rgb:
-    """Stain an array.
+class Sink(Protocol[Taken_contra, Ready]):
+    """Receiver of computed tiles."""
 
-    Args:
-        pair: (2, h, w), R then F, in [0, 1]; any real dtype.
-        model: a model's name, a trained stainer's folder, or any object like `confostain.models.registry.Model`.
-        device: "auto", "cpu" or "cuda"; for a model given by name.
+    def prepare(self, tile: HaloTile, computed: Taken_contra) -> Ready:
+        """What `store` needs of a tile. Called by several threads at once."""
 
-    Returns:
-        uint8 (h, w, 3).
+    def store(self, tile: HaloTile, ready: Ready) -> None:
+        """Store a prepared tile. Called by one thread, in the order of the grid."""
 
-    Raises:
-        SlideError: the array has another shape, or values that are not finite or outside [0, 1].
-        ModelError: there is no model of that name.
+
+class ArraySink:
+    """Sink into an array (h, w) or (h, w, samples) that covers a region; None leaves a tile as it was."""
+
+    def __init__(self, array: npt.NDArray[Any], region: Region) -> None:
+        self._array, self._region = array, region
+
+    def prepare(self, tile: HaloTile, computed: npt.NDArray[Any] | None) -> None:
+        """Copy a tile to its place; tiles do not overlap, so threads write different pixels."""
+        if computed is not None:
+            self._array[tile.level0_core.slices_in(self._region)] = computed
+
+    def store(self, tile: HaloTile, ready: None) -> None:
+        """Nothing remains to be stored."""
+
+
+Block = tuple[CutBlock, list[tuple[PyramidTile, object]]]
+
+
+class PyramidSink:
+    """Sink into the writer of a pyramid: takes tiles (h, w, samples) of a grid along the Z curve, None for white ones.
+
+    The side of the grid's tiles is the side of a file's tile times a power of two, see `tile_side`.
     """
-    pair = np.asarray(pair, np.float32)
-    if pair.ndim != 3 or pair.shape[0] != 2 or pair.size == 0:
-        raise SlideError(f"array of shape {pair.shape}: expected (2, height, width), reflectance then fluorescence")
-    if not (pair.min() >= 0 and pair.max() <= 1):
-        raise SlideError(f"array with values from {pair.min():g} to {pair.max():g}: expected finite values in [0, 1]")
-    size = Size(pair.shape[2], pair.shape[1])
-    chosen = _model(model, device)
-    tiles = TileStainer(lambda region: pair[(slice(None), *region.slices_in(size.region))], size, chosen)
-    rgb = np.full((size.height, size.width, 3), WHITE, np.uint8)
-    for tile in tiles.grid(size.region, default_tile(chosen)):
-        core = tiles.stain_tile(tile)
-        if core is not None:
-            rgb[tile.level0_core.slices_in(size.region)] = core
-    return rgb
+
+    def __init__(self, writer: SlideWriter, grid: TileGrid) -> None:
+        image = writer.image
+        self._writer, self._file_tiles = writer, grid.tile // TILE
+        self._top = PyramidTop(image.size, image.dtype, image.samples)
+
+    def prepare(self, tile: HaloTile, computed: Pixels | None) -> Block:
+        """Cut a tile into the file's tiles, average it to further levels, and encode all of these."""
+        place = tile.column * self._file_tiles, tile.row * self._file_tiles
+        cut = cut_block(computed, tile.level0_core.size, *place)
+        return cut, [(small, self._writer.encode(small)) for small in cut.tiles if small.level < self._writer.levels]
+
+    def store(self, tile: HaloTile, ready: Block) -> None:
+        """Append the encoded tiles, and those of upper levels that are complete with them."""
+        cut, encoded = ready
+        for small, data in encoded:
+            self._writer.append(small, data)
+        for small in self._top.add(cut):
+            if small.level < self._writer.levels:
+                self._writer.append(small, self._writer.encode(small))
 
 
-def stain_slide(
-    slide: Slide,
-    out: str | os.PathLike[str],
-    *,
-    model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
-    device: str = "auto",
-    tile: int | None = None,
-    region: tuple[int, int, int, int] | None = None,
-    quality: int | None = 90,
-    overwrite: bool = False,
+def process_tiles(
+    compute: Callable[[HaloTile], Computed],
+    grid: TileGrid,
+    sink: Sink[Computed, Ready],
     progress: Progress | None = None,
 ) -> None:
-    """Stain a slide, or a region of it, into a file.
+    """Compute all tiles of a grid and store them.
 
     Args:
-        slide: what `open_slide` gave.
-        out: the result; its suffix chooses the format: `.ome.tif`, `.ome.zarr` or `.dcm` (pyramids; the last two are
-            folders), or `.png` (a picture).
-        model: a model's name, a trained stainer's folder, or any object like `confostain.models.registry.Model`.
-        device: "auto", "cpu" or "cuda"; for a model given by name.
-        tile: side of the tiles that are computed at once, in pixels; rounded up to 256, 512, 1024, ... It changes
-            memory and speed, never a pixel. None for what suits the model.
-        region: x, y, width, height in level-0 pixels; None for all.
-        quality: JPEG quality 1..100, None for lossless. `.ome.zarr` and `.png` are always lossless, `.dcm` never.
-        overwrite: whether an existing result may be replaced.
-        progress: called now and then with the pixels done and the pixels in all.
-
-    Raises:
-        OptionError: a value outside what is allowed. ModelError: there is no such model.
-        OutputError: the result cannot be written there. SlideError: the slide cannot be read to its end.
+        compute: the tile function; called by several threads at once.
+        grid: the tiles, in the order in which they are stored.
+        sink: where they go.
+        progress: called at the beginning and after each tile with the pixels done and the pixels in all.
     """
-    out, area = Path(out), _area(slide, region)
-    chosen, start_writing = _model(model, device), _writer_of(out)
-    side = _checked_side(default_tile(chosen) if tile is None else tile)
-    if slide.is_made_of(out):
-        raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
-    refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
-    with start_writing(out, _description(slide, chosen, area, quality), overwrite) as writer:
-        tiles = TileStainer(slide.read, Size(*slide.size), chosen, slide.tissue)
-        _run(tiles, tiles.grid(area, side), writer, progress or (lambda done, total: None))
-        writer.complete()
+
+    def work(tile: HaloTile) -> tuple[HaloTile, Ready]:
+        return tile, sink.prepare(tile, compute(tile))
+
+    tell = progress or (lambda done, total: None)
+    done, total = 0, grid.level0_area.size.pixels
+    tell(done, total)
+    for tile, ready in in_order(work, grid):
+        sink.store(tile, ready)
+        done += tile.level0_core.size.pixels
+        tell(done, total)
 
 
-def _run(tiles: TileStainer, grid: TileGrid, writer: SlideWriter, progress: Progress) -> None:
-    side = grid.tile // TILE  # of a block, in tiles of the file
+def write_image(
+    compute: Callable[[HaloTile], Pixels | None],
+    grid: TileGrid,
+    writer: SlideWriter,
+    progress: Progress | None = None,
+) -> None:
+    """Compute all tiles of a grid into an open writer, and complete its file.
 
-    def work(tile: HaloTile) -> tuple[CutBlock, list[tuple[PyramidTile, object]], int]:
-        core = tile.level0_core
-        cut = cut_block(tiles.stain_tile(tile), core.size, tile.column * side, tile.row * side)
-        return cut, [(small, writer.encode(small)) for small in cut.tiles], core.size.pixels
-
-    top, done, total = PyramidTop(grid.level0_area.size), 0, grid.level0_area.size.pixels
-    progress(done, total)
-    for cut, encoded, pixels in _in_order(work, grid):
-        for small, data in encoded:
-            writer.append(small, data)
-        for small in top.add(cut):
-            writer.append(small, writer.encode(small))
-        done += pixels
-        progress(done, total)
+    Args:
+        compute: the tile function: (h, w, samples), or None for a white tile; called by several threads at once.
+        grid: along the Z curve; the side of its tiles as of `tile_side`.
+        writer: open; whoever opened it closes it, which removes what is not complete.
+        progress: as of `process_tiles`.
+    """
+    process_tiles(compute, grid, PyramidSink(writer, grid), progress)
+    writer.complete()
 
 
-def _in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """Results of `work` in the order of the items, computed by as many threads as there are processors, up to 16.
 
     Two more items than threads are under way, no more, so that memory stays flat. When the consumer stops, by an error
@@ -152,7 +143,7 @@ def _in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator
     """
     threads = min(usable_processors(), MOST_THREADS)
     ahead: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="stain") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="confostain-tiles") as pool:
         try:
             for item in items:
                 ahead.append(pool.submit(work, item))
@@ -165,55 +156,42 @@ def _in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator
                 future.cancel()
 
 
-def default_tile(model: Model) -> int:
-    """The side of the tiles that suits a model, in pixels."""
-    read = (1 + model.receptive_field / DEFAULT_TILE) ** 2
+def default_tile(receptive_field: int) -> int:
+    """Side in pixels of the tiles that suits a model with that receptive field."""
+    read = (1 + receptive_field / DEFAULT_TILE) ** 2
     return DEFAULT_TILE if read <= 1 + HALO_COST else WIDE_TILE
 
 
-def _model(model: str | os.PathLike[str] | Model, device: str) -> Model:
-    return load_model(model, device) if isinstance(model, (str, os.PathLike)) else model
+def tile_side(tile: int | None, receptive_field: int) -> int:
+    """Side of the tiles that are computed at once for a file: `tile`, rounded up to 256, 512, 1024, ... pixels.
+
+    Raises:
+        OptionError: it is not from 1 to 16384.
+    """
+    return block_side(checked_tile(tile, receptive_field))
 
 
-def _checked_side(tile: int) -> int:
-    if not 1 <= tile <= 16_384:
-        raise OptionError(f"tile of {tile} px: give a side from 1 to 16384")
-    return block_side(tile)
+def checked_tile(tile: int | None, receptive_field: int) -> int:
+    """Side of the tiles that are computed at once; None for what suits the receptive field. Raises as `tile_side`."""
+    if tile is None:
+        return default_tile(receptive_field)
+    if not 1 <= tile <= MOST_TILE:
+        raise OptionError(f"tile of {tile} px: expected a side from 1 to {MOST_TILE}; leave it out for the default")
+    return tile
 
 
-def _area(slide: Slide, region: tuple[int, int, int, int] | None) -> Region:
-    whole = Size(*slide.size).region
+def checked_region(region: tuple[int, int, int, int] | None, size: Size) -> Region:
+    """Rectangle of a slide of that size in level-0 pixels, given as x, y, width, height; None for the whole slide.
+
+    Raises:
+        OptionError: it holds no pixel, or does not lie inside the slide.
+    """
     if region is None:
-        return whole
+        return size.region
     area = Region(*region)
-    if area.is_empty or area.intersection(whole) != area:
+    if area.is_empty or area.intersection(size.region) != area:
         raise OptionError(
             f"region {','.join(map(str, region))}: must hold pixels and lie inside the slide,"
-            f" which is {whole.width} x {whole.height} px"
+            f" which is {size.width} x {size.height} px"
         )
     return area
-
-
-def _writer_of(out: Path) -> Callable[[Path, StainedImage, bool], SlideWriter]:
-    for suffix, writer in WRITERS.items():
-        if out.name.lower().endswith(suffix):
-            return writer
-    raise OutputError(f"{out}: the suffix says no format that can be written; use .ome.tif, .ome.zarr, .dcm or .png")
-
-
-def _description(slide: Slide, model: Model, area: Region, quality: int | None) -> StainedImage:
-    reflectance, fluorescence = slide.ranges
-    provenance = {
-        "label": f"digitally stained: {model.name}",
-        "use": confostain.RESEARCH_USE,
-        "software": f"confostain {confostain.__version__}",
-        "model": model.name,
-        "weights SHA-256": model.weights_sha256 or "none (closed form)",
-        "reflectance source": slide.sources[0],
-        "fluorescence source": slide.sources[1],
-        "reflectance range": f"{reflectance.dark:g} to {reflectance.bright:g}",
-        "fluorescence range": f"{fluorescence.dark:g} to {fluorescence.bright:g}",
-        "region": f"{area.x},{area.y},{area.width},{area.height}",
-    }
-    name = f"{slide.name}, digitally stained ({model.name})"
-    return StainedImage(area.size, slide.microns_per_pixel, name, provenance, quality)

@@ -20,7 +20,7 @@ from confostain.inference.tiling import TileGrid
 from confostain.io.writers.dicom import DicomWriter
 from confostain.io.writers.encoding import EncodedTiles
 from confostain.io.writers.ometiff import OmeTiffWriter
-from confostain.io.writers.output import SlideWriter, StainedImage
+from confostain.io.writers.output import ResultImage, SlideWriter
 from confostain.io.writers.pyramid import PyramidTop, cut_block
 
 Rgb = npt.NDArray[np.uint8]
@@ -34,8 +34,8 @@ PROVENANCE = {
 }
 
 
-def image(size: Size = SIZE, quality: int | None = 90, name: str = "painted\\" + 80 * "é") -> StainedImage:
-    return StainedImage(size, 0.75, name, PROVENANCE, quality)
+def image(size: Size = SIZE, quality: int | None = 90, name: str = "painted\\" + 80 * "é") -> ResultImage:
+    return ResultImage(size, 0.75, name, PROVENANCE, quality)
 
 
 def fill(writer: SlideWriter, rgb: Rgb) -> None:
@@ -245,7 +245,7 @@ def test_what_cannot_be_written_is_refused_before_any_work(tmp_path: Path, monke
     with pytest.raises(OutputError, match="leave out --lossless"):
         DicomWriter(path, image(quality=None))
     with pytest.raises(OutputError, match="--mpp"):
-        DicomWriter(path, StainedImage(SIZE, None, ""))
+        DicomWriter(path, ResultImage(SIZE, None, ""))
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(OutputError, match=r"pip install 'confostain\[dicom\]'"):
         DicomWriter(path, image())

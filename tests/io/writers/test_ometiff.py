@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from PIL import ImageCms
 from confostain.errors import OptionError, OutputError
 from confostain.geometry import Size
 from confostain.inference.tiling import TileGrid
-from confostain.io.writers.ometiff import OmeTiffWriter
-from confostain.io.writers.output import StainedImage
+from confostain.io.writers.ometiff import OmeTiffWriter, PlainTiffWriter
+from confostain.io.writers.output import ResultImage
 from confostain.io.writers.pyramid import PyramidTop, cut_block
 
 Rgb = npt.NDArray[np.uint8]
@@ -28,7 +29,7 @@ def smooth_colours(width: int, height: int) -> Rgb:
 
 def write(path: Path, rgb: Rgb, quality: int | None = None, overwrite: bool = False) -> Path:
     size = Size(rgb.shape[1], rgb.shape[0])
-    image = StainedImage(size, 0.75, "painted, digitally stained", PROVENANCE, quality)
+    image = ResultImage(size, 0.75, "painted, digitally stained", PROVENANCE, quality)
     with OmeTiffWriter(path, image, overwrite) as writer:
         fill(writer, rgb)
         writer.complete()
@@ -178,7 +179,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
 
 
 def test_a_missing_tile_leaves_no_file(tmp_path: Path) -> None:
-    image = StainedImage(Size(600, 600), 0.75, "incomplete")
+    image = ResultImage(Size(600, 600), 0.75, "incomplete")
     with (
         OmeTiffWriter(tmp_path / "a.ome.tif", image) as writer,
         pytest.raises(OutputError, match="never computed"),
@@ -189,8 +190,82 @@ def test_a_missing_tile_leaves_no_file(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="does not exist"):
-        OmeTiffWriter(tmp_path / "nowhere" / "a.ome.tif", StainedImage(Size(1, 1), 0.75, ""))
+        OmeTiffWriter(tmp_path / "nowhere" / "a.ome.tif", ResultImage(Size(1, 1), 0.75, ""))
     with pytest.raises(OutputError, match="--mpp"):
-        OmeTiffWriter(tmp_path / "a.ome.tif", StainedImage(Size(1, 1), None, ""))
+        OmeTiffWriter(tmp_path / "a.ome.tif", ResultImage(Size(1, 1), None, ""))
     with pytest.raises(OptionError, match="1 to 100"):
-        StainedImage(Size(1, 1), 0.75, "", quality=0)
+        ResultImage(Size(1, 1), 0.75, "", quality=0)
+
+
+GREY_DTYPES = [np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32)]
+
+
+def grey(dtype: np.dtype[np.generic], width: int = 700, height: int = 523) -> npt.NDArray[np.generic]:
+    smooth = smooth_colours(width, height)[..., 0].astype(np.float64) / 255
+    return (smooth * (np.iinfo(dtype).max if dtype.kind == "u" else 3.7)).astype(dtype)
+
+
+def write_grey(
+    writer_class: type[OmeTiffWriter] | type[PlainTiffWriter],
+    path: Path,
+    plane: npt.NDArray[np.generic],
+    scale: float | None,
+) -> None:
+    size = Size(plane.shape[1], plane.shape[0])
+    image = ResultImage(size, scale, "grey", PROVENANCE, None, plane.dtype, 1, "despeckled reflectance")
+    with writer_class(path, image) as writer:
+        top = PyramidTop(size, plane.dtype, 1)
+        for place in TileGrid(size.region, 256):
+            block = plane[place.level0_core.slices_in(size.region)][..., np.newaxis]
+            cut = cut_block(block, place.level0_core.size, place.column, place.row)
+            for tile in [*cut.tiles, *top.add(cut)]:
+                if tile.level < writer.levels:
+                    writer.append(tile, writer.encode(tile))
+        writer.complete()
+
+
+@pytest.mark.parametrize("dtype", GREY_DTYPES, ids=str)
+def test_grey_planes_have_a_pyramid_of_area_means(dtype: np.dtype[np.generic], tmp_path: Path) -> None:
+    plane = grey(dtype)
+    write_grey(OmeTiffWriter, tmp_path / "a.ome.tif", plane, 0.75)
+    first, second, third = levels_by_tifffile(tmp_path / "a.ome.tif")
+    assert first.dtype == second.dtype == dtype
+    np.testing.assert_array_equal(first, plane)
+    assert third.shape == (131, 175)
+    mean = plane[:522, :700].reshape(261, 2, 350, 2).mean(axis=(1, 3), dtype=np.float64)
+    if dtype.kind == "u":
+        np.testing.assert_array_equal(second[:261], np.floor(mean + 0.5))
+    else:
+        np.testing.assert_allclose(second[:261], mean, rtol=1e-6)
+    np.testing.assert_array_equal(levels_by_libvips(tmp_path / "a.ome.tif")[0], plane)
+
+
+@pytest.mark.parametrize("dtype", GREY_DTYPES, ids=str)
+def test_a_plain_tiff_has_one_page_with_provenance_and_scale(dtype: np.dtype[np.generic], tmp_path: Path) -> None:
+    plane, path = grey(dtype), tmp_path / "a.tif"
+    write_grey(PlainTiffWriter, path, plane, 0.75)
+    with tifffile.TiffFile(path) as tiff:
+        assert not tiff.is_ome
+        (page,) = tiff.pages
+        np.testing.assert_array_equal(page.asarray(), plane)
+        assert page.tilewidth == 256
+        assert page.software == PROVENANCE["software"]
+        assert json.loads(page.description) == {"name": "grey", **PROVENANCE}
+    image = pyvips.Image.new_from_file(str(path))
+    np.testing.assert_array_equal(image.numpy(), plane)
+    assert 1e3 / image.xres == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("writer_class", [OmeTiffWriter, PlainTiffWriter])
+def test_grey_planes_need_no_pixel_size(
+    writer_class: type[OmeTiffWriter] | type[PlainTiffWriter], tmp_path: Path
+) -> None:
+    from ome_types import validate_xml
+
+    path = tmp_path / "a.ome.tif"
+    write_grey(writer_class, path, grey(GREY_DTYPES[0]), None)
+    if writer_class is OmeTiffWriter:
+        validate_xml(tifffile.tiffcomment(path))
+        assert "PhysicalSizeX" not in tifffile.tiffcomment(path)
+    with tifffile.TiffFile(path) as tiff:
+        assert int(tiff.pages[0].resolutionunit) == 1  # none

@@ -11,13 +11,13 @@ from PIL import ImageCms
 from confostain.errors import OutputError
 from confostain.geometry import Size
 from confostain.io.writers.omezarr import OmeZarrWriter
-from confostain.io.writers.output import StainedImage
+from confostain.io.writers.output import ResultImage
 from confostain.io.writers.pyramid import PyramidTop, cut_block
 
 
 def write(path: Path, rgb: np.ndarray, overwrite: bool = False) -> Path:
     size = Size(rgb.shape[1], rgb.shape[0])
-    image = StainedImage(size, 0.75, "painted", {"model": "gareau"})
+    image = ResultImage(size, 0.75, "painted", {"model": "gareau"})
     with OmeZarrWriter(path, image, overwrite) as writer:
         cut = cut_block(rgb, size, 0, 0)
         for tile in [*cut.tiles, *PyramidTop(size).add(cut)]:
@@ -48,7 +48,7 @@ def test_levels_scale_and_provenance_are_there(
 
 def test_white_is_not_stored(tmp_path: Path) -> None:
     size, path = Size(300, 300), tmp_path / "a.ome.zarr"
-    with OmeZarrWriter(path, StainedImage(size, 0.75, "blank")) as writer:
+    with OmeZarrWriter(path, ResultImage(size, 0.75, "blank")) as writer:
         for tile in cut_block(None, size, 0, 0).tiles:
             writer.append(tile, writer.encode(tile))
         writer.complete()
@@ -58,7 +58,7 @@ def test_white_is_not_stored(tmp_path: Path) -> None:
 
 def test_complete_or_absent_and_never_overwritten_unasked(rgb: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "a.ome.zarr"
-    with OmeZarrWriter(path, StainedImage(Size(10, 10), 0.75, "")):
+    with OmeZarrWriter(path, ResultImage(Size(10, 10), 0.75, "")):
         pass
     assert list(tmp_path.iterdir()) == []
     write(path, rgb)

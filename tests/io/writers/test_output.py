@@ -18,13 +18,13 @@ from confostain.geometry import Size
 from confostain.io.writers.dicom import DicomWriter
 from confostain.io.writers.ometiff import OmeTiffWriter
 from confostain.io.writers.omezarr import OmeZarrWriter
-from confostain.io.writers.output import PartialFolder, SlideWriter, StainedImage, complete_or_absent, refuse_existing
+from confostain.io.writers.output import PartialFolder, ResultImage, SlideWriter, complete_or_absent, refuse_existing
 from confostain.io.writers.picture import PngWriter
 from confostain.io.writers.pyramid import PyramidTop, cut_block
 from confostain.io.writers.vivascope import write_mosaic
 
 Rgb = npt.NDArray[np.uint8]
-WRITERS: dict[str, Callable[[Path, StainedImage, bool], SlideWriter]] = {
+WRITERS: dict[str, Callable[[Path, ResultImage, bool], SlideWriter]] = {
     ".ome.tif": OmeTiffWriter,
     ".ome.zarr": OmeZarrWriter,
     ".dcm": DicomWriter,
@@ -37,7 +37,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
 def write(path: Path, rgb: Rgb = NOISE, overwrite: bool = False) -> Path:
     size = Size(rgb.shape[1], rgb.shape[0])
     suffix = next(suffix for suffix in WRITERS if path.name.endswith(suffix))
-    with WRITERS[suffix](path, StainedImage(size, 0.75, "painted"), overwrite) as writer:
+    with WRITERS[suffix](path, ResultImage(size, 0.75, "painted"), overwrite) as writer:
         cut = cut_block(None if (rgb == 255).all() else rgb, size, 0, 0)
         for tile in [*cut.tiles, *PyramidTop(size).add(cut)]:
             writer.append(tile, writer.encode(tile))

@@ -21,7 +21,7 @@ def built(image: Rgb | None, size: Size, side: int) -> tuple[dict[tuple[int, int
 
     def keep(tile: PyramidTile) -> None:
         assert (tile.level, tile.column, tile.row) not in tiles
-        tiles[tile.level, tile.column, tile.row] = tile.rgb
+        tiles[tile.level, tile.column, tile.row] = tile.pixels
 
     for place in TileGrid(size.region, side):
         block = None if image is None else image[place.level0_core.slices_in(size.region)]
@@ -80,9 +80,9 @@ def test_white_blocks_make_white_tiles_and_mix_with_others() -> None:
     black = cut_block(np.zeros((256, 256, 3), np.uint8), Size(256, 256), 0, 0)
     assert list(top.add(black)) == []
     (tile,) = top.add(cut_block(None, Size(256, 256), 1, 0))
-    assert tile.rgb is not None
-    assert (tile.rgb[:, :128] == 0).all()
-    assert (tile.rgb[:, 128:] == 255).all()
+    assert tile.pixels is not None
+    assert (tile.pixels[:, :128] == 0).all()
+    assert (tile.pixels[:, 128:] == 255).all()
 
 
 def test_few_tiles_wait_however_large_the_slide() -> None:

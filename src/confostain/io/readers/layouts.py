@@ -92,13 +92,18 @@ def open_grey(path: str | Path) -> Plane:
     return mine[0]
 
 
+def is_grey_image(path: str | Path) -> bool:
+    """Whether `path` is a file of one plane rather than a slide of two channels; SlideError where it is not there."""
+    path = _existing(path)
+    return path.is_file() and not (_is_tiff(path) and len(open_tiff(path).planes) > 1)
+
+
 def open_reflectance(path: str | Path, swap_channels: bool = False) -> Plane:
     """Open the reflectance channel of a slide, or a file with one grey plane, which is taken for it.
 
     Raises SlideError as `open_channels` and `open_grey` do.
     """
-    path = _existing(path)
-    if path.is_file() and not (_is_tiff(path) and len(open_tiff(path).planes) > 1):
+    if is_grey_image(path):
         return open_grey(path)
     channels = open_channels(path)
     wanted, other = channels.reflectance, channels.fluorescence

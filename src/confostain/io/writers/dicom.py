@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from confostain.errors import OutputError
 from confostain.io.writers.encoding import ScratchWriter
-from confostain.io.writers.output import PartialFolder, StainedImage, known_scale, refuse_existing, writing_to
+from confostain.io.writers.output import PartialFolder, ResultImage, known_scale, refuse_existing, writing_to
 
 BASIC_OFFSET_LIMIT = 2**32 - 1  # bytes; the basic offset table has 32 bits, beyond it the extended one has 64
 ITEM, SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
@@ -35,7 +35,7 @@ class DicomWriter(ScratchWriter):
             not installed.
     """
 
-    def __init__(self, path: Path, image: StainedImage, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, image: ResultImage, overwrite: bool = False) -> None:
         refuse_existing(path, overwrite)
         known_scale(image, path)
         if image.quality is None:

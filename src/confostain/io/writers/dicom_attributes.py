@@ -18,14 +18,14 @@ from pydicom.uid import JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage, ge
 from pydicom.valuerep import DSfloat
 
 from confostain import RESEARCH_USE
-from confostain.io.writers.output import StainedImage, srgb_profile
+from confostain.io.writers.output import ResultImage, srgb_profile
 from confostain.io.writers.pyramid import TILE, level_sizes
 
 OPTICAL_SECTION = 5.0  # um; nominal for ex vivo confocal microscopes. The standard wants a depth other than 0
 DIGITAL_STAINING = Code("digital-staining", "99CONFOSTAIN", "Digital staining")  # CID 7203 has no code for it
 
 
-def pyramid_attributes(image: StainedImage) -> Dataset:
+def pyramid_attributes(image: ResultImage) -> Dataset:
     """The attributes that all levels have in common, with fresh identifiers.
 
     Args:
@@ -39,7 +39,7 @@ def pyramid_attributes(image: StainedImage) -> Dataset:
     return shared
 
 
-def level_attributes(shared: Dataset, image: StainedImage, level: int, lengths: npt.NDArray[np.int64]) -> Dataset:
+def level_attributes(shared: Dataset, image: ResultImage, level: int, lengths: npt.NDArray[np.int64]) -> Dataset:
     """All attributes of the instance that holds one level, without its pixel data.
 
     Args:
@@ -65,7 +65,7 @@ def level_attributes(shared: Dataset, image: StainedImage, level: int, lengths: 
     return dataset
 
 
-def _study_and_series(image: StainedImage, now: datetime) -> Dataset:
+def _study_and_series(image: ResultImage, now: datetime) -> Dataset:
     """Patient, study, series, pyramid and frame of reference."""
     return _dataset(
         SpecificCharacterSet="ISO_IR 192",  # UTF-8
@@ -89,7 +89,7 @@ def _study_and_series(image: StainedImage, now: datetime) -> Dataset:
     )
 
 
-def _equipment(image: StainedImage, now: datetime) -> Dataset:
+def _equipment(image: ResultImage, now: datetime) -> Dataset:
     """The program counts as the equipment: it made these pixels. Which microscope made its input is unknown."""
     equipment = _dataset(
         Manufacturer="confostain",
@@ -107,7 +107,7 @@ def _equipment(image: StainedImage, now: datetime) -> Dataset:
     return equipment
 
 
-def _provenance(image: StainedImage) -> Dataset:
+def _provenance(image: ResultImage) -> Dataset:
     """The raw channels are no DICOM instances, so they are named in words instead of references."""
     facts = image.provenance
     sources = [f"{key}: {facts[key]}." for key in ("reflectance source", "fluorescence source") if key in facts]
@@ -118,7 +118,7 @@ def _provenance(image: StainedImage) -> Dataset:
     )
 
 
-def _specimen(image: StainedImage) -> Dataset:
+def _specimen(image: ResultImage) -> Dataset:
     specimen = _dataset(
         SpecimenIdentifier=_short(image.name),
         SpecimenUID=_uid(),
@@ -174,7 +174,7 @@ def _pixels() -> Dataset:
     )
 
 
-def _whole_slide(image: StainedImage, now: datetime) -> Dataset:
+def _whole_slide(image: ResultImage, now: datetime) -> Dataset:
     """How the frames make a slide."""
     millimetres = _millimetres_per_pixel(image)
     origin = _dataset(XOffsetInSlideCoordinateSystem=0, YOffsetInSlideCoordinateSystem=0)
@@ -199,7 +199,7 @@ def _whole_slide(image: StainedImage, now: datetime) -> Dataset:
     )
 
 
-def _functional_groups(image: StainedImage, level: int) -> Dataset:
+def _functional_groups(image: ResultImage, level: int) -> Dataset:
     """What holds for all frames of a level."""
     spacing = _decimal(_millimetres_per_pixel(image) * 2**level)
     measures = _dataset(PixelSpacing=[spacing, spacing], SliceThickness=_decimal(OPTICAL_SECTION / 1000))
@@ -214,7 +214,7 @@ def _image_type(level: int) -> list[str]:
     return ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED" if level else "NONE"]
 
 
-def _millimetres_per_pixel(image: StainedImage) -> float:
+def _millimetres_per_pixel(image: ResultImage) -> float:
     return cast(float, image.microns_per_pixel) / 1000
 
 

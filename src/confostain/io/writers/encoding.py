@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from confostain.errors import OutputError
 from confostain.geometry import Size
-from confostain.io.writers.output import StainedImage, writing_to
-from confostain.io.writers.pyramid import TILE, WHITE, PyramidTile, level_sizes
+from confostain.io.writers.output import ResultImage, writing_to
+from confostain.io.writers.pyramid import TILE, WHITE, Pixels, PyramidTile, level_sizes
 
 # Colour at half the width, as in most slides of scanners. Finer colour (1, 1) is converted twice by Bio-Formats (issue
 # 3711 there), which QuPath, Fiji and OMERO use, and comes out magenta; coarser colour (2, 2) blurs nuclei.
@@ -26,25 +26,27 @@ SUBSAMPLING = (2, 1)
 def encode_tile(tile: PyramidTile, quality: int | None) -> bytes:
     """A tile of TILE x TILE pixels as JPEG (YCbCr 4:2:2, JFIF); where `quality` is None as deflate of differences.
 
-    Thread-safe. Tiles at the right and lower border are filled up.
+    The differences are those of TIFF's predictor 2 for integers and 3 for floats. Thread-safe.
+    Tiles at the right and lower border are filled up.
     """
-    return _encoded_blank(quality) if tile.rgb is None else _encoded(_padded(tile.rgb), quality)
+    return _encoded_blank(quality) if tile.pixels is None else _encoded(_padded(tile.pixels), quality)
 
 
-def _padded(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _padded(pixels: Pixels) -> Pixels:
     """Filled up with the last pixels: repeating the border leaves no edge for JPEG to ring at."""
-    height, width = rgb.shape[:2]
+    height, width = pixels.shape[:2]
     if height == width == TILE:
-        return rgb
-    return np.pad(rgb, ((0, TILE - height), (0, TILE - width), (0, 0)), mode="edge")
+        return pixels
+    return np.pad(pixels, ((0, TILE - height), (0, TILE - width), (0, 0)), mode="edge")
 
 
-def _encoded(rgb: npt.NDArray[np.uint8], quality: int | None) -> bytes:
+def _encoded(pixels: Pixels, quality: int | None) -> bytes:
     if quality is None:
-        return bytes(imagecodecs.zlib_encode(imagecodecs.delta_encode(rgb, axis=1).tobytes(), level=1))
+        predicted = imagecodecs.floatpred_encode if pixels.dtype.kind == "f" else imagecodecs.delta_encode
+        return bytes(imagecodecs.zlib_encode(predicted(pixels, axis=1).tobytes(), level=1))
     return bytes(
         imagecodecs.jpeg8_encode(
-            np.ascontiguousarray(rgb),
+            np.ascontiguousarray(pixels),
             level=quality,
             colorspace="rgb",
             outcolorspace="ycbcr",
@@ -63,15 +65,15 @@ class EncodedTiles:
 
     Args:
         path: final name of the result; the scratch file lies beside it, where there must be room anyway.
-        size: level-0 pixels.
+        levels: size of each level that is stored, level 0 first.
 
     Raises:
         OutputError: there is no room for the scratch file, here and in `append` and `read`.
     """
 
-    def __init__(self, path: Path, size: Size) -> None:
+    def __init__(self, path: Path, levels: Sequence[Size]) -> None:
         self.path = path
-        self.levels = level_sizes(size)
+        self.levels = levels
         with writing_to(path):
             self._file: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # closed by `close`
         self._places = [  # offset and length of each tile; length 0 means that it has not come
@@ -82,12 +84,12 @@ class EncodedTiles:
 
     def append(self, tile: PyramidTile, data: bytes) -> None:
         """Store a tile; white ones are stored once."""
-        place = self._blank_place if tile.rgb is None else None
+        place = self._blank_place if tile.pixels is None else None
         if place is None:
             with writing_to(self.path):
                 place = self._end, self._file.write(data)
             self._end += place[1]
-            if tile.rgb is None:
+            if tile.pixels is None:
                 self._blank_place = place
         self._places[tile.level][tile.row, tile.column] = place
 
@@ -122,9 +124,14 @@ class ScratchWriter:
     What remains to a writer is `complete`: to lay the tiles out as its format wants them.
     """
 
-    def __init__(self, path: Path, image: StainedImage, overwrite: bool) -> None:
+    def __init__(self, path: Path, image: ResultImage, overwrite: bool, *, has_pyramid: bool = True) -> None:
         self.path, self.image, self.overwrite = path, image, overwrite
-        self._tiles = EncodedTiles(path, image.size)
+        self._tiles = EncodedTiles(path, level_sizes(image.size) if has_pyramid else [image.size])
+
+    @property
+    def levels(self) -> int:
+        """Number of levels that are stored."""
+        return len(self._tiles.levels)
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from confostain.io.writers.output import PartialFolder, StainedImage, known_scale, srgb_profile, writing_to
+from confostain.io.writers.output import PartialFolder, ResultImage, known_scale, srgb_profile, writing_to
 from confostain.io.writers.pyramid import TILE, WHITE, PyramidTile, level_sizes
 
 NGFF = "0.4"  # the version that QuPath, napari and OMERO read today
@@ -25,7 +25,7 @@ class OmeZarrWriter:
         OutputError: the path cannot be written, the image has no pixel size, or the disk is full.
     """
 
-    def __init__(self, path: Path, image: StainedImage, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, image: ResultImage, overwrite: bool = False) -> None:
         scale = known_scale(image, path)
         self.image, self._path = image, path
         with ExitStack() as undo:
@@ -33,6 +33,11 @@ class OmeZarrWriter:
             with writing_to(path):
                 self._levels = self._empty_levels(scale)
             undo.pop_all()
+
+    @property
+    def levels(self) -> int:
+        """Number of levels that are stored."""
+        return len(self._levels)
 
     def __enter__(self) -> Self:
         return self
@@ -42,11 +47,11 @@ class OmeZarrWriter:
 
     def encode(self, tile: PyramidTile) -> None:
         """Compress and store a tile; tiles are chunks, so threads do not meet."""
-        if tile.rgb is not None:
+        if tile.pixels is not None:
             y, x = tile.row * TILE, tile.column * TILE
-            height, width = tile.rgb.shape[:2]
+            height, width = tile.pixels.shape[:2]
             with writing_to(self._path):
-                self._levels[tile.level][:, y : y + height, x : x + width] = np.moveaxis(tile.rgb, 2, 0)
+                self._levels[tile.level][:, y : y + height, x : x + width] = np.moveaxis(tile.pixels, 2, 0)
 
     def append(self, tile: PyramidTile, encoded: object) -> None:
         """Nothing remains to be stored."""

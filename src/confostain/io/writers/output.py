@@ -1,4 +1,4 @@
-"""What every writer of stained slides shares: the description of the image, and "complete or absent"."""
+"""Description of a result image and the interface of its writers; files and folders that are complete or absent."""
 
 from __future__ import annotations
 
@@ -14,23 +14,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
 
 from confostain.errors import OptionError, OutputError
 from confostain.geometry import Size
 from confostain.io.writers.pyramid import PyramidTile
 
+UINT8 = np.dtype(np.uint8)
+
 
 @dataclass(frozen=True)
-class StainedImage:
-    """What is written beside the pixels.
+class ResultImage:
+    """Description of a result image: a stain in 8-bit colour, or one grey plane.
 
     Attributes:
         size: level-0 pixels.
         microns_per_pixel: level-0 scale; None only where the format can do without.
         name: what viewers show as the image's name.
         provenance: how the image came to be, as readable key-value pairs.
-        quality: JPEG quality 1..100, or None for lossless.
+        quality: JPEG quality 1..100, or None for lossless; None for grey planes.
+        dtype: of the pixels: uint8 for colour; uint8, uint16 or float32 for grey planes.
+        samples: values per pixel: 3 for colour, 1 for grey planes.
+        channel: name of the channel in formats that name channels.
     """
 
     size: Size
@@ -38,10 +45,19 @@ class StainedImage:
     name: str
     provenance: Mapping[str, str] = field(default_factory=dict)
     quality: int | None = 90
+    dtype: np.dtype[Any] = UINT8
+    samples: Literal[1, 3] = 3
+    channel: str = "digitally stained RGB"
 
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise OptionError(f"JPEG quality {self.quality}: give a whole number from 1 to 100")
+        if self.samples == 1 and self.quality is not None:
+            raise OptionError(f"JPEG quality {self.quality} for a grey plane: expected None, grey planes are lossless")
+
+    def shape_of(self, size: Size) -> tuple[int, ...]:
+        """Shape of the array of a level: (h, w, 3) for colour, (h, w) for grey planes."""
+        return (size.height, size.width, 3) if self.samples == 3 else (size.height, size.width)
 
     @property
     def provenance_text(self) -> str:
@@ -59,7 +75,7 @@ def srgb_profile() -> bytes:
     return bytes(profile)
 
 
-def known_scale(image: StainedImage, path: Path) -> float:
+def known_scale(image: ResultImage, path: Path) -> float:
     """The image's um per pixel, for a format that cannot do without.
 
     Raises:
@@ -71,7 +87,16 @@ def known_scale(image: StainedImage, path: Path) -> float:
 
 
 class SlideWriter(Protocol):
-    """Takes the tiles of a pyramid in any order; nothing stands under the final name before `complete`."""
+    """Writer of one result image: takes the tiles of a pyramid in any order.
+
+    Nothing stands under the final name before `complete`.
+    """
+
+    @property
+    def image(self) -> ResultImage: ...  # noqa: D102
+    @property
+    def levels(self) -> int:
+        """Number of levels that are stored, 1 for level 0 only; tiles of further levels need not come."""
 
     def encode(self, tile: PyramidTile) -> object:
         """Turn a tile into what `append` stores. Called from several threads at once."""

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from confostain.errors import OutputError
-from confostain.io.writers.output import StainedImage, complete_or_absent, refuse_existing, srgb_profile
+from confostain.io.writers.output import ResultImage, complete_or_absent, refuse_existing, srgb_profile
 from confostain.io.writers.pyramid import TILE, WHITE, PyramidTile
 
 MOST_PIXELS = 100_000_000  # held in memory as 300 MB; viewers choke on larger PNG files anyway
@@ -21,7 +21,7 @@ class PngWriter:
         OutputError: the path cannot be written, or the image is too large for a PNG.
     """
 
-    def __init__(self, path: Path, image: StainedImage, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, image: ResultImage, overwrite: bool = False) -> None:
         refuse_existing(path, overwrite)
         if image.size.pixels > MOST_PIXELS:
             raise OutputError(
@@ -31,6 +31,11 @@ class PngWriter:
         self.path, self.image, self.overwrite = path, image, overwrite
         self._rgb = np.full((image.size.height, image.size.width, 3), WHITE, np.uint8)
 
+    @property
+    def levels(self) -> int:
+        """Level 0 only."""
+        return 1
+
     def __enter__(self) -> Self:
         return self
 
@@ -39,9 +44,9 @@ class PngWriter:
 
     def encode(self, tile: PyramidTile) -> None:
         """Put a tile of level 0 in its place; tiles do not overlap, so threads do not meet."""
-        if tile.level == 0 and tile.rgb is not None:
+        if tile.level == 0 and tile.pixels is not None:
             y, x = tile.row * TILE, tile.column * TILE
-            self._rgb[y : y + tile.rgb.shape[0], x : x + tile.rgb.shape[1]] = tile.rgb
+            self._rgb[y : y + tile.pixels.shape[0], x : x + tile.pixels.shape[1]] = tile.pixels
 
     def append(self, tile: PyramidTile, encoded: object) -> None:
         """Nothing remains to be stored."""

@@ -4,7 +4,8 @@ Blocks of full resolution arrive along the Z curve. Each is cut into the tiles o
 until it is a single tile; four such tiles make one of the next level. Every pixel of every level is the mean of
 the level-0 pixels that it covers, at the right and lower edge too, where it covers fewer: what goes up is not the
 means but the sums, and how many pixels are in a sum follows from its place. The sums are float32, which is exact up
-to level 8 (an 8-bit value and two more bits a level fit in 24 bits); beyond that their last bits are rounded.
+to level 8 (an 8-bit value and two more bits a level fit in 24 bits), for 16-bit values up to level 4; beyond that
+their last bits are rounded.
 """
 
 from __future__ import annotations
@@ -16,23 +17,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from confostain.arrays import Rgb
 from confostain.geometry import Size
 
 TILE = 256  # side of a tile in the file; what OpenSlide, QuPath and OpenSeadragon use by default
 WHITE = 255
 
+Pixels = npt.NDArray[Any]  # (h, w, samples): uint8 of 3 colours, or uint8, uint16 or float32 of one grey plane
 Sums = npt.NDArray[np.float32]
+SUM_OF_TWO: dict[np.dtype[Any], np.dtype[Any]] = {
+    np.dtype(np.uint8): np.dtype(np.uint16),
+    np.dtype(np.uint16): np.dtype(np.uint32),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class PyramidTile:
-    """One tile of the file: up to TILE x TILE pixels, None where all are white."""
+    """One tile of the file: up to TILE x TILE pixels; None where all are white, in colour images only."""
 
     level: int
     column: int
     row: int
-    rgb: Rgb | None
+    pixels: Pixels | None
 
 
 def level_sizes(size: Size) -> list[Size]:
@@ -48,13 +53,13 @@ def block_side(wanted: int) -> int:
     return TILE << max(0, -(-wanted // TILE) - 1).bit_length()
 
 
-def summed(image: Rgb | Sums) -> Sums:
-    """Sum of each 2 x 2 pixels: (h, w, 3) to float32 (ceil(h / 2), ceil(w / 2), 3).
+def summed(image: Pixels) -> Sums:
+    """Sum of each 2 x 2 pixels: (h, w, samples) to float32 (ceil(h / 2), ceil(w / 2), samples).
 
     At an odd edge the sum is over the pixels that are there.
     """
     upper, lower = image[0::2], image[1::2]
-    rows: npt.NDArray[Any] = upper.astype(np.uint16 if image.dtype == np.uint8 else np.float32)
+    rows: npt.NDArray[Any] = upper.astype(SUM_OF_TWO.get(image.dtype, np.dtype(np.float32)))
     rows[: len(lower)] += lower
     left, right = rows[:, 0::2], rows[:, 1::2]
     total = left.astype(np.float32)
@@ -69,25 +74,27 @@ def covered(length: int, level: int) -> Sums:
     return np.minimum(1 << level, length - starts).astype(np.float32)
 
 
-def rounded_mean(sums: Sums, size: Size, level: int) -> Rgb:
-    """Sums over the pixels of level 0 as means, in the nearest 8-bit value.
+def rounded_mean(sums: Sums, size: Size, level: int, dtype: npt.DTypeLike = np.uint8) -> Pixels:
+    """Sums over the pixels of level 0 as means, in the nearest value of the type: (h, w, samples).
 
     Args:
-        sums: (h, w, 3), of a level.
+        sums: (h, w, samples), of a level.
         size: level-0 pixels that they cover.
         level: which.
+        dtype: of the means: uint8, uint16 or float32.
     """
     rows = sums.reshape(len(sums), -1)  # a pixel's colours side by side: long loops instead of triplets
     means = rows / covered(size.height, level)[:, np.newaxis]
     means /= np.repeat(covered(size.width, level), sums.shape[2])
-    means += np.float32(0.5)
-    return means.astype(np.uint8).reshape(sums.shape)
+    if np.dtype(dtype).kind == "u":
+        means += np.float32(0.5)
+    return means.astype(dtype).reshape(sums.shape)
 
 
-def white_sums(size: Size, level: int) -> Sums:
-    """The sums of a level over white pixels of level 0, as many as `size` says: (h, w, 3)."""
+def white_sums(size: Size, level: int, samples: int = 3) -> Sums:
+    """The sums of a level over white pixels of level 0, as many as `size` says: (h, w, samples)."""
     counts = np.outer(covered(size.height, level), covered(size.width, level))
-    return np.repeat(WHITE * counts[..., np.newaxis], 3, axis=2)
+    return np.repeat(WHITE * counts[..., np.newaxis], samples, axis=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +105,19 @@ class CutBlock:
     level: int
     column: int
     row: int
-    sums: Rgb | Sums | None
+    sums: Pixels | None
 
 
-def cut_block(block: Rgb | None, size: Size, column: int, row: int) -> CutBlock:
+def cut_block(block: Pixels | None, size: Size, column: int, row: int) -> CutBlock:
     """Cut a block of level 0 into tiles of all levels on which it is at least one tile.
 
     Args:
-        block: uint8 (h, w, 3), or None for white.
+        block: (h, w, samples), or None for white.
         size: the block's size.
         column, row: place of the block's first tile on level 0, in tiles.
     """
     level, image = 0, block
-    sums: Rgb | Sums | None = block
+    sums = block
     tiles: list[PyramidTile] = []
     while True:
         columns, rows = _tiles_across(size.width, level), _tiles_across(size.height, level)
@@ -123,7 +130,7 @@ def cut_block(block: Rgb | None, size: Size, column: int, row: int) -> CutBlock:
         level, column, row = level + 1, column // 2, row // 2
         if sums is not None:
             sums = summed(sums)
-            image = rounded_mean(sums, size, level)
+            image = rounded_mean(sums, size, level, block.dtype if block is not None else np.uint8)
 
 
 def _tiles_across(length: int, level: int) -> int:
@@ -141,9 +148,18 @@ class _Waiting:
 
 @dataclass(slots=True)
 class PyramidTop:
-    """The upper levels: takes the sums of the blocks as they come and gives tiles as they become complete."""
+    """The upper levels: takes the sums of the blocks as they come and gives tiles as they become complete.
+
+    Attributes:
+        size: level-0 pixels.
+        dtype: of the pixels: uint8, uint16 or float32.
+        samples: values per pixel.
+        levels: size of each level.
+    """
 
     size: Size
+    dtype: npt.DTypeLike = np.uint8
+    samples: int = 3
     levels: list[Size] = field(init=False)
     _waiting: dict[tuple[int, int, int], _Waiting] = field(init=False, default_factory=dict)
 
@@ -158,15 +174,15 @@ class PyramidTop:
             waiting = self._waiting.setdefault(key, _Waiting(self._quarters(*key)))
             if sums is not None:
                 if waiting.sums is None:
-                    waiting.sums = white_sums(self._covered_by(*key), level + 1)
+                    waiting.sums = white_sums(self._covered_by(*key), level + 1, self.samples)
                 _place(waiting.sums, (column % 2, row % 2), summed(sums))
             waiting.missing -= 1
             if waiting.missing:
                 return
             level, column, row = key
             sums = self._waiting.pop(key).sums
-            rgb = None if sums is None else rounded_mean(sums, self._covered_by(*key), level)
-            yield PyramidTile(level, column, row, rgb)
+            pixels = None if sums is None else rounded_mean(sums, self._covered_by(*key), level, self.dtype)
+            yield PyramidTile(level, column, row, pixels)
 
     def _quarters(self, level: int, column: int, row: int) -> int:
         columns, rows = (_tiles_across(side, level - 1) for side in (self.size.width, self.size.height))

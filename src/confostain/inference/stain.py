@@ -1,0 +1,152 @@
+"""Staining of arrays and of whole slides, tile by tile, by a closed form or a network."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from confostain.arrays import Progress, Rgb
+from confostain.errors import OutputError, SlideError
+from confostain.geometry import Region, Size
+from confostain.inference.result import Written, check_pixel_size, provenance
+from confostain.inference.tile_stainer import TileStainer
+from confostain.inference.whole_slide import (
+    ArraySink,
+    checked_region,
+    default_tile,
+    process_tiles,
+    tile_side,
+    write_image,
+)
+from confostain.io.writers.dicom import DicomWriter
+from confostain.io.writers.ometiff import OmeTiffWriter
+from confostain.io.writers.omezarr import OmeZarrWriter
+from confostain.io.writers.output import ResultImage, SlideWriter, refuse_existing
+from confostain.io.writers.picture import PngWriter
+from confostain.io.writers.pyramid import WHITE
+from confostain.models.registry import DEFAULT_MODEL, load_model
+from confostain.models.stainer import Model
+from confostain.slide import Slide
+
+OpenWriter = Callable[[Path, ResultImage, bool], SlideWriter]
+
+WRITERS: dict[str, OpenWriter] = {
+    ".tif": OmeTiffWriter,
+    ".tiff": OmeTiffWriter,
+    ".ome.zarr": OmeZarrWriter,
+    ".dcm": DicomWriter,
+    ".png": PngWriter,
+}
+
+
+def stain(
+    pair: npt.ArrayLike,
+    model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+    device: str = "auto",
+    microns_per_pixel: float | None = None,
+) -> Rgb:
+    """Digital stain of an array, computed tile by tile in as many threads as there are processors.
+
+    Args:
+        pair: (2, h, w), R then F, in [0, 1]; any real dtype.
+        model: a model's name, a trained stainer's folder, or any object like `confostain.models.stainer.Model`.
+        device: "auto", "cpu" or "cuda"; for a model given by name or folder.
+        microns_per_pixel: pixel size in um, 0.05 to 20; a warning tells where the model was not trained for it. The
+            array is not resampled. None: unknown, nothing is checked.
+
+    Returns:
+        uint8 (h, w, 3).
+
+    Raises:
+        SlideError: the array has another shape, or values that are not finite or outside [0, 1].
+        ModelError: there is no model of that name.
+        OptionError: another device, or a pixel size that cannot be a microscope's.
+    """
+    pair = np.asarray(pair, np.float32)
+    if pair.ndim != 3 or pair.shape[0] != 2 or pair.size == 0:
+        raise SlideError(f"array of shape {pair.shape}: expected (2, height, width), reflectance then fluorescence")
+    if not (pair.min() >= 0 and pair.max() <= 1):
+        raise SlideError(f"array with values from {pair.min():g} to {pair.max():g}: expected finite values in [0, 1]")
+    size = Size(pair.shape[2], pair.shape[1])
+    chosen = _model(model, device)
+    check_pixel_size(chosen, microns_per_pixel)
+    tiles = TileStainer(lambda region: pair[(slice(None), *region.slices_in(size.region))], size, chosen)
+    rgb = np.full((size.height, size.width, 3), WHITE, np.uint8)
+    grid = tiles.grid(size.region, default_tile(chosen.receptive_field))
+    process_tiles(tiles.stain_tile, grid, ArraySink(rgb, size.region))
+    return rgb
+
+
+def stain_slide(
+    slide: Slide,
+    out: str | os.PathLike[str],
+    *,
+    model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+    device: str = "auto",
+    tile: int | None = None,
+    region: tuple[int, int, int, int] | None = None,
+    quality: int | None = 90,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Written:
+    """Digital stain of a slide, or of a region of it, in a file.
+
+    A warning (`ConfostainWarning`) tells where the model was not trained for the slide's pixel size.
+
+    Args:
+        slide: what `open_slide` gave.
+        out: the result; its suffix chooses the format: `.ome.tif`, `.ome.zarr` or `.dcm` (pyramids; the last two are
+            folders), or `.png` (a picture).
+        model: a model's name, a trained stainer's folder, or any object like `confostain.models.stainer.Model`.
+        device: "auto", "cpu" or "cuda"; for a model given by name or folder.
+        tile: side of the tiles that are computed at once, in pixels; rounded up to 256, 512, 1024, ... It changes
+            memory and speed, never a pixel. None for what suits the model.
+        region: x, y, width, height in level-0 pixels; None for all.
+        quality: JPEG quality 1..100, None for lossless. `.ome.zarr` and `.png` are always lossless, `.dcm` never.
+        overwrite: whether an existing result may be replaced.
+        progress: called now and then with the pixels done and the pixels in all.
+
+    Returns:
+        What was written: path, size, levels, pixel size, model and seconds.
+
+    Raises:
+        OptionError: a value outside what is allowed. ModelError: there is no such model.
+        OutputError: the result cannot be written there. SlideError: the slide cannot be read to its end.
+    """
+    begin, out, size = time.perf_counter(), Path(out), Size(*slide.size)
+    area, chosen, open_writer = checked_region(region, size), _model(model, device), _writer_of(out)
+    side = tile_side(tile, chosen.receptive_field)
+    if slide.is_made_of(out):
+        raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
+    refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
+    check_pixel_size(chosen, slide.microns_per_pixel)
+    image = _described(slide, chosen, area, quality)
+    tiles = TileStainer(slide.read, size, chosen, slide.tissue)
+    with open_writer(out, image, overwrite) as writer:
+        write_image(tiles.stain_tile, tiles.grid(area, side), writer, progress)
+    seconds = time.perf_counter() - begin
+    return Written(out, image.size, writer.levels, image.microns_per_pixel, chosen.name, seconds)
+
+
+def _model(model: str | os.PathLike[str] | Model, device: str) -> Model:
+    return load_model(model, device) if isinstance(model, (str, os.PathLike)) else model
+
+
+def _writer_of(out: Path) -> OpenWriter:
+    for suffix, writer in WRITERS.items():
+        if out.name.lower().endswith(suffix):
+            return writer
+    raise OutputError(f"{out}: the suffix says no format that can be written; use .ome.tif, .ome.zarr, .dcm or .png")
+
+
+def _described(slide: Slide, model: Model, area: Region, quality: int | None) -> ResultImage:
+    names = ("reflectance", "fluorescence")
+    channels = dict(zip(names, zip(slide.sources, slide.ranges, strict=True), strict=True))
+    facts = provenance(f"digitally stained: {model.name}", model, channels, area)
+    name = f"{slide.name}, digitally stained ({model.name})"
+    return ResultImage(area.size, slide.microns_per_pixel, name, facts, quality)
