@@ -71,7 +71,7 @@ def add_evaluate_despeckler(kinds: Commands) -> None:
     )
     parser.add_argument("--patches", type=int, default=20, metavar="N", help="how many H&E patches (default: 20)")
     parser.add_argument("--side", type=int, default=256, metavar="PX", help="side of a patch (default: 256)")
-    parser.add_argument("--no-classical", action="store_true", help="networks only; BM3D takes minutes")
+    parser.add_argument("--no-classical", action="store_true", help="networks only; the classical methods take minutes")
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where tables and figures go")
 
 

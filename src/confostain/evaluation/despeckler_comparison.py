@@ -65,7 +65,7 @@ def compare_despecklers(
         models: names of despecklers, or folders of trained ones.
         patches: how many tissue patches, evenly from all there are.
         side: of a patch, in pixels.
-        classical: whether the methods without a network take part; BM3D needs minutes per megapixel.
+        classical: whether the methods without a network take part; they need minutes for 20 patches.
         microns_per_pixel: at which pixel size.
         say: told about each method when it is done.
 
