@@ -1,4 +1,4 @@
-"""The commands around despecklers, as a user gives them."""
+"""The command `despeckle`, and what other commands say about despecklers."""
 
 import json
 from pathlib import Path
@@ -50,8 +50,6 @@ def test_despecklers_are_listed_with_their_cards(capsys: pytest.CaptureFixture[s
         (["despeckle", "{scan}", "-o", "{tmp}/out.tif", "--model", "nobody"], "no despeckler"),
         (["despeckle", "{scan}", "-o", "{tmp}/out.tif", "--tile", "0"], "tile of"),
         (["train", "despeckler", "--config", "{tmp}/none.toml", "-o", "{tmp}/run"], "cannot be read"),
-        (["evaluate", "despeckler", "-o", "{tmp}/out"], "--histology"),
-        (["evaluate", "despeckler", "--histology", "{tmp}/none.svs", "-o", "{tmp}/out"], "no such file"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(
