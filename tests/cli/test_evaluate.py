@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from confostain import cli
+from confostain.evaluation.classical_despeckling import ClassicalMethod, median
 from confostain.geometry import Region, Size
 from confostain.simulation.phantom import Phantom
 
@@ -59,6 +60,18 @@ def test_despecklers_are_compared_and_evaluated_on_a_scan(
     assert not any(row["method"] == "wavelets" for row in rows)
     assert json.loads((tmp_path / "out" / "real.json").read_text())["looks_before"] > 0
     assert (tmp_path / "out" / "real.png").stat().st_size > 10_000
+
+
+def test_classical_methods_that_are_not_installed_are_left_out(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = (ClassicalMethod("median 3 x 3", median), ClassicalMethod("other", median, module="no_such_module"))
+    monkeypatch.setattr("confostain.evaluation.classical_despeckling.CLASSICAL_METHODS", methods)
+    arguments = ["--histology", files / "he.png", "--patches", 1, "-o", tmp_path / "out"]
+    code, said, err = run(capsys, "evaluate", "despeckler", *arguments)
+    assert (code, err) == (0, "confostain: other is left out: no_such_module is not installed\n")
+    assert "| median 3 x 3 |" in said
+    assert "| other |" not in said
 
 
 @pytest.mark.parametrize(

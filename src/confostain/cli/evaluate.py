@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confostain import RESEARCH_USE
-from confostain.cli.common import Commands, add_command, needs_extra
+from confostain.cli.common import Commands, add_command, needs_extra, say
 from confostain.errors import OptionError
 
 if TYPE_CHECKING:
@@ -47,13 +47,17 @@ def _evaluate_despeckler(options: argparse.Namespace) -> int:
     if not (options.histology or options.real):
         raise OptionError("no data: give H&E slides with --histology, or a real scan with --real")
     if options.histology:
+        classical = () if options.no_classical else CLASSICAL_METHODS
+        for method in classical:
+            if not method.is_installed:
+                say(f"{method.name} is left out: {method.module} is not installed")
         compare_despecklers(
             options.histology,
             options.output,
             options.model,
             patches=options.patches,
             side=options.side,
-            classical=() if options.no_classical else CLASSICAL_METHODS,
+            classical=[method for method in classical if method.is_installed],
             report=print,
         )
     if options.real:
