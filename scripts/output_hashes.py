@@ -106,23 +106,23 @@ LOCATIONS: dict[str, str | tuple[str, ...]] = {
     "colour_difference": "confostain.evaluation.reference_metrics:colour_difference",
     "step_sharpness": "confostain.evaluation.reference_metrics:sharpness",
     "grey": "confostain.evaluation.distribution_metrics:grey",
-    "texture_distance": "confostain.evaluation.distribution_metrics:texture_distance",
-    "pattern_shares": "confostain.evaluation.distribution_metrics:pattern_shares",
-    "looks_of": "confostain.evaluation.distribution_metrics:Looks.of",
+    "texture_distance": "confostain.evaluation.distribution_metrics:lbp_distance",
+    "pattern_shares": "confostain.evaluation.distribution_metrics:lbp_histogram",
+    "looks_of": "confostain.evaluation.distribution_metrics:ImageFeatures.of",
     "patch_distance": "confostain.evaluation.distribution_metrics:patch_distance",
     "colour_distance": "confostain.evaluation.distribution_metrics:colour_distance",
     "sliced_wasserstein": "confostain.evaluation.distribution_metrics:sliced_wasserstein",
     "seam_index": "confostain.evaluation.artefacts:seam_index",
-    "blank_field": "confostain.evaluation.artefacts:blank_field",
-    "judged_real": "confostain.evaluation.real_scan:judged",
-    "checkerboard": "confostain.evaluation.real_scan:checkerboard",
+    "blank_field": "confostain.evaluation.artefacts:empty_field_test",
+    "judged_real": "confostain.evaluation.despeckler_real_scan:measure_despeckling",
+    "checkerboard": "confostain.evaluation.despeckler_real_scan:checkerboard",
     "domain_gap": "confostain.evaluation.domain_gap:domain_gap",
-    "line_up": "confostain.evaluation.domain_gap:line_up",
+    "line_up": "confostain.evaluation.domain_gap:mixed_panel",
     "median": "confostain.evaluation.classical_despeckling:median",
     "lee": "confostain.evaluation.classical_despeckling:lee",
     "denoise_tv": "confostain.evaluation.classical_despeckling:total_variation",
     "non_local_means": "confostain.evaluation.classical_despeckling:non_local_means",
-    "bm3d": "confostain.evaluation.classical_despeckling:bm3d",
+    "wavelets": "confostain.evaluation.classical_despeckling:wavelets",
     "wilson_interval": "confostain.study.agreement:wilson_interval",
     "cohen_kappa": "confostain.study.agreement:cohen_kappa",
     "fleiss_kappa": "confostain.study.agreement:fleiss_kappa",
@@ -595,10 +595,8 @@ def add_speckle(use: Project, given: Material, record: Record) -> None:
     record.add("checkerboard", use.checkerboard(despeckled))
     record.add("real despeckling judged", use.judged_real(scan, despeckled))
     noisy = use.recorded(noises["published"], clean, 3)[:96, :96]
-    for name in ("median", "lee", "denoise_tv", "non_local_means"):
+    for name in ("median", "lee", "denoise_tv", "non_local_means", "wavelets"):
         record.add(f"classical {name}", getattr(use, name)(noisy, noises["published"], 1.0))
-    made = use.bm3d(noisy, noises["published"], 1.0)  # its last bits differ from run to run
-    record.add("classical bm3d, PSNR", round(use.psnr(made, clean[:96, :96]), 4))
 
 
 def add_nuclei(use: Project, given: Material, record: Record) -> None:

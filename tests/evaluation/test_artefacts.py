@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from confostain.errors import OptionError
-from confostain.evaluation.artefacts import blank_field, seam_index
+from confostain.evaluation.artefacts import empty_field_test, seam_index
 from confostain.imaging.linear_stain import gareau
 
 
@@ -23,21 +23,21 @@ def test_an_image_without_borders_in_it_has_no_seams() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (300, 300, 3)).astype(np.uint8)
     assert seam_index(noise, 32) == pytest.approx(1, abs=0.02)
     assert seam_index(np.full((64, 64, 3), 240, np.uint8), 16) == 1
-    with pytest.raises(OptionError, match="borders of 512 px"):
+    with pytest.raises(OptionError, match="a tile of 512 px"):
         seam_index(noise, 512)
 
 
-def test_a_blank_field_is_white_and_plain_or_it_shows() -> None:
-    perfect = blank_field(lambda pair: np.full((*pair.shape[1:], 3), 255, np.uint8))
-    assert (perfect.mean, perfect.texture) == (255, 0)
-    closed = blank_field(gareau)
+def test_the_empty_field_test_finds_grey_and_textured_backgrounds() -> None:
+    perfect = empty_field_test(lambda pair: np.full((*pair.shape[1:], 3), 255, np.uint8))
+    assert (perfect.mean, perfect.standard_deviation) == (255, 0)
+    closed = empty_field_test(gareau)
     assert 250 < closed.mean < 255
-    assert 0.2 < closed.texture < 3
+    assert 0.2 < closed.standard_deviation < 3
 
     def papery(pair: np.ndarray) -> np.ndarray:
         rgb = np.full((*pair.shape[1:], 3), 230, np.uint8)
         rgb[::2] = 210
         return rgb
 
-    assert blank_field(papery).mean == 220
-    assert blank_field(papery).texture == 10
+    assert empty_field_test(papery).mean == 220
+    assert empty_field_test(papery).standard_deviation == 10

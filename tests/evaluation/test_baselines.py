@@ -6,48 +6,54 @@ import numpy as np
 import pytest
 
 import confostain
-from confostain.evaluation.baselines import audit_sanity, truth_audited, within_he_baseline
-from confostain.evaluation.distribution_metrics import Looks, colour_distance, patch_distance
-from confostain.evaluation.material import Material, Simulated, scan_of, simulated, tissue_fields
+from confostain.evaluation.baselines import audit_reference_he, audit_sanity, within_he_baseline
+from confostain.evaluation.distribution_metrics import ImageFeatures, colour_distance, patch_distance
+from confostain.evaluation.evaluation_data import (
+    EvaluationData,
+    SimulatedPair,
+    read_scan,
+    simulate_pairs,
+    tissue_fields,
+)
 from confostain.imaging.linear_stain import gareau
 from confostain.imaging.nuclei import audit_nuclei
 
 
 def test_h_and_e_against_itself_is_nearer_than_the_closed_form(painted_section: Path, phantom_scan: Path) -> None:
     fields = tissue_fields(painted_section, 8, side=128)
-    looks = Looks.of(fields)
+    features = ImageFeatures.of(fields)
     with confostain.open_slide(phantom_scan) as slide:
-        scan = scan_of(slide)
-    floor = within_he_baseline(Material([], [scan], fields, looks))
-    halves = Looks.of(fields[:4]), Looks.of(fields[4:])
-    assert floor[scan.name] == pytest.approx(
+        scan = read_scan(slide)
+    baseline = within_he_baseline(EvaluationData([], [scan], fields, features))
+    halves = ImageFeatures.of(fields[:4]), ImageFeatures.of(fields[4:])
+    assert baseline[scan.name] == pytest.approx(
         (
-            patch_distance(*halves) / patch_distance(scan.looks, looks),
-            colour_distance(*halves) / colour_distance(scan.looks, looks),
+            patch_distance(*halves) / patch_distance(scan.linear_features, features),
+            colour_distance(*halves) / colour_distance(scan.linear_features, features),
         )
     )
-    assert 0 < floor[scan.name][0] < 1
-    assert within_he_baseline(Material([], [scan], fields[:1], looks)) == {}
+    assert 0 < baseline[scan.name][0] < 1
+    assert within_he_baseline(EvaluationData([], [scan], fields[:1], features)) == {}
 
 
-def test_the_proof_shows_what_was_done_to_the_closed_form(phantom_scan: Path) -> None:
+def test_the_audit_of_degraded_closed_forms_finds_more_missing(phantom_scan: Path) -> None:
     with confostain.open_slide(phantom_scan) as slide:
-        scan = scan_of(slide)
-    proof = audit_sanity([scan])[scan.name]
+        scan = read_scan(slide)
+    audits = audit_sanity([scan])[scan.name]
     audit = audit_nuclei(scan.pair[1], scan.linear)
-    assert proof["as it is"] == (audit.missing_share, audit.invented_share)
-    moved = audit_nuclei(scan.pair[1], np.roll(scan.linear, 12, axis=1))
-    assert proof["moved by 12 px"] == (moved.missing_share, moved.invented_share)
-    blurred = [proof[f"blurred, sigma {sigma} px"][0] for sigma in (1, 2, 3)]
-    assert proof["as it is"][0] < blurred[0] < blurred[1] < blurred[2]
+    assert audits["unchanged"] == (audit.missing_share, audit.invented_share)
+    shifted = audit_nuclei(scan.pair[1], np.roll(scan.linear, 12, axis=1))
+    assert audits["shifted by 12 px"] == (shifted.missing_share, shifted.invented_share)
+    blurred = [audits[f"blurred, sigma {sigma} px"][0] for sigma in (1, 2, 3)]
+    assert audits["unchanged"][0] < blurred[0] < blurred[1] < blurred[2]
 
 
-def test_the_truth_is_audited_as_any_stain(painted_section: Path) -> None:
-    pairs = simulated([str(painted_section)], 2, side=128)
+def test_the_true_h_and_e_is_audited_as_any_stain(painted_section: Path) -> None:
+    pairs = simulate_pairs([str(painted_section)], 2, side=128)
     audits = [audit_nuclei(pair.pair[1], pair.truth) for pair in pairs]
-    missing, invented = truth_audited(pairs) or (2, 2)
+    missing, invented = audit_reference_he(pairs) or (2, 2)
     assert missing == pytest.approx(np.mean([audit.missing_share for audit in audits]))
     assert invented == pytest.approx(np.mean([audit.invented_share for audit in audits]))
-    perfect = Simulated("perfect", pairs[0].pair, gareau(pairs[0].pair))
-    assert (truth_audited([perfect]) or (2, 2))[0] < 0.1
-    assert truth_audited([]) is None
+    perfect = SimulatedPair("perfect", pairs[0].pair, gareau(pairs[0].pair))
+    assert (audit_reference_he([perfect]) or (2, 2))[0] < 0.1
+    assert audit_reference_he([]) is None

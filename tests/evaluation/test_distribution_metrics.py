@@ -7,13 +7,13 @@ from scipy.ndimage import gaussian_filter
 
 from confostain.errors import OptionError
 from confostain.evaluation.distribution_metrics import (
-    Looks,
+    ImageFeatures,
     colour_distance,
     grey,
+    lbp_distance,
+    lbp_histogram,
     patch_distance,
-    pattern_shares,
     sliced_wasserstein,
-    texture_distance,
 )
 
 Rgb = npt.NDArray[np.uint8]
@@ -36,23 +36,23 @@ def test_the_distance_of_disjoint_histograms_is_two_and_of_equal_ones_zero() -> 
     flat = np.full((40, 40, 3), 90, np.uint8)
     points = flat.copy()
     points[5:-5:5, 5:-5:5] = 200
-    shares = pattern_shares(grey(flat))
-    assert shares[8] == pytest.approx(1 - (2 * 40 + 2 * 38) / 1600)  # the outermost pixels look across the border
-    assert shares.sum() == 1
-    assert pattern_shares(grey(points))[0] == pytest.approx(6 * 6 / 1600)
-    assert texture_distance(flat, flat) == 0
-    p, q = pattern_shares(grey(points)), pattern_shares(grey(texture(1)))
+    histogram = lbp_histogram(grey(flat))
+    assert histogram[8] == pytest.approx(1 - (2 * 40 + 2 * 38) / 1600)  # the outermost pixels look across the border
+    assert histogram.sum() == 1
+    assert lbp_histogram(grey(points))[0] == pytest.approx(6 * 6 / 1600)
+    assert lbp_distance(flat, flat) == 0
+    p, q = lbp_histogram(grey(points)), lbp_histogram(grey(texture(1)))
     both = p + q > 0
     by_hand = ((p - q)[both] ** 2 / (p + q)[both]).sum()
-    assert texture_distance(points, texture(1)) == pytest.approx(by_hand)
-    assert 0.2 < texture_distance(points, texture(1)) < 2
+    assert lbp_distance(points, texture(1)) == pytest.approx(by_hand)
+    assert 0.2 < lbp_distance(points, texture(1)) < 2
 
 
-def test_texture_ignores_brightness_and_notices_smoothing() -> None:
+def test_the_lbp_distance_ignores_brightness_and_notices_smoothing() -> None:
     fine, coarse = texture(0.6), texture(2.0)
-    assert texture_distance(fine, texture(0.6, seed=1)) < 0.01
-    assert texture_distance(fine, (fine * 0.5).astype(np.uint8)) < 0.05
-    assert texture_distance(fine, coarse) > 0.1
+    assert lbp_distance(fine, texture(0.6, seed=1)) < 0.01
+    assert lbp_distance(fine, (fine * 0.5).astype(np.uint8)) < 0.05
+    assert lbp_distance(fine, coarse) > 0.1
 
 
 def test_a_shifted_cloud_is_as_far_as_the_shift_seen_along_random_directions() -> None:
@@ -64,14 +64,14 @@ def test_a_shifted_cloud_is_as_far_as_the_shift_seen_along_random_directions() -
     assert sliced_wasserstein(cloud, cloud + shift) == pytest.approx(0.2, rel=0.1)
 
 
-def test_looks_agree_for_one_texture_and_differ_by_colour_and_by_structure() -> None:
-    here = Looks.of([texture(1.5), texture(1.5, seed=1)])
-    same = Looks.of([texture(1.5, seed=2), texture(1.5, seed=3)])
+def test_features_agree_for_one_texture_and_differ_by_colour_and_by_structure() -> None:
+    here = ImageFeatures.of([texture(1.5), texture(1.5, seed=1)])
+    same = ImageFeatures.of([texture(1.5, seed=2), texture(1.5, seed=3)])
     assert [patches.shape for patches in here.patches] == [(4096, 147)] * 3
     assert patch_distance(here, here) == colour_distance(here, here) == 0
     near = patch_distance(here, same)
-    tinted = Looks.of([texture(1.5, seed=2, tint=(1.0, 0.4, 0.9))])
-    smooth = Looks.of([texture(5.0, seed=2)])
+    tinted = ImageFeatures.of([texture(1.5, seed=2, tint=(1.0, 0.4, 0.9))])
+    smooth = ImageFeatures.of([texture(5.0, seed=2)])
     assert patch_distance(here, tinted) > 3 * near
     assert patch_distance(here, smooth) > 2 * near
     assert colour_distance(here, tinted) > 5 * colour_distance(here, same)
@@ -80,20 +80,20 @@ def test_looks_agree_for_one_texture_and_differ_by_colour_and_by_structure() -> 
 
 def test_patches_come_from_images_by_their_size() -> None:
     white, black = np.full((100, 100, 3), 255, np.uint8), np.zeros((50, 100, 3), np.uint8)
-    looks = Looks.of([white, black])
-    assert (looks.colours[:, 0] == 0).mean() == pytest.approx(2 / 3, abs=0.02)
-    assert looks.patches[0].mean() == pytest.approx(94 / (94 + 44), abs=0.03)
-    assert looks.colours.max() == pytest.approx(np.log(255))
+    features = ImageFeatures.of([white, black])
+    assert (features.colours[:, 0] == 0).mean() == pytest.approx(2 / 3, abs=0.02)
+    assert features.patches[0].mean() == pytest.approx(94 / (94 + 44), abs=0.03)
+    assert features.colours.max() == pytest.approx(np.log(255))
 
 
 def test_coarser_scales_are_means() -> None:
     checker = np.indices((64, 64)).sum(0) % 2 * 200
-    looks = Looks.of([np.repeat(checker[..., None], 3, 2).astype(np.uint8)])
-    assert np.unique(looks.patches[0]).tolist() == [0, np.float32(200 / 255)]
-    assert np.unique(looks.patches[1]) == pytest.approx(100 / 255)
+    features = ImageFeatures.of([np.repeat(checker[..., None], 3, 2).astype(np.uint8)])
+    assert np.unique(features.patches[0]).tolist() == [0, np.float32(200 / 255)]
+    assert np.unique(features.patches[1]) == pytest.approx(100 / 255)
 
 
 @pytest.mark.parametrize("images", [[], [np.zeros((27, 90, 3), np.uint8)]])
-def test_too_little_to_look_at_is_refused(images: list[Rgb]) -> None:
+def test_too_small_images_are_refused(images: list[Rgb]) -> None:
     with pytest.raises(OptionError, match="28 x 28"):
-        Looks.of(images)
+        ImageFeatures.of(images)

@@ -15,8 +15,8 @@ from typing import NoReturn, TextIO
 
 from confostain import RESEARCH_USE, __version__
 from confostain.cli.common import Parser, add_group, say
-from confostain.cli.despeckle import add_despeckle, add_evaluate_despeckler
-from confostain.cli.evaluate import add_evaluate_stainer
+from confostain.cli.despeckle import add_despeckle
+from confostain.cli.evaluate import add_evaluate_despeckler, add_evaluate_stainer
 from confostain.cli.prepare import add_prepare
 from confostain.cli.stain import add_demo, add_info, add_models, add_stain
 from confostain.cli.study import add_study

@@ -1,22 +1,13 @@
-"""Commands about despecklers: despeckle, evaluate despeckler."""
+"""The command `despeckle`: speckle removal from the reflectance channel of a slide, or from one grey image."""
 
 from __future__ import annotations
 
 import argparse
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confostain import RESEARCH_USE
-from confostain.cli.common import (
-    Commands,
-    add_command,
-    add_inference_arguments,
-    needs_extra,
-    progress_bar,
-    written_line,
-)
-from confostain.errors import OptionError
+from confostain.cli.common import Commands, add_command, add_inference_arguments, progress_bar, written_line
 
 if TYPE_CHECKING:
     from confostain.slide import Slide
@@ -76,50 +67,3 @@ def _opened(options: argparse.Namespace) -> AbstractContextManager[Slide | str]:
     if is_grey_image(options.slide):
         return nullcontext(options.slide)
     return open_slide(options.slide, swap_channels=options.swap_channels)
-
-
-def add_evaluate_despeckler(kinds: Commands) -> None:
-    """Add `evaluate despeckler`."""
-    parser = add_command(
-        kinds,
-        "despeckler",
-        _evaluate_despeckler,
-        "compare despecklers on H&E with known noise, and judge one on a real scan",
-        "examples:\n  confostain evaluate despeckler --histology section.tif -o report\n"
-        "  confostain evaluate despeckler --real scan/mosaic --model runs/despeckler -o report",
-    )
-    parser.add_argument("--histology", nargs="+", default=[], metavar="FILE", help="H&E slides no model was trained on")
-    parser.add_argument("--real", metavar="SLIDE_OR_IMAGE", help="a real reflectance scan")
-    parser.add_argument(
-        "--model", action="append", default=[], metavar="NAME", help="a further despeckler, or a training's folder"
-    )
-    parser.add_argument("--patches", type=int, default=20, metavar="N", help="how many H&E patches (default: 20)")
-    parser.add_argument("--side", type=int, default=256, metavar="PX", help="side of a patch (default: 256)")
-    parser.add_argument("--no-classical", action="store_true", help="networks only; BM3D takes minutes")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where tables and figures go")
-
-
-def _evaluate_despeckler(options: argparse.Namespace) -> int:
-    with needs_extra("train"):
-        from confostain.evaluation.despeckler_comparison import compare_despecklers
-        from confostain.evaluation.real_scan import judge_real
-    from confostain.io.readers.layouts import open_reflectance
-    from confostain.models.registry import DEFAULT_DESPECKLER
-
-    if not (options.histology or options.real):
-        raise OptionError("nothing to measure on: give H&E slides with --histology, or a real scan with --real")
-    if options.histology:
-        compare_despecklers(
-            options.histology,
-            options.output,
-            options.model,
-            patches=options.patches,
-            side=options.side,
-            classical=not options.no_classical,
-            say=print,
-        )
-    if options.real:
-        model = options.model[-1] if options.model else DEFAULT_DESPECKLER
-        print(judge_real(open_reflectance(options.real), options.output, model).text())
-    print(f"tables and figures are in {options.output}")
-    return 0

@@ -1,4 +1,4 @@
-"""Commands about stainers: evaluate stainer."""
+"""The commands `evaluate despeckler` and `evaluate stainer`: metrics on H&E, simulated pairs and real scans."""
 
 from __future__ import annotations
 
@@ -8,11 +8,63 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confostain import RESEARCH_USE
-from confostain.cli.common import Commands, add_command, needs_extra
+from confostain.cli.common import Commands, add_command, needs_extra, say
 from confostain.errors import OptionError
 
 if TYPE_CHECKING:
     from confostain.slide import Slide
+
+
+def add_evaluate_despeckler(kinds: Commands) -> None:
+    """Add `evaluate despeckler`."""
+    parser = add_command(
+        kinds,
+        "despeckler",
+        _evaluate_despeckler,
+        "compare despecklers on H&E with simulated speckle, and evaluate one on a real scan",
+        "With --histology writes despecklers.md, .json and .png into DIR, with --real real.json and real.png. The\n"
+        "last one shows the scan: where its licence forbids to pass it on, do not pass on the picture.\n\n"
+        "examples:\n  confostain evaluate despeckler --histology section.tif -o report\n"
+        "  confostain evaluate despeckler --real scan/mosaic --model runs/despeckler -o report\n\n" + RESEARCH_USE,
+    )
+    _add_histology(parser)
+    parser.add_argument("--real", metavar="SLIDE_OR_IMAGE", help="a real reflectance scan")
+    _add_model(parser, "despeckler")
+    parser.add_argument("--patches", type=int, default=20, metavar="N", help="number of H&E patches (default: 20)")
+    parser.add_argument("--side", type=int, default=256, metavar="PX", help="side of a patch (default: 256)")
+    parser.add_argument("--no-classical", action="store_true", help="networks only; the classical methods take minutes")
+    _add_output(parser)
+
+
+def _evaluate_despeckler(options: argparse.Namespace) -> int:
+    with needs_extra("train"):
+        from confostain.evaluation.classical_despeckling import CLASSICAL_METHODS
+        from confostain.evaluation.despeckler_comparison import compare_despecklers
+        from confostain.evaluation.despeckler_real_scan import evaluate_on_real_scan
+    from confostain.io.readers.layouts import open_reflectance
+    from confostain.models.registry import DEFAULT_DESPECKLER
+
+    if not (options.histology or options.real):
+        raise OptionError("no data: give H&E slides with --histology, or a real scan with --real")
+    if options.histology:
+        classical = () if options.no_classical else CLASSICAL_METHODS
+        for method in classical:
+            if not method.is_installed:
+                say(f"{method.name} is left out: {method.module} is not installed")
+        compare_despecklers(
+            options.histology,
+            options.output,
+            options.model,
+            patches=options.patches,
+            side=options.side,
+            classical=[method for method in classical if method.is_installed],
+            report=print,
+        )
+    if options.real:
+        model = options.model[-1] if options.model else DEFAULT_DESPECKLER
+        print(evaluate_on_real_scan(open_reflectance(options.real), options.output, model).text())
+    print(f"tables and figures are in {options.output}")
+    return 0
 
 
 def add_evaluate_stainer(kinds: Commands) -> None:
@@ -21,44 +73,42 @@ def add_evaluate_stainer(kinds: Commands) -> None:
         kinds,
         "stainer",
         _evaluate_stainer,
-        "compare stainers with the closed forms: with truth on simulated pairs, without on real scans",
-        "Writes DIR/index.html, one page that needs no other file, and DIR/stainers.json. The page shows the scans:\n"
-        "where their licence forbids to pass them on, it must stay where it is. What each figure can and cannot say\n"
-        "is in docs/fidelity.md.\n\nexamples:\n"
+        "compare stainers with the closed forms: with truth on simulated pairs, without truth on real scans",
+        "Writes DIR/index.html, a page without other files, and DIR/stainers.json. The page shows the scans: where\n"
+        "their licence forbids to pass them on, do not pass on the page. docs/fidelity.md explains the metrics and\n"
+        "their limits.\n\nexamples:\n"
         "  confostain evaluate stainer --histology section.tif --model runs/stainer -o report\n"
         "  confostain evaluate stainer --real scan/mosaic --reference section.tif --model cyclegan -o report\n"
         "  confostain evaluate stainer --reflectance R.jpg --fluorescence F.jpg --mpp 0.75 --reference he.tif -o out\n"
         "\n" + RESEARCH_USE,
     )
-    parser.add_argument("--histology", nargs="+", default=[], metavar="FILE", help="H&E slides no model was trained on")
+    _add_histology(parser)
     parser.add_argument("--real", nargs="+", default=[], metavar="SLIDE", help="real scans: folders or files of slides")
     for channel in ("reflectance", "fluorescence"):
         parser.add_argument(
             f"--{channel}", action="append", default=[], metavar="FILE", help=f"the {channel} of a scan in two files"
         )
-    parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel of scans that do not say it")
+    parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel of scans whose files do not say it")
     parser.add_argument(
         "--reference",
         nargs="+",
         default=[],
         metavar="FILE",
-        help="real H&E to look like (default: that of --histology)",
+        help="real H&E to compare colours and texture with (default: that of --histology)",
     )
-    parser.add_argument(
-        "--model", action="append", default=[], metavar="NAME_OR_DIR", help="a further stainer, or a training's folder"
-    )
-    parser.add_argument("--patches", type=int, default=20, metavar="N", help="how many simulated pairs (default: 20)")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="where page and figures go")
+    _add_model(parser, "stainer")
+    parser.add_argument("--patches", type=int, default=20, metavar="N", help="number of simulated pairs (default: 20)")
+    _add_output(parser)
 
 
 def _evaluate_stainer(options: argparse.Namespace) -> int:
     with needs_extra("train"):
-        import skimage  # noqa: F401  measures need it; better said before an hour of staining than after
+        import skimage  # noqa: F401  metrics need it; checked here, not after an hour of staining
 
         from confostain.evaluation.stainer_comparison import evaluate_stainers
 
-    with ExitStack() as opened:
-        scans = [opened.enter_context(slide) for slide in _opened(options)]
+    with ExitStack() as stack:
+        scans = [stack.enter_context(slide) for slide in _open_scans(options)]
         evaluate_stainers(
             options.output,
             options.model,
@@ -66,21 +116,37 @@ def _evaluate_stainer(options: argparse.Namespace) -> int:
             scans=scans,
             references=options.reference,
             patches=options.patches,
-            say=print,
+            report=print,
         )
     print(f"page and figures are in {options.output}")
     return 0
 
 
-def _opened(options: argparse.Namespace) -> list[Slide]:
+def _open_scans(options: argparse.Namespace) -> list[Slide]:
     from confostain.slide import open_slide
 
     reflectance, fluorescence = options.reflectance, options.fluorescence
     if len(reflectance) != len(fluorescence):
         raise OptionError(
-            f"{len(reflectance)} files for --reflectance and {len(fluorescence)} for --fluorescence: expected as many "
-            "of both, in one order"
+            f"{len(reflectance)} files for --reflectance and {len(fluorescence)} for --fluorescence: expected the same "
+            "number of both, in the same order"
         )
     slides = [open_slide(path, microns_per_pixel=options.mpp) for path in options.real]
     pairs = zip(reflectance, fluorescence, strict=True)
     return slides + [open_slide(reflectance=r, fluorescence=f, microns_per_pixel=options.mpp) for r, f in pairs]
+
+
+def _add_histology(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--histology", nargs="+", default=[], metavar="FILE", help="H&E slides that no model was trained on"
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser, kind: str) -> None:
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="NAME_OR_DIR", help=f"a further {kind}, or the folder of a run"
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="folder of the results")

@@ -1,1 +1,1 @@
-"""The inspector: measures quality and faithfulness."""
+"""Evaluation of despecklers and stainers: metrics, comparisons, reports."""

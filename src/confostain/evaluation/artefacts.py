@@ -1,4 +1,4 @@
-"""What a stain must not add: borders of tiles, and anything at all where there is no tissue."""
+"""Artefact measures of a stain: seam index at tile borders, and the stain of a field without tissue."""
 
 from __future__ import annotations
 
@@ -11,40 +11,47 @@ from confostain.arrays import Pair, Rgb
 from confostain.errors import OptionError
 from confostain.evaluation.distribution_metrics import grey
 
-BLANK_SIDE = 256  # px
-BLANK_NOISE = 0.01  # of the range: read noise of a dark scan, after normalisation
+EMPTY_FIELD_SIDE = 256  # px
+READ_NOISE = 0.01  # standard deviation, as a share of the range: a dark scan after normalisation
 SEED = 2019
 
 
 def seam_index(rgb: Rgb, tile: int) -> float:
-    """Mean step between neighbouring pixels across the borders of tiles, over the mean step elsewhere.
+    """Ratio of the mean step between neighbouring pixels across tile borders to the mean step elsewhere.
 
-    1 where borders cannot be told from the rest, and on an image without any step. Tiles of `tile` px begin at the
-    upper left corner. OptionError for an image that is not larger than one tile.
+    1 means that borders do not differ from the rest; an image without any step also gives 1.
+
+    Args:
+        rgb: uint8 (h, w, 3).
+        tile: side of the tiles in px; the first begins at the upper left corner.
+
+    Raises:
+        OptionError: the image is not larger than one tile.
     """
-    across, elsewhere = [], []
+    at_borders, elsewhere = [], []
     for axis in (0, 1):
         steps = np.abs(np.diff(rgb.astype(np.int16), axis=axis)).mean(axis=-1)
         border = np.arange(1, rgb.shape[axis]) % tile == 0
-        across.append(np.compress(border, steps, axis).ravel())
+        at_borders.append(np.compress(border, steps, axis).ravel())
         elsewhere.append(np.compress(~border, steps, axis).ravel())
-    if not sum(map(len, across)):
-        raise OptionError(f"image of {rgb.shape[1]} x {rgb.shape[0]} px: expected borders of {tile} px tiles in it")
+    if not sum(map(len, at_borders)):
+        size = f"{rgb.shape[1]} x {rgb.shape[0]}"
+        raise OptionError(f"image of {size} px: expected one larger than a tile of {tile} px; give a larger image")
     typical = float(np.concatenate(elsewhere).mean())
-    return float(np.concatenate(across).mean()) / typical if typical else 1.0
+    return float(np.concatenate(at_borders).mean()) / typical if typical else 1.0
 
 
 @dataclass(frozen=True)
-class Blank:
-    """A field without tissue, in grey levels: white is 255, without texture 0."""
+class EmptyField:
+    """Grey levels of the stain of a field without tissue; a perfect one has the mean 255 and the deviation 0."""
 
     mean: float
-    texture: float  # standard deviation
+    standard_deviation: float
 
 
-def blank_field(stain: Callable[[Pair], Rgb]) -> Blank:
-    """What a stain makes of darkness, and of darkness with read noise: the worse of both in either measure."""
-    dark = np.zeros((2, BLANK_SIDE, BLANK_SIDE), np.float32)
-    noise = np.random.default_rng(SEED).normal(0, BLANK_NOISE, dark.shape).clip(0, 1).astype(np.float32)
-    seen = [grey(stain(pair)).astype(np.float64) for pair in (dark, noise)]
-    return Blank(min(float(image.mean()) for image in seen), max(float(image.std()) for image in seen))
+def empty_field_test(stain: Callable[[Pair], Rgb]) -> EmptyField:
+    """Grey levels of the stain of a black pair and of a pair of read noise: the worse of the two in each measure."""
+    black = np.zeros((2, EMPTY_FIELD_SIDE, EMPTY_FIELD_SIDE), np.float32)
+    noise = np.random.default_rng(SEED).normal(0, READ_NOISE, black.shape).clip(0, 1).astype(np.float32)
+    stains = [grey(stain(pair)).astype(np.float64) for pair in (black, noise)]
+    return EmptyField(min(float(image.mean()) for image in stains), max(float(image.std()) for image in stains))

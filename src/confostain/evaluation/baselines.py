@@ -1,4 +1,4 @@
-"""What the figures of stainers are to be held against: how H&E differs from itself, and what the audit must find."""
+"""Baselines of the stainer comparison: distances within real H&E, and sanity checks of the nuclei audit."""
 
 from __future__ import annotations
 
@@ -8,63 +8,71 @@ import numpy as np
 import numpy.typing as npt
 
 from confostain.arrays import Rgb
-from confostain.evaluation.distribution_metrics import Looks, colour_distance, patch_distance
-from confostain.evaluation.material import Material, Scan, Simulated
+from confostain.evaluation.distribution_metrics import ImageFeatures, colour_distance, patch_distance
+from confostain.evaluation.evaluation_data import EvaluationData, RealScan, SimulatedPair
 from confostain.imaging.nuclei import audit_nuclei
 
-Audited = tuple[float, float]  # shares of nuclei missing and invented
+AuditShares = tuple[float, float]  # shares of nuclei missing and invented
 
-MOVED = 12  # px, by which a stain is displaced to see what the audit finds by chance
+SHIFT = 12  # px: a stain shifted by this much matches nuclei by chance only
 BLURS = (1, 2, 3)  # px, sigma
 
 
-def within_he_baseline(material: Material) -> dict[str, tuple[float, float]]:
-    """How far one half of the real H&E is from the other, over how far each scan's Gareau image is from all of it.
+def within_he_baseline(data: EvaluationData) -> dict[str, tuple[float, float]]:
+    """Patch and colour distance between the two halves of the real H&E, by name of scan.
 
-    By patches and by colours: as near as H&E comes to itself. Empty where there is but one field of H&E.
+    As a ratio to the distance of each scan's Gareau image from all of it, as the ratios of stains are: the lowest
+    values that a stain can be expected to reach. Empty where there is only one field of H&E.
     """
-    half = len(material.references) // 2
+    half = len(data.references) // 2
     if not half:
         return {}
-    upper, lower = Looks.of(material.references[:half]), Looks.of(material.references[half:])
-    patches, colours = patch_distance(upper, lower), colour_distance(upper, lower)
+    first, second = (ImageFeatures.of(fields) for fields in (data.references[:half], data.references[half:]))
+    patches, colours = patch_distance(first, second), colour_distance(first, second)
     return {
         scan.name: (
-            patches / patch_distance(scan.looks, material.looks),
-            colours / colour_distance(scan.looks, material.looks),
+            patches / patch_distance(scan.linear_features, data.reference_features),
+            colours / colour_distance(scan.linear_features, data.reference_features),
         )
-        for scan in material.scans
+        for scan in data.scans
     }
 
 
-def audit_sanity(scans: Sequence[Scan]) -> dict[str, dict[str, Audited]]:
-    """Whether the audit sees what it should: the Gareau image loses nothing, unless one moves or blurs it."""
+def audit_sanity(scans: Sequence[RealScan]) -> dict[str, dict[str, AuditShares]]:
+    """Nuclei audit of the Gareau image of each scan, unchanged, shifted and blurred, by name of scan.
+
+    A valid audit finds next to nothing missing in the unchanged image, most nuclei in the shifted one, and more the
+    stronger the blur.
+    """
     return {
-        scan.name: {name: _audited(scan.pair[1], image) for name, image in _spoilt(scan.linear).items()}
+        scan.name: {name: _audit_shares(scan.pair[1], image) for name, image in _degraded(scan.linear).items()}
         for scan in scans
     }
 
 
-def _spoilt(rgb: Rgb) -> dict[str, Rgb]:
+def _degraded(rgb: Rgb) -> dict[str, Rgb]:
     from scipy.ndimage import gaussian_filter
 
     blurred = {sigma: gaussian_filter(rgb.astype(np.float32), (sigma, sigma, 0)) for sigma in BLURS}
     return {
-        "as it is": rgb,
-        f"moved by {MOVED} px": np.roll(rgb, MOVED, axis=1),
+        "unchanged": rgb,
+        f"shifted by {SHIFT} px": np.roll(rgb, SHIFT, axis=1),
         **{f"blurred, sigma {sigma} px": np.rint(image).astype(np.uint8) for sigma, image in blurred.items()},
     }
 
 
-def truth_audited(fields: Sequence[Simulated]) -> Audited | None:
-    """What the audit says of the H&E that pairs were simulated from, the mean: no stain can be expected to beat it."""
-    audits = [_audited(view.pair[1], view.truth) for view in fields]
+def audit_reference_he(pairs: Sequence[SimulatedPair]) -> AuditShares | None:
+    """Mean nuclei audit of the H&E that pairs were simulated from: no stain of the pairs can be expected to do better.
+
+    None without pairs.
+    """
+    audits = [_audit_shares(pair.pair[1], pair.truth) for pair in pairs]
     if not audits:
         return None
     missing, invented = np.mean(audits, axis=0)
     return float(missing), float(invented)
 
 
-def _audited(fluorescence: npt.NDArray[np.float32], rgb: Rgb) -> Audited:
+def _audit_shares(fluorescence: npt.NDArray[np.float32], rgb: Rgb) -> AuditShares:
     audit = audit_nuclei(fluorescence, rgb)
     return audit.missing_share, audit.invented_share

@@ -1,4 +1,7 @@
-"""The comparison of despecklers on inverted H&E with known noise: one table, one figure like the paper's Fig. 6."""
+"""Comparison of despecklers on inverted H&E with simulated speckle: a table, JSON and a figure.
+
+The protocol is that of Combalia et al. (MIDL 2019), table 1 and Fig. 6, with more noise levels.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,31 +20,39 @@ import numpy.typing as npt
 from confostain.arrays import REFERENCE_MPP, Image
 from confostain.data.noisy_patches import TISSUE, read_inverted
 from confostain.errors import SlideError
-from confostain.evaluation.classical_despeckling import CLASSICAL, Classical
+from confostain.evaluation.classical_despeckling import ClassicalMethod
 from confostain.evaluation.reference_metrics import psnr, sharpness, ssim
 from confostain.inference.despeckle import despeckle
 from confostain.models.despeckler import Despeckler
 from confostain.models.registry import list_models, load_despeckler
 from confostain.simulation.speckle import Speckle
 
-PAPER_PSNR = 16.19  # dB, of the noisy images in the paper's table 1
-SIDE = 256  # px, of a patch; the paper took 1024
+PAPER_PSNR = 16.19  # dB, of the noisy images in table 1 of the paper
+SIDE = 256  # px, of a patch; the paper has 1024
 SEED = 1980
 MICROSCOPE = Speckle(looks=45, grain=0.55, pedestal=0.08, gain=0.7, read_noise=0.005)  # as measured on real scans
 
-Clean = Callable[[Image], Image]
-Prepare = Callable[[Sequence[Image], Sequence[Image], Speckle], Clean]
-Say = Callable[[str], None]
+Despeckle = Callable[[Image], Image]
+# From noisy patches, their truth and the noise to a despeckling function. Networks ignore all three.
+Prepare = Callable[[Sequence[Image], Sequence[Image], Speckle], Despeckle]
+Patches = Mapping[str, Sequence[Image]]  # by name of the noise
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table: a method, its PSNR and SSIM at each noise, its speed."""
+class MethodMetrics:
+    """Metrics of one method.
+
+    Attributes:
+        method: name.
+        psnr, ssim: means over the patches, by name of the noise; PSNR in dB.
+        sharpness: at the noise of the paper; 1 is that of the truth.
+        megapixels_per_second: on one image of about 1024 x 1024 px; None for the noisy images.
+    """
 
     method: str
-    psnr: dict[str, float]  # dB
+    psnr: dict[str, float]
     ssim: dict[str, float]
-    sharpness: float  # at the paper's noise, 1 being the truth's
+    sharpness: float
     megapixels_per_second: float | None = None
 
 
@@ -52,23 +63,23 @@ def compare_despecklers(
     *,
     patches: int = 20,
     side: int = SIDE,
-    classical: bool = True,
+    classical: Sequence[ClassicalMethod] = (),
     microns_per_pixel: float = REFERENCE_MPP,
-    say: Say = lambda line: None,
-) -> list[Row]:
-    """Compare the classical methods, the shipped despecklers and further `models` on H&E slides.
+    report: Callable[[str], None] = lambda line: None,
+) -> list[MethodMetrics]:
+    """Comparison of classical methods, shipped despecklers and further `models` on H&E slides.
 
     Writes despecklers.json, despecklers.md and despecklers.png into the folder `out`.
 
     Args:
         histology: H&E slides that no model was trained on.
-        out: a folder; made if it does not exist.
+        out: a folder; created if it does not exist.
         models: names of despecklers, or folders of trained ones.
-        patches: how many tissue patches, evenly from all there are.
+        patches: number of tissue patches, at even distances in the list of all.
         side: of a patch, in pixels.
-        classical: whether the methods without a network take part; BM3D needs minutes per megapixel.
-        microns_per_pixel: at which pixel size.
-        say: told about each method when it is done.
+        classical: methods without a network, such as CLASSICAL_METHODS, which need minutes for 20 patches.
+        microns_per_pixel: pixel size at which slides are read.
+        report: called with a line of the table after each method.
 
     Raises:
         SlideError: a slide cannot be read, or there is no tissue. ModelError: a model cannot be loaded.
@@ -80,13 +91,13 @@ def compare_despecklers(
         for name, noise in noises.items()
     }
     truth = {name: [noise.expected(patch) for patch in clean] for name, noise in noises.items()}
-    rows, pictures = [_row("noisy", noisy, truth)], {"clean": clean[0], "noisy": noisy["paper"][0]}
-    for name, prepare in _contestants(models, classical):
-        runs = {noise: prepare(noisy[noise], truth[noise], noises[noise]) for noise in noises}
-        made = {noise: [runs[noise](image) for image in noisy[noise]] for noise in noises}
-        rows.append(_row(name, made, truth, _speed(runs["paper"], noisy["paper"])))
+    rows, pictures = [_metrics("noisy", noisy, truth)], {"clean": clean[0], "noisy": noisy["paper"][0]}
+    for name, prepare in _methods(models, classical):
+        functions = {noise: prepare(noisy[noise], truth[noise], noises[noise]) for noise in noises}
+        made = {noise: [functions[noise](image) for image in noisy[noise]] for noise in noises}
+        rows.append(_metrics(name, made, truth, _speed(functions["paper"], noisy["paper"])))
         pictures[name] = made["paper"][0]
-        say(table([rows[-1]]).splitlines()[-1])
+        report(table([rows[-1]]).splitlines()[-1])
     out.mkdir(parents=True, exist_ok=True)
     facts = {
         "slides": [Path(file).name for file in histology],
@@ -102,7 +113,7 @@ def compare_despecklers(
 
 
 def tissue_patches(slides: Sequence[npt.NDArray[np.uint8]], number: int, side: int = SIDE) -> list[Image]:
-    """Patches that show tissue, evenly from inverted grey slides: float32 (side, side) in [0, 1] each."""
+    """Tissue patches of inverted grey slides: float32 (side, side) in [0, 1]; at most `number`, evenly from all."""
     found = [
         patch
         for slide in slides
@@ -111,65 +122,66 @@ def tissue_patches(slides: Sequence[npt.NDArray[np.uint8]], number: int, side: i
         if (patch := slide[y : y + side, x : x + side]).mean() > 255 * TISSUE
     ]
     if not found:
-        raise SlideError(f"H&E slides without a {side} x {side} px patch of tissue; expected larger ones, or others")
+        raise SlideError(f"H&E slides without a {side} x {side} px patch of tissue; give larger ones, or others")
     chosen = np.linspace(0, len(found) - 1, min(number, len(found))).round().astype(int)
     return [found[index].astype(np.float32) / np.float32(255) for index in chosen]
 
 
 def noise_levels(clean: Sequence[Image]) -> dict[str, Speckle]:
-    """The noises to compare under; "paper" has as many looks as make these patches 16.19 dB noisy on average."""
+    """Noise levels of the comparison; "paper" is white speckle at which the mean PSNR of these patches is 16.19 dB."""
     decibels = np.mean([10 * np.log10(np.square(patch).mean()) for patch in clean])
     paper = Speckle(looks=float(10 ** ((PAPER_PSNR + decibels) / 10)))
     levels = {f"L = {looks}": Speckle(looks=looks) for looks in (1, 4, 10, 45)}
     return {"paper": paper, **levels, "correlated": Speckle(looks=10, grain=0.55), "microscope": MICROSCOPE}
 
 
-def _contestants(models: Sequence[str], classical: bool) -> Iterator[tuple[str, Prepare]]:
-    for method in CLASSICAL if classical else ():
-        yield method.name, partial(_tuned, method)
+def _methods(models: Sequence[str], classical: Sequence[ClassicalMethod]) -> Iterator[tuple[str, Prepare]]:
+    for method in classical:
+        yield method.name, partial(_at_best_strength, method)
     for name in dict.fromkeys((*reversed([card.name for card in list_models("despeckle")]), *models)):
         model = load_despeckler(name)
         if model.card.median:
             card = model.card.model_copy(update={"median": False})
-            yield f"{model.name}, without median", partial(_as_it_is, dataclasses.replace(model, card=card))
-        yield model.name, partial(_as_it_is, model)
+            yield f"{model.name}, without median", partial(_network, dataclasses.replace(model, card=card))
+        yield model.name, partial(_network, model)
 
 
-def _tuned(method: Classical, noisy: Sequence[Image], truth: Sequence[Image], noise: Speckle) -> Clean:
-    """A classical method at the strength that serves it best on two of the very patches it is judged by."""
+def _at_best_strength(
+    method: ClassicalMethod, noisy: Sequence[Image], truth: Sequence[Image], noise: Speckle
+) -> Despeckle:
+    """A classical method at the strength with the highest PSNR on two of the patches that it is evaluated on."""
+    two = range(0, len(noisy), len(noisy) // 2 + 1)
 
-    def quality(strength: float) -> float:
-        return sum(
-            psnr(method.run(noisy[k], noise, strength), truth[k]) for k in range(0, len(noisy), len(noisy) // 2 + 1)
-        )
+    def total_psnr(strength: float) -> float:
+        return sum(psnr(method.run(noisy[index], noise, strength), truth[index]) for index in two)
 
-    strength = max(method.strengths, key=quality) if len(method.strengths) > 1 else method.strengths[0]
+    strength = max(method.strengths, key=total_psnr) if len(method.strengths) > 1 else method.strengths[0]
     return lambda image: method.run(image, noise, strength)
 
 
-def _as_it_is(model: Despeckler, noisy: Sequence[Image], truth: Sequence[Image], noise: Speckle) -> Clean:
+def _network(model: Despeckler, noisy: Sequence[Image], truth: Sequence[Image], noise: Speckle) -> Despeckle:
     return lambda image: despeckle(image, model)
 
 
-def _row(method: str, made: dict[str, list[Image]], truth: dict[str, list[Image]], speed: float | None = None) -> Row:
-    def mean(measure: Callable[[Image, Image], float], noise: str) -> float:
-        return float(np.mean([measure(a, b) for a, b in zip(made[noise], truth[noise], strict=True)]))
+def _metrics(method: str, made: Patches, truth: Patches, speed: float | None = None) -> MethodMetrics:
+    def mean(metric: Callable[[Image, Image], float], noise: str) -> float:
+        return float(np.mean([metric(a, b) for a, b in zip(made[noise], truth[noise], strict=True)]))
 
-    decibels, similarity = ({noise: mean(measure, noise) for noise in made} for measure in (psnr, ssim))
-    return Row(method, decibels, similarity, mean(sharpness, "paper"), speed)
+    decibels, similarity = ({noise: mean(metric, noise) for noise in made} for metric in (psnr, ssim))
+    return MethodMetrics(method, decibels, similarity, mean(sharpness, "paper"), speed)
 
 
-def _speed(run: Clean, patches: Sequence[Image]) -> float:
-    """Megapixels per second on one image of about 1024 x 1024 px, put together from patches."""
+def _speed(function: Despeckle, patches: Sequence[Image]) -> float:
+    """Megapixels per second on one image of about 1024 x 1024 px that is composed of patches."""
     across = max(1, min(1024 // len(patches[0]), math.isqrt(len(patches))))
     image = np.block([[patches[row * across + column] for column in range(across)] for row in range(across)])
     begin = time.perf_counter()
-    run(image)
+    function(image)
     return image.size / (time.perf_counter() - begin) / 1e6
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as a table in Markdown: PSNR in dB / SSIM, sharpness, and Mpx/s."""
+def table(rows: Sequence[MethodMetrics]) -> str:
+    """Markdown table: PSNR in dB / SSIM for each noise, sharpness, and Mpx/s."""
     noises = list(rows[0].psnr)
     lines = [
         "| method | " + " | ".join(noises) + " | sharpness | Mpx/s |",
@@ -182,8 +194,8 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw(pictures: dict[str, Image], path: Path, columns: int = 5) -> None:
-    """Grey pictures of one size beside each other, each with its name and, given "clean", its PSNR, as a PNG."""
+def draw(pictures: Mapping[str, Image], path: Path, columns: int = 5) -> None:
+    """Grey pictures of one size side by side, each with its name and, if "clean" is among them, its PSNR, as a PNG."""
     from matplotlib.figure import Figure
 
     rows = -(-len(pictures) // columns)

@@ -1,4 +1,4 @@
-"""Pages of HTML that need no other file: sections, tables, pictures pixel by pixel."""
+"""HTML pages without other files: sections, tables, embedded pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 import confostain
 
-QUALITY = 95  # of JPEG; figures are taken from the exact pixels
+QUALITY = 95  # of JPEG; metrics are computed from the exact pixels
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em; color: #222; background: #fff }
@@ -26,14 +26,14 @@ img { display: block; image-rendering: pixelated } p { max-width: 60em }
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page: a heading, and what stands below it as HTML."""
+    """Part of a page: its heading, and its content as HTML."""
 
     title: str
     html: str
 
 
 def page(title: str, sections: Sequence[Section]) -> str:
-    """A whole page of HTML."""
+    """HTML document of a title and sections, with version and the research-use sentence."""
     body = "".join(f"<h2>{escape(section.title)}</h2>\n{section.html}\n" for section in sections)
     label = f"confostain {confostain.__version__}. Digitally stained. <b>{confostain.RESEARCH_USE}</b>"
     return (
@@ -44,19 +44,19 @@ def page(title: str, sections: Sequence[Section]) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of HTML; what stands in it is escaped."""
+    """HTML table; the text of its cells is escaped."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
     return f"<table><tr>{head}</tr>\n{body}</table>"
 
 
 def note(text: str) -> str:
-    """A paragraph of HTML; the text is escaped."""
+    """HTML paragraph; the text is escaped."""
     return f"<p>{escape(text)}</p>\n"
 
 
 def figure(image: npt.NDArray[np.uint8], caption: str) -> str:
-    """A picture, uint8 (h, w) or (h, w, 3), pixel by pixel, within the page itself."""
+    """HTML figure with an embedded JPEG of a picture, uint8 (h, w) or (h, w, 3), at one screen pixel per pixel."""
     from PIL import Image
 
     memory = io.BytesIO()

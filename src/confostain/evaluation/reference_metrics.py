@@ -1,4 +1,4 @@
-"""How near an image is to the truth."""
+"""Full-reference image metrics: PSNR, SSIM, CIEDE2000 and gradient sharpness."""
 
 from __future__ import annotations
 
@@ -9,40 +9,45 @@ import numpy as np
 from confostain.arrays import Image, Rgb
 
 
-def psnr(made: Image, truth: Image) -> float:
+def psnr(image: Image, reference: Image) -> float:
     """Peak signal-to-noise ratio in dB of two images of the same shape, data range 1; infinite if they are equal."""
-    error = float(np.square(made.astype(np.float64) - truth).mean())
+    error = float(np.square(image.astype(np.float64) - reference).mean())
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
-def ssim(made: Image, truth: Image) -> float:
-    """Structural similarity of two images, data range 1, Gaussian window of sigma 1.5 (Wang 2004).
+def ssim(image: Image, reference: Image) -> float:
+    """Structural similarity (Wang et al. 2004), data range 1, Gaussian window of sigma 1.5 px and 11 x 11 px.
 
-    Grey (h, w) or colour (h, w, 3): then the mean of the three colours' similarities.
+    The mean over the image without a border of 5 px. Grey (h, w) or colour (h, w, 3), then the mean of the three
+    channels.
     """
     from skimage.metrics import structural_similarity
 
     return float(
         structural_similarity(  # type: ignore[no-untyped-call]
-            made,
-            truth,
+            image,
+            reference,
             data_range=1.0,
             gaussian_weights=True,
             sigma=1.5,
             use_sample_covariance=False,
-            channel_axis=-1 if made.ndim == 3 else None,
+            channel_axis=-1 if image.ndim == 3 else None,
         )
     )
 
 
-def colour_difference(made: Rgb, truth: Rgb) -> float:
-    """CIEDE2000 of pixels at the same place, their mean: 1 is about what an eye can just tell apart (sRGB, D65)."""
+def colour_difference(image: Rgb, reference: Rgb) -> float:
+    """Mean CIEDE2000 of pixels at the same place (sRGB, D65); 1 is about the smallest difference that is visible."""
     from skimage.color import deltaE_ciede2000, rgb2lab
 
-    return float(np.mean(deltaE_ciede2000(rgb2lab(made), rgb2lab(truth))))  # type: ignore[no-untyped-call]
+    return float(np.mean(deltaE_ciede2000(rgb2lab(image), rgb2lab(reference))))  # type: ignore[no-untyped-call]
 
 
-def sharpness(made: Image, truth: Image) -> float:
-    """Mean step between neighbouring pixels, as a share of the truth's: below 1 is blurred, above 1 is noisy."""
-    made_steps, steps = (sum(float(np.abs(np.diff(i, axis=axis)).mean()) for axis in (0, 1)) for i in (made, truth))
-    return made_steps / steps if steps else math.inf
+def sharpness(image: Image, reference: Image) -> float:
+    """Ratio of the mean absolute gradients of an image and its reference: below 1 is blurred, above 1 is noisy."""
+    gradient, expected = (_mean_gradient(one) for one in (image, reference))
+    return gradient / expected if expected else math.inf
+
+
+def _mean_gradient(image: Image) -> float:
+    return sum(float(np.abs(np.diff(image, axis=axis)).mean()) for axis in (0, 1))

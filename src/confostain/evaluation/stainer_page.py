@@ -1,204 +1,164 @@
-"""The comparison of stainers as one page that needs no other file: tables, and pictures at full resolution."""
+"""HTML page of the stainer comparison: tables of metrics, and pictures at full resolution."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from confostain.arrays import Rgb
-from confostain.evaluation.domain_gap import WINDOW, domain_gap, line_up
-from confostain.evaluation.material import Material
+from confostain.evaluation.domain_gap import WINDOW, domain_gap, mixed_panel
+from confostain.evaluation.evaluation_data import EvaluationData
 from confostain.evaluation.pages import Section, figure, note, page, table
-from confostain.imaging.nuclei import NucleiAudit, audit_nuclei
+from confostain.evaluation.stainer_metrics import Comparison, ScanMetrics, StainedImages, StainerMetrics, TruthMetrics
+from confostain.evaluation.stainer_pictures import central_box, marked_nuclei, marks_legend, side_by_side
 
-if TYPE_CHECKING:
-    from confostain.evaluation.stainer_comparison import Comparison, Results
+SHOWN_PAIRS = 3  # simulated pairs in pictures
+SHOWN_REFERENCES = 4  # fields of real H&E in pictures
 
-Box = tuple[slice, slice]
-
-SHOWN = 384  # px, side of a picture
-SHOWN_PAIRS = 3  # simulated pairs that are shown
-SHOWN_REFERENCES = 4
-ZOOM = 2  # of pictures in which nuclei are marked
-MARKS = {"matched": (60, 220, 60), "missing": (255, 200, 0), "invented": (0, 190, 255)}  # readable on pink and purple
-MARK = 5  # px, radius on the enlarged picture
-
-# What stands below a table, so that nobody has to look it up; docs/fidelity.md says it at length.
+# Notes below the tables; docs/fidelity.md has the details.
 ABOUT_TRUTH = """
 Means over the pairs; nuclei of all pairs together, found by one detector in the stain and in the H&E. The pairs are
-simulated, so this says how well a stain undoes the simulation.
+simulated, so these metrics say how well a stain inverts the simulation.
 """
 ABOUT_SCANS = """
 Missing and invented: shares of the clear nuclei, the stronger half by contrast, without a partner within 5 px. Missing
-if moved: the same stain 12 px aside, what chance leaves. SSIM and LBP distance: to the Gareau image, in grey; low SSIM
-can mean other colours as well as other structure. Patches and colours: sliced Wasserstein distance to real H&E as a
-share of the Gareau image's; they know nothing of what is where. Seams: mean step across borders of 256 px tiles over
-the mean step elsewhere; the same lines without tiles show how much of it is chance.
+if shifted: the same stain shifted by 12 px; the rest is matched by chance. SSIM and LBP distance: to the Gareau image,
+in grey; a low SSIM can be due to other colours as well as to other structure. Patch and colour distance: sliced
+Wasserstein distance to real H&E as a share of the Gareau image's; they do not compare places. Seam index: mean step
+across borders of 256 px tiles divided by the mean step elsewhere; the index of the untiled stain at the same lines
+shows how much of it is chance.
 """
-ABOUT_PROOF = """
-The audit must find next to nothing missing in the Gareau image, most when it is moved, and more the more it is blurred.
-The H&E itself bounds what any stain of simulated pairs can reach.
+ABOUT_SANITY = """
+A valid audit finds next to nothing missing in the Gareau image, most nuclei missing when it is shifted, and more the
+stronger it is blurred. The audit of the H&E itself is a bound for stains of the simulated pairs.
 """
 
+TRUTH_HEADER = ["", "SSIM", "PSNR, dB", "dE2000", "nuclei: precision", "recall", "F1"]
+SCAN_HEADER = [
+    "",
+    "missing",
+    "per mm²",
+    "missing if shifted",
+    "invented",
+    "per mm²",
+    "SSIM to Gareau",
+    "LBP distance",
+    "patch distance / Gareau's",
+    "colour distance / Gareau's",
+    "seam index",
+    "seam index, untiled",
+    "tile difference",
+]
 
-def write_page(
-    comparison: Comparison,
-    results: Mapping[str, Results],
-    material: Material,
-    path: Path,
-    further: Sequence[Section] = (),
-) -> None:
+
+def write_page(comparison: Comparison, stained: Mapping[str, StainedImages], data: EvaluationData, path: Path) -> None:
     """Write the page.
 
     Args:
-        comparison: the figures.
-        results: what each model made.
-        material: what it was made from.
+        comparison: the metrics.
+        stained: stains of the data by name of the model.
+        data: what the models were evaluated on.
         path: the file.
-        further: sections that follow.
     """
-    sections = [*_figures(comparison), *_pictures(results, material), *_gap(material), *further]
-    path.write_text(page("Stainers compared", sections), encoding="utf-8")
+    sections = [*_tables(comparison), *_pictures(stained, data), *_domain_gap(data)]
+    path.write_text(page("Comparison of stainers", sections), encoding="utf-8")
 
 
-def _figures(comparison: Comparison) -> Iterator[Section]:
-    yield Section("On pairs simulated from real H&E, against that H&E", _truth_table(comparison))
+def _tables(comparison: Comparison) -> Iterator[Section]:
+    yield Section("Simulated pairs, against the true H&E", _truth_table(comparison))
     for name in comparison.rows[0].scans:
-        yield Section(f"On the real scan {name}", _scan_table(comparison, name))
-    blank = [[row.model, f"{row.blank.mean:.1f}", f"{row.blank.texture:.2f}"] for row in comparison.rows]
-    yield Section("Of no tissue", table(["", "mean grey level", "its standard deviation"], blank))
-    yield Section("Whether the audit of nuclei sees what it should", _proof_table(comparison))
+        yield Section(f"Real scan {name}", _scan_table(comparison, name))
+    yield Section("Field without tissue", _empty_field_table(comparison.rows))
+    yield Section("Sanity checks of the nuclei audit", _sanity_table(comparison))
 
 
 def _truth_table(comparison: Comparison) -> str:
-    rows = [
-        [
-            row.model,
-            f"{row.truth.ssim:.3f}",
-            f"{row.truth.psnr:.2f}",
-            f"{row.truth.colour_difference:.2f}",
-            f"{row.truth.precision:.3f}",
-            f"{row.truth.recall:.3f}",
-            f"{row.truth.f1:.3f}",
-        ]
-        for row in comparison.rows
-        if row.truth
-    ]
+    rows = [[row.model, *_truth_cells(row.truth)] for row in comparison.rows if row.truth]
     if not rows:
         return "<p>No H&amp;E was given to simulate pairs from.</p>"
-    return table(["", "SSIM", "PSNR, dB", "dE2000", "nuclei: precision", "recall", "F1"], rows) + note(ABOUT_TRUTH)
+    return table(TRUTH_HEADER, rows) + note(ABOUT_TRUTH)
+
+
+def _truth_cells(truth: TruthMetrics) -> list[str]:
+    nuclei = [f"{value:.3f}" for value in (truth.precision, truth.recall, truth.f1)]
+    return [f"{truth.ssim:.3f}", f"{truth.psnr:.2f}", f"{truth.colour_difference:.2f}", *nuclei]
 
 
 def _scan_table(comparison: Comparison, name: str) -> str:
-    header = ["", "missing", "per mm²", "missing if moved", "invented", "per mm²", "SSIM to Gareau", "LBP distance"]
-    header += ["patches / Gareau's", "colours / Gareau's", "seam index", "the same lines, no seams", "tile difference"]
-    rows = []
-    for row in comparison.rows:
-        scan = row.scans[name]
-        seams = ["-" if index is None else f"{index:.3f}" for index in (scan.seams, scan.seams_by_chance)]
-        nuclei = [f"{scan.missing:.1%}", f"{scan.missing_per_mm2:.0f}", f"{scan.missing_by_chance:.0%}"]
-        nuclei += [f"{scan.invented:.1%}", f"{scan.invented_per_mm2:.0f}"]
-        likeness = [f"{scan.ssim:.3f}", f"{scan.texture:.4f}", f"{scan.patches:.1%}", f"{scan.colours:.1%}"]
-        rows.append([row.model, *nuclei, *likeness, *seams, f"{scan.tile_difference}"])
-    if name in comparison.floor:
-        patches, colours = comparison.floor[name]
-        rows.append(["H&E against itself", *[""] * 7, f"{patches:.1%}", f"{colours:.1%}", *[""] * 3])
-    return table(header, rows) + note(ABOUT_SCANS)
+    rows = [[row.model, *_scan_cells(row.scans[name])] for row in comparison.rows]
+    if name in comparison.within_he_baseline:
+        ratios = [f"{ratio:.1%}" for ratio in comparison.within_he_baseline[name]]
+        rows.append(["real H&E against itself", *[""] * 7, *ratios, *[""] * 3])
+    return table(SCAN_HEADER, rows) + note(ABOUT_SCANS)
 
 
-def _proof_table(comparison: Comparison) -> str:
-    rows = [
-        [f"{name}: Gareau image {spoilt}", f"{missing:.1%}", f"{invented:.1%}"]
-        for name, audits in comparison.proof.items()
-        for spoilt, (missing, invented) in audits.items()
+def _scan_cells(scan: ScanMetrics) -> list[str]:
+    seams = ["-" if index is None else f"{index:.3f}" for index in (scan.seam_index, scan.seam_index_untiled)]
+    return [
+        f"{scan.missing:.1%}",
+        f"{scan.missing_per_mm2:.0f}",
+        f"{scan.missing_when_shifted:.0%}",
+        f"{scan.invented:.1%}",
+        f"{scan.invented_per_mm2:.0f}",
+        f"{scan.ssim_to_gareau:.3f}",
+        f"{scan.lbp_distance:.4f}",
+        f"{scan.patch_distance_ratio:.1%}",
+        f"{scan.colour_distance_ratio:.1%}",
+        *seams,
+        f"{scan.tile_difference}",
     ]
-    if comparison.truth_audited:
-        missing, invented = comparison.truth_audited
-        rows.append(["simulated pairs: the H&E itself", f"{missing:.1%}", f"{invented:.1%}"])
-    return table(["", "missing", "invented"], rows) + note(ABOUT_PROOF)
 
 
-def _pictures(results: Mapping[str, Results], material: Material) -> Iterator[Section]:
-    for index, scan in enumerate(material.scans):
-        stained = {name: made.scans[index] for name, made in results.items()}
-        box = _middle(scan.linear)
-        yield Section(f"{scan.name} at full resolution", _side_by_side(scan.pair, stained, box))
-        marked = (marked_nuclei(scan.pair[1], rgb, box, name) for name, rgb in stained.items())
-        legend = f"<p>{_legend()} Fluorescence to the left, stain to the right, twice as large.</p>"
+def _empty_field_table(rows: list[StainerMetrics]) -> str:
+    cells = [[row.model, f"{row.empty_field.mean:.1f}", f"{row.empty_field.standard_deviation:.2f}"] for row in rows]
+    return table(["", "mean grey level", "standard deviation"], cells)
+
+
+def _sanity_table(comparison: Comparison) -> str:
+    rows = [
+        [f"{name}: Gareau image, {change}", f"{missing:.1%}", f"{invented:.1%}"]
+        for name, audits in comparison.audit_sanity.items()
+        for change, (missing, invented) in audits.items()
+    ]
+    if comparison.reference_he_audit:
+        missing, invented = comparison.reference_he_audit
+        rows.append(["simulated pairs: the true H&E", f"{missing:.1%}", f"{invented:.1%}"])
+    return table(["", "missing", "invented"], rows) + note(ABOUT_SANITY)
+
+
+def _pictures(stained: Mapping[str, StainedImages], data: EvaluationData) -> Iterator[Section]:
+    for index, scan in enumerate(data.scans):
+        stains = {name: images.scans[index] for name, images in stained.items()}
+        box = central_box(scan.linear)
+        yield Section(f"{scan.name} at full resolution", side_by_side(scan.pair, stains, box))
+        marked = (marked_nuclei(scan.pair[1], rgb, box, name) for name, rgb in stains.items())
+        legend = f"<p>{marks_legend()} Fluorescence on the left, stain on the right, enlarged twice.</p>"
         yield Section(f"Nuclei of {scan.name}", legend + "".join(marked))
-    for index, view in enumerate(material.simulated[:SHOWN_PAIRS]):
-        stained = {name: made.simulated[index] for name, made in results.items()} | {"the real H&E": view.truth}
-        yield Section(f"Simulated from {view.name}", _side_by_side(view.pair, stained, _middle(view.truth)))
-    chosen = np.linspace(0, len(material.references) - 1, min(SHOWN_REFERENCES, len(material.references))).astype(int)
-    real = (material.references[index] for index in chosen)
-    yield Section("Real H&E at the same scale", "".join(figure(rgb[_middle(rgb)], "real H&E") for rgb in real))
+    for index, pair in enumerate(data.simulated[:SHOWN_PAIRS]):
+        stains = {name: images.simulated[index] for name, images in stained.items()} | {"true H&E": pair.truth}
+        yield Section(f"Simulated from {pair.name}", side_by_side(pair.pair, stains, central_box(pair.truth)))
+    chosen = np.linspace(0, len(data.references) - 1, min(SHOWN_REFERENCES, len(data.references))).astype(int)
+    real = (data.references[index] for index in chosen)
+    yield Section("Real H&E at the same scale", "".join(figure(rgb[central_box(rgb)], "real H&E") for rgb in real))
 
 
-def _gap(material: Material) -> Iterator[Section]:
-    """Whether the simulated pairs that figures were taken on pass for these real scans."""
-    made, real = [view.pair for view in material.simulated], [scan.pair for scan in material.scans]
-    if not (made and real) or min(min(pair.shape[1:]) for pair in (*made, *real)) < WINDOW:
+def _domain_gap(data: EvaluationData) -> Iterator[Section]:
+    """Section about the difference between the simulated pairs and the real scans, where there are both."""
+    simulated, real = [pair.pair for pair in data.simulated], [scan.pair for scan in data.scans]
+    if not (simulated and real) or min(min(pair.shape[1:]) for pair in (*simulated, *real)) < WINDOW:
         return
     rows = []
-    for channel, gap in domain_gap(made, real).items():
-        for measure, found in gap.measures.items():
-            spread = f"{found.real[0]:g} to {found.real[1]:g}"
-            rows.append([channel, measure, f"{found.low:.3f} to {found.high:.3f}", spread])
-        rows.append([channel, "spectrum", f"at most {gap.widest:.1f} dB off", "0 dB"])
-    picture, kinds = line_up(made, real)
-    answer = f"<details><summary>Which is which?</summary>From left to right: {', '.join(kinds)}.</details>"
+    for channel, gap in domain_gap(simulated, real).items():
+        for name, measure in gap.measures.items():
+            real_range = f"{measure.real[0]:g} to {measure.real[1]:g}"
+            rows.append([channel, name, f"{measure.low:.3f} to {measure.high:.3f}", real_range])
+        rows.append([channel, "spectrum", f"at most {gap.largest_difference:.1f} dB different", "0 dB"])
+    picture, kinds = mixed_panel(simulated, real)
+    solution = f"<details><summary>Which column is of which kind?</summary>{', '.join(kinds)}.</details>"
     yield Section(
-        "Whether simulated pairs pass for real scans",
-        table(["", "measure", "simulated, middle half", "real scans"], rows)
-        + figure(picture, "reflectance above fluorescence, real and simulated mixed")
-        + answer,
+        "Domain gap between simulated pairs and real scans",
+        table(["", "measure", "simulated, quartiles", "real scans, range"], rows)
+        + figure(picture, "reflectance above fluorescence, real and simulated columns in random order")
+        + solution,
     )
-
-
-def _side_by_side(pair: npt.NDArray[np.float32], stained: Mapping[str, Rgb], box: Box) -> str:
-    inputs = zip(("reflectance", "fluorescence"), _grey_levels(pair), strict=True)
-    pictures = [figure(channel[box], name) for name, channel in inputs]
-    return "".join(pictures + [figure(rgb[box], name) for name, rgb in stained.items()])
-
-
-def _grey_levels(channel: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    return np.rint(channel * np.float32(255)).astype(np.uint8)
-
-
-def _middle(image: npt.NDArray[np.uint8]) -> Box:
-    rows, columns = (
-        slice(max(0, (length - SHOWN) // 2), max(0, (length - SHOWN) // 2) + SHOWN) for length in image.shape[:2]
-    )
-    return rows, columns
-
-
-def marked_nuclei(fluorescence: npt.NDArray[np.float32], rgb: Rgb, box: Box, name: str) -> str:
-    """The fluorescence and its stain beside each other, enlarged, the nuclei of the audit marked on both."""
-    audit = audit_nuclei(fluorescence, rgb)
-    caption = f"{name}: {audit.missing_share:.1%} missing, {audit.invented_share:.1%} invented"
-    sides = (np.repeat(_grey_levels(fluorescence)[..., np.newaxis], 3, axis=-1), rgb)
-    return figure(np.concatenate([marked(side, audit, box) for side in sides], axis=1), caption)
-
-
-def marked(rgb: Rgb, audit: NucleiAudit, box: Box) -> Rgb:
-    """A part of an image, enlarged twice: matched nuclei circled in green, missing in yellow, invented in blue."""
-    from PIL import Image, ImageDraw
-
-    rows, columns = box
-    part = rgb[box]
-    picture = Image.fromarray(part).resize((part.shape[1] * ZOOM, part.shape[0] * ZOOM), Image.Resampling.NEAREST)
-    draw = ImageDraw.Draw(picture)
-    for kind, colour in MARKS.items():
-        for y, x in (getattr(audit, kind) - (rows.start, columns.start) + 0.5) * ZOOM:
-            circle = (x - MARK, y - MARK, x + MARK, y + MARK)
-            draw.ellipse(circle, outline=colour, width=1 if kind == "matched" else 2)
-    return np.asarray(picture)
-
-
-def _legend() -> str:
-    words = (f'<b style="background:#555;color:rgb{colour}">&nbsp;{kind}&nbsp;</b>' for kind, colour in MARKS.items())
-    return " ".join(words)

@@ -1,4 +1,4 @@
-"""The commands around despecklers, as a user gives them."""
+"""The command `despeckle`, and what other commands say about despecklers."""
 
 import json
 from pathlib import Path
@@ -72,8 +72,6 @@ def test_despecklers_are_listed_with_their_cards(capsys: pytest.CaptureFixture[s
         (["despeckle", "{scan}", "-o", "{tmp}/out.tif", "--region", "0,0,9999,9"], "inside the slide"),
         (["despeckle", "{scan}", "-o", "{scan}/DET#1/highres_raw.tif", "--overwrite"], "belongs to the slide"),
         (["train", "despeckler", "--config", "{tmp}/none.toml", "-o", "{tmp}/run"], "cannot be read"),
-        (["evaluate", "despeckler", "-o", "{tmp}/out"], "--histology"),
-        (["evaluate", "despeckler", "--histology", "{tmp}/none.svs", "-o", "{tmp}/out"], "no such file"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(

@@ -8,7 +8,14 @@ from PIL import Image
 
 import confostain
 from confostain.errors import OptionError, SlideError
-from confostain.evaluation.material import gathered, name_of, scan_of, simulated, tissue_fields, window_of
+from confostain.evaluation.evaluation_data import (
+    evaluation_window,
+    load_evaluation_data,
+    read_scan,
+    scan_name,
+    simulate_pairs,
+    tissue_fields,
+)
 from confostain.geometry import Region
 from confostain.imaging.linear_stain import gareau
 from confostain.slide import Slide
@@ -43,25 +50,27 @@ def test_a_section_without_a_field_of_tissue_is_refused(tmp_path: Path) -> None:
 
 def test_pairs_are_simulated_from_every_section_and_keep_their_truth(tmp_path: Path, painted_section: Path) -> None:
     sections = [str(painted_section), str(section(tmp_path / "he.png"))]
-    pairs = simulated(sections, 3, side=128)
+    pairs = simulate_pairs(sections, 3, side=128)
     assert [pair.name for pair in pairs] == ["section, field 1", "section, field 2", "he, field 3"]
     for pair in pairs:
         assert (pair.pair.shape, pair.truth.shape) == ((2, 128, 128), (128, 128, 3))
         assert 0 <= pair.pair.min() < pair.pair.max() <= 1
-    again = simulated(sections, 3, side=128)
+    again = simulate_pairs(sections, 3, side=128)
     assert all(np.array_equal(one.pair, other.pair) for one, other in zip(pairs, again, strict=True))
-    assert len(simulated(sections, 1, side=128)) == 1
+    assert len(simulate_pairs(sections, 1, side=128)) == 1
 
 
-def test_a_scan_is_judged_whole_or_where_its_tissue_is(phantom_scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_evaluation_window_is_the_whole_scan_or_where_its_tissue_is(
+    phantom_scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with confostain.open_slide(phantom_scan) as slide:
-        scan = scan_of(slide)
+        scan = read_scan(slide)
         assert scan.window == Region(0, 0, 700, 523)
         assert np.array_equal(scan.linear, gareau(slide.read_region((0, 0), (700, 523))))
         whole = Region(0, 0, 700, 523)
         for side in (192, 300, 515, 640, 699):
-            monkeypatch.setattr("confostain.evaluation.material.WINDOW", side)
-            window = window_of(slide)
+            monkeypatch.setattr("confostain.evaluation.evaluation_data.MAX_WINDOW", side)
+            window = evaluation_window(slide)
             assert (window.width, window.height) == (side, min(side, 523))
             assert whole.intersection(window) == window
             assert slide.tissue.coverage(window).mean() >= slide.tissue.coverage(whole).mean()
@@ -75,20 +84,20 @@ def files(folder: Path) -> Slide:
     return confostain.open_slide(reflectance=folder / "R.png", fluorescence=folder / "F.png")
 
 
-def test_a_pair_of_files_is_called_after_its_folder(phantom_scan: Path, tmp_path: Path) -> None:
+def test_a_file_pair_has_the_name_of_its_folder(phantom_scan: Path, tmp_path: Path) -> None:
     with files(tmp_path / "patient 7") as pair, confostain.open_slide(phantom_scan) as slide:
-        assert name_of(pair) == "patient 7"
-        assert name_of(slide) == slide.name
+        assert scan_name(pair) == "patient 7"
+        assert scan_name(slide) == slide.name
 
 
-def test_what_cannot_be_judged_is_refused(tmp_path: Path, painted_section: Path) -> None:
+def test_missing_or_ambiguous_data_is_refused(tmp_path: Path, painted_section: Path) -> None:
     he = [str(painted_section)]
-    with pytest.raises(OptionError, match="nothing to judge on"):
-        gathered([], [], he, 2, 128)
+    with pytest.raises(OptionError, match="no data"):
+        load_evaluation_data([], [], he, 2, 128)
     with pytest.raises(OptionError, match="expected at least one"):
-        gathered(he, [], [], 0, 128)
+        load_evaluation_data(he, [], [], 0, 128)
     with files(tmp_path / "a") as one:
         with pytest.raises(OptionError, match="no real H&E"):
-            gathered([], [one], [], 2, 128)
-        with pytest.raises(OptionError, match="a name each"):
-            gathered(he, [one, one], [], 2, 128)
+            load_evaluation_data([], [one], [], 2, 128)
+        with pytest.raises(OptionError, match="different names"):
+            load_evaluation_data(he, [one, one], [], 2, 128)

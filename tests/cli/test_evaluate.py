@@ -1,4 +1,4 @@
-"""The commands around stainers, as a user gives them."""
+"""The commands `evaluate despeckler` and `evaluate stainer`."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from confostain import cli
+from confostain.evaluation.classical_despeckling import ClassicalMethod, median
 from confostain.geometry import Region, Size
 from confostain.simulation.phantom import Phantom
 
@@ -46,15 +47,44 @@ def test_stainers_are_compared(
     assert (tmp_path / "out" / "index.html").stat().st_size > 100_000
 
 
+def test_despecklers_are_compared_and_evaluated_on_a_scan(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--histology", files / "he.png", "--patches", 1, "--no-classical", "--real", files / "R.png"]
+    code, said, err = run(capsys, "evaluate", "despeckler", *arguments, "-o", tmp_path / "out")
+    assert (code, err) == (0, "")
+    assert "| despeckler |" in said
+    assert "checkerboard" in said
+    rows = json.loads((tmp_path / "out" / "despecklers.json").read_text())["rows"]
+    assert [row["method"] for row in rows][-1] == "despeckler"
+    assert not any(row["method"] == "wavelets" for row in rows)
+    assert json.loads((tmp_path / "out" / "real.json").read_text())["looks_before"] > 0
+    assert (tmp_path / "out" / "real.png").stat().st_size > 10_000
+
+
+def test_classical_methods_that_are_not_installed_are_left_out(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = (ClassicalMethod("median 3 x 3", median), ClassicalMethod("other", median, module="no_such_module"))
+    monkeypatch.setattr("confostain.evaluation.classical_despeckling.CLASSICAL_METHODS", methods)
+    arguments = ["--histology", files / "he.png", "--patches", 1, "-o", tmp_path / "out"]
+    code, said, err = run(capsys, "evaluate", "despeckler", *arguments)
+    assert (code, err) == (0, "confostain: other is left out: no_such_module is not installed\n")
+    assert "| median 3 x 3 |" in said
+    assert "| other |" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "--histology"),
-        (["--real", "{scan}"], "--reference"),
-        (["--histology", "{files}/none.svs"], "no such file"),
-        (["--histology", "{files}/he.png", "--patches", "0"], "at least one"),
-        (["--histology", "{files}/he.png", "--model", "nobody"], "nobody"),
-        (["--histology", "{files}/he.png", "--reflectance", "{files}/R.png"], "as many of both"),
+        (["despeckler"], "--histology"),
+        (["despeckler", "--histology", "{files}/none.svs"], "no such file"),
+        (["stainer"], "--histology"),
+        (["stainer", "--real", "{scan}"], "--reference"),
+        (["stainer", "--histology", "{files}/none.svs"], "no such file"),
+        (["stainer", "--histology", "{files}/he.png", "--patches", "0"], "at least one"),
+        (["stainer", "--histology", "{files}/he.png", "--model", "nobody"], "nobody"),
+        (["stainer", "--histology", "{files}/he.png", "--reflectance", "{files}/R.png"], "same number of both"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(
@@ -66,7 +96,7 @@ def test_bad_input_gets_one_line_and_leaves_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     given = (argument.format(files=files, scan=phantom_scan) for argument in arguments)
-    code, out, err = run(capsys, "evaluate", "stainer", *given, "-o", tmp_path / "out")
+    code, out, err = run(capsys, "evaluate", *given, "-o", tmp_path / "out")
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
