@@ -39,6 +39,7 @@ class PairSource:
         gain: by how much the intensity range of a slide may be jitter_intensity, a factor on either channel.
         variety: of the simulations, see `simulate`; drawn for each region.
         reuse: how often the area of a region is cut up before another takes its place.
+        region: side in pixels of what is simulated at once, if larger than a patch.
     """
 
     slides: Sequence[Rgb]
@@ -47,10 +48,11 @@ class PairSource:
     gain: Range = (1.0, 1.0)
     variety: Range = (1.4, 1.4)
     reuse: float = 1.2
+    region: int = REGION
 
     def draw(self, seed: int, step: int, rank: int = 0) -> tuple[Image, Image]:
         """The batch of a step: float32 (batch, 2, patch, patch), R then F, and the H&E (batch, 3, patch, patch)."""
-        side = max(REGION, self.patch)
+        side = max(self.region, self.patch)
         uses = max(1, round(self.reuse * side**2 / self.patch**2))  # of one region
         within, lane = divmod(step, SEED_STREAMS)
         pairs = []
