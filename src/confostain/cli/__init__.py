@@ -18,6 +18,7 @@ from confostain.cli.common import Parser, add_group, say
 from confostain.cli.despeckle import add_despeckle, add_evaluate_despeckler
 from confostain.cli.evaluate import add_evaluate_stainer
 from confostain.cli.prepare import add_prepare
+from confostain.cli.release import add_release
 from confostain.cli.stain import add_demo, add_info, add_models, add_stain
 from confostain.cli.train import add_train
 from confostain.cli.view import add_study, add_view
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add_despeckle(commands)
     add_prepare(commands)
     add_train(commands)
+    add_release(commands)
     evaluate = add_group(commands, "evaluate", "measure models")
     add_evaluate_despeckler(evaluate)
     add_evaluate_stainer(evaluate)

@@ -18,6 +18,7 @@ from confostain.arrays import Image, Rgb
 from confostain.data.loader import SEED_STREAMS
 from confostain.data.manifest import MANIFEST, Split, load_manifest, read_patch
 from confostain.data.noisy_patches import Range
+from confostain.data.phantom_histology import is_phantom, phantom_histology
 from confostain.errors import ConfigError
 from confostain.imaging.stain_separation import TISSUE_DENSITY, optical_density
 from confostain.io.readers.histology import open_histology
@@ -145,6 +146,8 @@ def _slides_of(path: Path, microns_per_pixel: float, at_least: int, split: Split
 
 def read_whole(path: Path, microns_per_pixel: float) -> npt.NDArray[np.uint8]:
     """One H&E slide at a pixel size, uint8 (h, w, 3)."""
+    if is_phantom(path):
+        return phantom_histology(path, microns_per_pixel)
     with open_histology(path, microns_per_pixel) as slide:
         width, height = slide.size_at(microns_per_pixel)
         whole = np.empty((height, width, 3), np.uint8)

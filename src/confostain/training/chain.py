@@ -6,6 +6,7 @@ Where the recipe is one training, RUN itself is its run, and RUN/config.toml the
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from confostain.arrays import Progress
-from confostain.errors import ConfigError, OutputError
+from confostain.data.loader import SEED_STREAMS
+from confostain.errors import ConfigError, ConfostainWarning, OptionError, OutputError
 from confostain.models.build import read_weights
 from confostain.models.card import WEIGHTS
 from confostain.models.export import save_model, write_whole
@@ -81,6 +83,8 @@ def train_recipe(
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     recipe = read_recipe(path, task)
+    if workers not in range(SEED_STREAMS + 1) or (workers and SEED_STREAMS % workers):
+        raise OptionError(f"{workers} workers: expected 0, 1, 2, 4 or {SEED_STREAMS}")
     if getattr(rank_zero_only, "rank", 0) == 0:  # the others join what the first process begins
         check_run(folder, recipe, resume)
     done = 0
@@ -106,6 +110,8 @@ def recipe_of(folder: Path) -> Path:
 def check_run(folder: Path, recipe: Recipe, resume: bool) -> None:
     """Refuse a folder that holds a run when one is to begin, and one that holds no run of the recipe to resume.
 
+    What the recipe says of the release may differ, and is copied into the folder.
+
     Raises:
         OutputError, ConfigError: see `train_recipe`.
     """
@@ -114,8 +120,15 @@ def check_run(folder: Path, recipe: Recipe, resume: bool) -> None:
         raise OutputError(f"{folder}: holds a run already; give --resume to go on with it, or another folder")
     if resume and not copy.is_file():
         raise OutputError(f"{folder}: holds no run to resume; leave --resume out to begin one")
-    if resume and copy.read_bytes() != recipe.text.encode():
-        raise ConfigError(f"{recipe.path}: differs from {copy}, with which the run began; resume with that")
+    if resume:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConfostainWarning)  # of old keys, which has been given
+            began = read_recipe(copy, recipe.task)
+        if [(part.name, part.config, part.mix) for part in began.parts] != [
+            (part.name, part.config, part.mix) for part in recipe.parts
+        ]:
+            raise ConfigError(f"{recipe.path}: differs from {copy}, with which the run began; resume with that")
+        write_whole(copy, recipe.text.encode())  # what it says of the release may be new
 
 
 def is_complete(folder: Path, part: Part) -> bool:
@@ -129,7 +142,12 @@ def train_part(recipe: Recipe, part: Part, folder: Path, resume: bool, progress:
     fabric = launched(config.seed, config.precision)
     trainer = trainer_of(config, fabric, _start(part, folder))
     if fabric.is_global_zero:
-        facts = {"seed": config.seed, "devices": fabric.world_size, "device": device_name(fabric.device)}
+        facts = {
+            "task": config.task,
+            "seed": config.seed,
+            "devices": fabric.world_size,
+            "device": device_name(fabric.device),
+        }
         if not recipe.is_one_training:
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(folder / RECIPE, recipe.text.encode())

@@ -87,17 +87,18 @@ def _lies(value: float, low: float, high: float, above: bool) -> bool:
     return low <= value <= high and not (above and value == low)  # not a number is nowhere
 
 
-def stride_of(build: Callable[[], nn.Module]) -> int:
-    """Stride in pixels of the network that `build` makes, which takes no memory.
+def geometry_of(build: Callable[[], nn.Module]) -> tuple[int, int]:
+    """Stride and receptive field in pixels of the network that `build` makes, which takes no memory.
 
     Raises:
         ValueError: there is no such network.
     """
     try:
         with torch.device("meta"):
-            return int(build().stride)  # type: ignore[arg-type]
+            network = build()
     except (ConfostainError, RuntimeError, IndexError) as error:
         raise ValueError(f"design: {error}") from error
+    return int(network.stride), int(network.receptive_field)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

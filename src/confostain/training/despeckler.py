@@ -14,7 +14,6 @@ from confostain.arrays import Grey, Image
 from confostain.data.noisy_patches import NoisyPatches, read_inverted
 from confostain.errors import ConfigError
 from confostain.models.build import fill_network
-from confostain.networks.despeckler import build_despeckler
 from confostain.networks.discriminator import PatchDiscriminator
 from confostain.training import ema, losses
 from confostain.training.adversary import Adversary
@@ -46,11 +45,11 @@ class DespecklerTrainer:
         train, unseen = (
             read_inverted(files, config.data.microns_per_pixel) for files in (config.data.train, config.data.validate)
         )
-        _check_sizes("train", train, config.patch)
-        _check_sizes("validate", unseen, max(config.patch, SMALLEST_PATCH))
+        check_sizes("train", train, config.patch)
+        check_sizes("validate", unseen, max(config.patch, SMALLEST_PATCH))
         self.patches = NoisyPatches(train, config.noise, config.patch, config.batch)
         self.validation = DespecklerValidation.of(unseen, config.noise, config.patch)
-        network: nn.Module = build_despeckler(config.design)
+        network = config.build()
         if start is not None:
             fill_network(network, start, "start")
         network = channels_last(network)
@@ -111,7 +110,7 @@ class DespecklerTrainer:
             self.adversary.load_state_dict(state["adversary"])
 
 
-def _check_sizes(split: str, slides: Sequence[Grey], least: int) -> None:
+def check_sizes(split: str, slides: Sequence[Grey], least: int) -> None:
     """Refuse slides that no patch can be cut from."""
     for slide in slides:
         if min(slide.shape) < least:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import model_validator
+from torch import nn
 
 from confostain.data.noisy_patches import NoiseRange, Range
 from confostain.networks.despeckler import DespecklerDesign, build_despeckler
@@ -15,9 +16,9 @@ from confostain.training.config import (
     Histology,
     TrainingConfig,
     counts,
+    geometry_of,
     ordered,
     real,
-    stride_of,
     whole,
 )
 
@@ -67,10 +68,19 @@ class DespecklerConfig(TrainingConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        stride = stride_of(lambda: build_despeckler(self.design))
+        stride, _ = self.geometry
         if self.patch % stride:
             raise ValueError(f"patch is {self.patch}; expected a multiple of {stride} px, the stride of the design")
         return self
+
+    @property
+    def geometry(self) -> tuple[int, int]:
+        """Stride and receptive field of the network, in pixels."""
+        return geometry_of(self.build)
+
+    def build(self) -> nn.Module:
+        """The network with fresh weights: (b, 1, h, w) to the same."""
+        return build_despeckler(self.design)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

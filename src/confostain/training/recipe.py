@@ -26,6 +26,8 @@ from confostain.training.stainer_config import StainerConfig
 Config = DespecklerConfig | StainerConfig
 Mix = tuple[tuple[str, Annotated[float, real(0, 1, above=True)]], ...]  # names of parts, and their shares
 
+DESPECKLED = 64  # px, at least, of which a despeckler takes away the border
+
 CONFIGS: dict[str, type[DespecklerConfig | StainerConfig]] = {"despeckle": DespecklerConfig, "stain": StainerConfig}
 
 
@@ -151,8 +153,8 @@ def read_recipe(path: Path, task: Task | None = None) -> Recipe:
         parts = tuple(_parts(table["parts"], shared, said, path))
     else:
         parts = (Part("", validated(CONFIGS[said], shared, str(path)), shared),)
-    if release is not None and release.mix is not None:
-        _check_mix(release.mix, [part.name for part in parts], f"{path}: release.mix")
+    if release is not None:
+        _check_release(release, parts, path)
     return Recipe(path, path.read_text(encoding="utf-8"), table, said, parts, release)
 
 
@@ -185,6 +187,20 @@ def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         both_tables = isinstance(value, dict) and isinstance(shared.get(key), dict)
         result[key] = merged(shared[key], value) if both_tables else value
     return result
+
+
+def _check_release(release: Release, parts: Sequence[Part], path: Path) -> None:
+    """Refuse a release that could not be made once everything is trained."""
+    if release.mix is not None:
+        _check_mix(release.mix, [part.name for part in parts], f"{path}: release.mix")
+    config, side = parts[-1].config, release.calibration.side
+    stride, receptive_field = config.geometry
+    least = receptive_field + (DESPECKLED if isinstance(config, StainerConfig) and config.despeckler else 1)
+    if side % stride or side < least:
+        raise ConfigError(
+            f"{path}: release.calibration.side is {side}; expected a multiple of {stride} px, the stride of the design,"
+            f" of at least {least} px"
+        )
 
 
 def _check_mix(mix: Mix, known: Sequence[str], where: str) -> None:

@@ -97,7 +97,7 @@ class StainerTrainer:
         mpp, region = config.data.microns_per_pixel, config.region
         self.validation = StainerValidation.of(read_histology(config.data.validate, mpp, region, "validate"), region)
         self.input = StainerInput(config.input, config.despeckler, fabric.device)
-        network = build_generator(config.design, self.input.channels)
+        network = config.build()
         if start is not None:
             fill_network(network, start, "start")
         self.average = copy.deepcopy(network).to(fabric.device).eval()

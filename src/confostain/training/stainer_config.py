@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import model_validator
+from torch import nn
 
 from confostain.data.noisy_patches import Range
 from confostain.data.pairs import REGION, PairSource
+from confostain.models.build import CHANNELS
 from confostain.networks.generator import StainerDesign, build_generator
 from confostain.simulation.from_histology import SMALLEST
 from confostain.training.config import (
@@ -18,9 +20,9 @@ from confostain.training.config import (
     Table,
     TrainingConfig,
     counts,
+    geometry_of,
     ordered,
     real,
-    stride_of,
     whole,
 )
 
@@ -106,7 +108,7 @@ class StainerConfig(TrainingConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        stride = stride_of(lambda: build_generator(self.design, 2))
+        stride, _ = self.geometry
         if not self.stages:
             raise ValueError("there is no [[stages]]; expected at least one, with its number of steps")
         for index, stage in enumerate(self.stages):
@@ -123,6 +125,15 @@ class StainerConfig(TrainingConfig):
                 " = 'gareau'"
             )
         return self
+
+    @property
+    def geometry(self) -> tuple[int, int]:
+        """Stride and receptive field of the network, in pixels."""
+        return geometry_of(self.build)
+
+    def build(self) -> nn.Module:
+        """The generator with fresh weights: (b, 2, h, w), or (b, 3, h, w) of a Gareau image, to (b, 3, h, w)."""
+        return build_generator(self.design, CHANNELS[self.input])
 
     @property
     def steps(self) -> int:

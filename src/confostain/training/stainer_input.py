@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from confostain.models.build import despeckler_network
+from confostain.models.build import CHANNELS, despeckler_network
 from confostain.models.registry import model_folder
 from confostain.training.losses import gareau_composite
 
@@ -26,7 +26,7 @@ class StainerInput:
 
     def __init__(self, kind: Literal["pair", "gareau"], despeckler: str | None, device: torch.device) -> None:
         self.kind = kind
-        self.channels = 2 if kind == "pair" else 3
+        self.channels = CHANNELS[kind]
         self.despeckler: nn.Module | None = None
         if despeckler is not None:
             self.despeckler = despeckler_network(model_folder(despeckler, "despeckle")).to(device)

@@ -38,11 +38,11 @@ class StainerValidation:
     truths: Sequence[Rgb]
 
     @classmethod
-    def of(cls, slides: Sequence[Rgb], side: int = REGION, fields: int = FIELDS) -> StainerValidation:
+    def of(cls, slides: Sequence[Rgb], side: int = REGION, fields: int = FIELDS, seed: int = SEED) -> StainerValidation:
         """Fields of `side` px of H&E slides that are not trained on."""
-        rng = np.random.default_rng(SEED)
+        rng = np.random.default_rng(seed)
         truths = [tissue_crop(slides, side, rng) for _ in range(fields)]
-        pairs = [simulate(truth, SEED + index) for index, truth in enumerate(truths)]
+        pairs = [simulate(truth, seed + index) for index, truth in enumerate(truths)]
         return cls(pairs, truths)
 
     def evaluate(self, stain: Callable[[Image], Image]) -> Evaluation:
