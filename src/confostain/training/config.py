@@ -174,8 +174,8 @@ def with_new_keys(table: dict[str, Any], where: str) -> dict[str, Any]:
     return table
 
 
-def validated(kind: type[Kind], table: Mapping[str, Any], where: str) -> Kind:
-    """A table as the model `kind`.
+def validated(kind: type[Kind], table: Mapping[str, Any], where: str, label: str = "") -> Kind:
+    """A table as the model `kind`; messages begin with `where`, and keys with `label`.
 
     Raises:
         ConfigError: a key is unknown or missing, or a value not allowed; one line that begins with `where`.
@@ -184,14 +184,14 @@ def validated(kind: type[Kind], table: Mapping[str, Any], where: str) -> Kind:
         return kind.model_validate_json(json.dumps(table, default=str))  # which takes lists for tuples, unlike Python
     except ValidationError as error:
         first, more = error.errors(include_url=False)[0], error.error_count() - 1
-        raise ConfigError(f"{where}: {_problem(kind, first)}" + (f"; and {more} more" if more else "")) from None
+        raise ConfigError(f"{where}: {_problem(kind, first, label)}" + (f"; and {more} more" if more else "")) from None
     except ValueError as error:  # a number that JSON cannot hold
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _problem(kind: type[Table], error: ErrorDetails) -> str:
+def _problem(kind: type[Table], error: ErrorDetails, label: str) -> str:
     """What is wrong with one key, and what is expected."""
-    key = _key(error["loc"])
+    key = label + _key(error["loc"])
     match error["type"]:
         case "missing":
             return f"the key {key!r} is missing"

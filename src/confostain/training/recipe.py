@@ -148,7 +148,7 @@ def read_recipe(path: Path, task: Task | None = None) -> Recipe:
     if task is not None and said != task:
         raise ConfigError(f"{path}: task is {said!r}; expected {task!r}")
     shared = {key: value for key, value in table.items() if key not in ("parts", "release")}
-    release = validated(Release, table["release"], f"{path}: release") if "release" in table else None
+    release = validated(Release, table["release"], str(path), "release.") if "release" in table else None
     if "parts" in table:
         parts = tuple(_parts(table["parts"], shared, said, path))
     else:
@@ -164,7 +164,8 @@ def _parts(tables: Any, shared: Mapping[str, Any], task: str, path: Path) -> lis
     parts: list[Part] = []
     for index, table in enumerate(tables):
         own = dict(table)
-        head = validated(_Head, {key: own.pop(key) for key in ("name", "mix") if key in own}, f"{path}: parts[{index}]")
+        named = {key: own.pop(key) for key in ("name", "mix") if key in own}
+        head = validated(_Head, named, str(path), f"parts[{index}].")
         where, earlier = f"{path}: part {head.name}", [part.name for part in parts]
         if head.name in earlier:
             raise ConfigError(f"{where}: there are two of that name; expected another")
