@@ -137,22 +137,29 @@ LOCATIONS: dict[str, str | tuple[str, ...]] = {
     "draw_patches": "confostain.data.noisy_patches:NoisyPatches.draw",
     "read_inverted": "confostain.data.noisy_patches:read_inverted",
     "trained_network": "confostain.models.build:trained_network",
-    "train_despeckler": "confostain.training.despeckler:train_despeckler",
-    "train_stainer": "confostain.training.stainer:train_stainer",
+    "train_recipe": "confostain.training.chain:train_recipe",
     "squared_error": "confostain.training.losses:squared_error",
     "decibel_error": "confostain.training.losses:decibel_error",
     "total_variation": "confostain.training.losses:total_variation",
     "fooling": "confostain.training.losses:generator_loss",
     "criticism": "confostain.training.losses:discriminator_loss",
-    "composite": "confostain.training.stain_losses:composite",
-    "luminance": "confostain.training.stain_losses:luminance",
-    "similarity": "confostain.training.stain_losses:similarity",
-    "structure": "confostain.training.stain_losses:structure",
-    "texture": "confostain.training.stain_losses:texture",
-    "patterns": "confostain.training.stain_losses:patterns",
-    "content": "confostain.training.stain_losses:content",
+    "composite": "confostain.training.losses:gareau_composite",
+    "luminance": "confostain.training.losses:luminance",
+    "similarity": "confostain.training.losses:ssim",
+    "structure": "confostain.training.losses:structure",
+    "texture": "confostain.training.losses:gradient_order",
+    "patterns": "confostain.training.losses:lbp_distance",
+    "content": "confostain.training.losses:nuclei_correlation",
 }
 
+# What the log of a training called its values when the hashes that are compared with were made.
+LOGGED = {
+    "ssim": "resemblance",
+    "gradient_order": "texture",
+    "lbp": "patterns",
+    "nuclei_correlation": "content",
+    "discriminator_loss back": "discriminator_loss of back",
+}
 TILES = (256, 512, 1024)
 CYCLEGAN_TILES = (256, 1024)
 CYCLEGAN_AREA = (150, 90, 700, 600)  # x, y, width, height in level-0 pixels, as far as the slide reaches
@@ -733,22 +740,25 @@ def add_trainings(use: Project, given: Material, record: Record) -> None:
 
     pair = np.ascontiguousarray(given.pairs["skin_b"][:, 100:228, 60:156])
     for name, kind in (("swift", SWIFT_TRAINING), ("cyclegan", CYCLEGAN_TRAINING)):
-        folder = _trained(use.train_stainer, f"stainer {name}", kind, given, record)
+        folder = _trained(use, "stain", f"stainer {name}", kind, given, record)
         record.add(f"trained stainer {name}, stained", given.stained(pair, str(folder)))
-    folder = _trained(use.train_despeckler, "despeckler", DESPECKLER_TRAINING, given, record)
+    folder = _trained(use, "despeckle", "despeckler", DESPECKLER_TRAINING, given, record)
     record.add("trained despeckler, despeckled", confostain.despeckle(pair[0], str(folder)))
 
 
-def _trained(train: Callable[[Path, Path], int], name: str, text: str, given: Material, record: Record) -> Path:
+def _trained(use: Project, task: str, name: str, text: str, given: Material, record: Record) -> Path:
     import torch
     from safetensors.torch import load_file
 
     config, folder = given.folder / f"{name}.toml", given.folder / f"trained {name}"
     paths = [path.as_posix() for path in given.histology_files]
     config.write_text(text.format(train=paths[0], validate=paths[1]))
-    train(config, folder)
+    use.train_recipe(config, folder, task=task)
     for number, line in enumerate((folder / "metrics.jsonl").read_text().splitlines()):
-        record.add(f"training {name}, record {number}", json.loads(line))
+        values = {key.removeprefix("validation/"): value for key, value in json.loads(line).items()}
+        if "score" not in values:  # of a step, not of a validation
+            values = {LOGGED.get(key, key): value for key, value in values.items()}
+        record.add(f"training {name}, record {number}", values)
     record.add(f"trained {name}, weights", of_any_name(load_file(folder / "weights.safetensors").values()))
     state = torch.load(folder / "checkpoint.pt", weights_only=True, map_location="cpu")
     record.add(f"trained {name}, state", of_any_name(_tensors_in(state)))

@@ -26,7 +26,6 @@ OTHERS = {
 }
 OUTSIDE = {
     "recipes/": "one TOML per shipped model: all stages, mixing of weights, seeds",
-    "configs/": "one TOML per training",
     "benchmarks/": "each prints a ratio against a named peer, measured in the same run",
     "examples/": "scripts that show the Python interface; run by the tests",
     "scripts/": "for developers: this map, hashes of outputs, ...",

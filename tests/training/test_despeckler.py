@@ -1,7 +1,7 @@
 import json
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,46 +13,22 @@ from confostain.inference.despeckle import despeckle
 from confostain.models.build import load_weights
 from confostain.models.export import folded
 from confostain.networks.despeckler import PaperDespeckler, build_despeckler
-from confostain.training import losses
-from confostain.training.despeckler import DespecklingConfig, train_despeckler
-from confostain.training.run import load_config
+from confostain.training.chain import train_recipe
+from confostain.training.recipe import read_recipe
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of lightning's and tensorboard's own imports
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
 
-
-def records(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+Log = Callable[[Path], list[dict[str, float]]]
 
 
-def test_a_run_leaves_everything_that_it_should(config: Path, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    train_despeckler(config, tmp_path / "run", progress=lambda *steps: told.append(steps))
-    names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {
-        "config.toml", "run.json", "metrics.jsonl", "samples", "tensorboard", "checkpoint.pt",
-        "weights.safetensors", "network.onnx", "card.json",
-    }  # fmt: skip
-    assert told == [(step, 6) for step in range(1, 7)]
-    assert [r["step"] for r in records(tmp_path / "run") if "loss" in r] == [1, 2, 3, 4, 5, 6]
-    assert [r["step"] for r in records(tmp_path / "run") if "psnr" in r] == [2, 4, 6]
-
-
-def test_the_same_seed_gives_the_same_losses_and_another_one_others(config: Path, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        train_despeckler(config, tmp_path / name)
-    assert records(tmp_path / "a") == records(tmp_path / "b")
-    config.write_text(config.read_text().replace("seed = 11", "seed = 12"))
-    train_despeckler(config, tmp_path / "c")
-    assert records(tmp_path / "a") != records(tmp_path / "c")
-
-
-@pytest.mark.parametrize("adversarial", [0.0, 0.01])
-def test_a_killed_run_resumes_to_the_same_losses(config: Path, tmp_path: Path, adversarial: float) -> None:
-    config.write_text(f"adversarial = {adversarial}\n" + config.read_text())
-    train_despeckler(config, tmp_path / "whole")
+def test_a_discriminator_takes_part_and_training_resumes_with_it(
+    despeckler_config: Path, tmp_path: Path, log_of: Log
+) -> None:
+    despeckler_config.write_text("adversarial = 0.01\n" + despeckler_config.read_text())
+    train_recipe(despeckler_config, tmp_path / "whole")
 
     class Killed(Exception):
         pass
@@ -62,61 +38,41 @@ def test_a_killed_run_resumes_to_the_same_losses(config: Path, tmp_path: Path, a
             raise Killed
 
     with pytest.raises(Killed):
-        train_despeckler(config, tmp_path / "broken", progress=kill)
-    train_despeckler(config, tmp_path / "broken", resume=True)
-    assert records(tmp_path / "broken") == records(tmp_path / "whole")
-    weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("broken", "whole")]
-    assert weights[0] == weights[1]
+        train_recipe(despeckler_config, tmp_path / "broken", progress=kill)
+    train_recipe(despeckler_config, tmp_path / "broken", resume=True)
+    assert log_of(tmp_path / "broken") == log_of(tmp_path / "whole")
+    assert log_of(tmp_path / "whole")[0].keys() == {"step", "loss", "generator_loss", "discriminator_loss"}
 
 
-def test_a_run_that_the_system_kills_can_be_resumed(config: Path, tmp_path: Path) -> None:
-    config.write_text(config.read_text().replace("steps = 6", "steps = 1000"))
-    folder = tmp_path / "run"
-    command = [sys.executable, "-m", "confostain.cli", "train", "despeckler", "--config", config, "-o", folder]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        end = time.monotonic() + 50
-        while not (folder / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < end:
-            time.sleep(0.05)
-        process.kill()
-    assert (folder / "checkpoint.pt").exists()
-    saved = torch.load(folder / "checkpoint.pt", weights_only=True)["step"]
-
-    class Enough(Exception):
-        pass
-
-    def stop(done: int, total: int) -> None:
-        if done == saved + 2:
-            raise Enough
-
-    with pytest.raises(Enough):
-        train_despeckler(config, folder, resume=True, progress=stop)
-    steps = [r["step"] for r in records(folder) if "loss" in r]
-    assert steps == list(range(1, saved + 3))
-
-
-def test_two_processes_train_one_network(config: Path, tmp_path: Path) -> None:
-    """As on two GPUs: Lightning Fabric starts the second process and averages the gradients."""
+def test_two_processes_train_one_network(despeckler_config: Path, tmp_path: Path, log_of: Log) -> None:
+    """As on two GPUs: Lightning Fabric starts the second process and averages the gradients, in each part."""
+    recipe = tmp_path / "recipe.toml"
+    parts = '\n[[parts]]\nname = "first"\n[[parts]]\nname = "second"\nseed = 12\nsteps = 3\n'
+    recipe.write_text(despeckler_config.read_text() + parts)
     script, folder = tmp_path / "train.py", tmp_path / "run"
     script.write_text(f"""
 from pathlib import Path
 import lightning.fabric
 from functools import partial
 lightning.fabric.Fabric = partial(lightning.fabric.Fabric, accelerator="cpu", devices=2, strategy="ddp")
-from confostain.training.despeckler import train_despeckler
-train_despeckler(Path({str(config)!r}), Path({str(folder)!r}))
+from confostain.training.chain import train_recipe
+outcome = train_recipe(Path({str(recipe)!r}), Path({str(folder)!r}))
+assert outcome.is_complete
 """)
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=55, check=False)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert json.loads((folder / "run.json").read_text())["devices"] == 2
-    assert [r["step"] for r in records(folder) if "loss" in r] == [1, 2, 3, 4, 5, 6]
-    train_despeckler(config, tmp_path / "alone")
-    assert records(folder)[0] == records(tmp_path / "alone")[0]  # the first process, before the first step
-    assert records(folder)[-1] != records(tmp_path / "alone")[-1]
+    train_recipe(recipe, tmp_path / "alone")
+    for part, steps in (("first", 6), ("second", 3)):
+        assert json.loads((folder / part / "run.json").read_text())["devices"] == 2
+        assert [r["step"] for r in log_of(folder / part) if "loss" in r] == [*range(1, steps + 1)]
+    first, alone = (log_of(path / "first") for path in (folder, tmp_path / "alone"))
+    assert first[0] == alone[0]  # the first process, before the first step
+    assert first[-1] != alone[-1]
 
 
-def test_the_files_of_a_run_compute_what_the_network_computes(config: Path, tmp_path: Path) -> None:
-    train_despeckler(config, tmp_path / "run")
-    network = build_despeckler(load_config(config, DespecklingConfig).design)
+def test_the_files_of_a_run_compute_what_the_network_computes(despeckler_config: Path, tmp_path: Path) -> None:
+    train_recipe(despeckler_config, tmp_path / "run")
+    network = build_despeckler(read_recipe(despeckler_config).parts[0].config.design)  # type: ignore[arg-type]
     load_weights(network, tmp_path / "run" / "weights.safetensors")
     image = np.random.default_rng(1).random((64, 72), np.float32)
     with torch.no_grad():
@@ -141,20 +97,34 @@ def test_folding_batch_normalisation_changes_nothing() -> None:
     assert torch.allclose(plain(image), network(image))
 
 
-def test_a_patch_that_does_not_fit_is_refused(config: Path) -> None:
-    config.write_text(config.read_text().replace("patch = 32", "patch = 33"))
-    with pytest.raises(ConfigError, match="a patch that 4 divides"):
-        load_config(config, DespecklingConfig)
+@pytest.mark.parametrize(
+    ("patch", "complaint"),
+    [
+        (1024, r"data.train: a slide of 260 x 200 px; expected at least 1024 px a side, or a smaller patch"),
+        (196, None),
+    ],
+)
+def test_a_patch_larger_than_a_slide_is_refused(
+    despeckler_config: Path, tmp_path: Path, patch: int, complaint: str | None
+) -> None:
+    text = despeckler_config.read_text().replace("patch = 32", f"patch = {patch}").replace("steps = 6", "steps = 1")
+    despeckler_config.write_text(text)
+    if complaint is None:
+        assert train_recipe(despeckler_config, tmp_path / "run").is_complete
+    else:
+        with pytest.raises(ConfigError, match=complaint):
+            train_recipe(despeckler_config, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
 
 
-def test_losses() -> None:
-    clean = torch.zeros(2, 1, 8, 8)
-    made = clean + torch.tensor([0.1, 0.01]).reshape(2, 1, 1, 1)
-    assert losses.squared_error(made, clean).item() == pytest.approx((1e-2 + 1e-4) / 2)
-    assert losses.decibel_error(made, clean).item() == pytest.approx((-20 - 38.2) / 2, abs=0.1)
-    assert losses.total_variation(made).item() == 0
-    stripes = torch.tensor([0.0, 1.0] * 4).expand(1, 1, 8, 8)
-    assert losses.total_variation(stripes).item() == 1
-    ones, zeros = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
-    assert losses.discriminator_loss(ones, zeros).item() == 0
-    assert losses.generator_loss(zeros).item() == 1
+def test_a_training_starts_from_the_weights_of_another(despeckler_config: Path, tmp_path: Path, log_of: Log) -> None:
+    train_recipe(despeckler_config, tmp_path / "run")
+    text = (
+        despeckler_config.read_text()
+        .replace("steps = 6", "steps = 1")
+        .replace("learning_rate = 1e-3", "learning_rate = 1e-9")
+    )
+    despeckler_config.write_text(f'start = "{(tmp_path / "run" / "weights.safetensors").as_posix()}"\n' + text)
+    train_recipe(despeckler_config, tmp_path / "on")
+    before, after = (log_of(tmp_path / name)[-1]["validation/psnr"] for name in ("run", "on"))
+    assert after == pytest.approx(before, abs=1e-3)

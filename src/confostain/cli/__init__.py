@@ -18,6 +18,7 @@ from confostain.cli.common import Parser, add_group, say
 from confostain.cli.despeckle import add_despeckle
 from confostain.cli.evaluate import add_evaluate_despeckler, add_evaluate_stainer
 from confostain.cli.prepare import add_prepare
+from confostain.cli.release import add_release
 from confostain.cli.stain import add_demo, add_info, add_models, add_stain
 from confostain.cli.study import add_study
 from confostain.cli.train import add_train
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     add_despeckle(commands)
     add_prepare(commands)
     add_train(commands)
+    add_release(commands)
     evaluate = add_group(commands, "evaluate", "measure models")
     add_evaluate_despeckler(evaluate)
     add_evaluate_stainer(evaluate)

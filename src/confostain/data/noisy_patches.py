@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from confostain.arrays import REFERENCE_MPP, Grey, Image
+from confostain.data.phantom_histology import is_phantom, phantom_histology
 from confostain.errors import ConfigError
 from confostain.io.readers.histology import open_histology
 from confostain.simulation.speckle import Speckle
@@ -130,6 +131,8 @@ def read_inverted(files: Sequence[str], microns_per_pixel: float) -> list[Grey]:
 def _inverted(path: Path, microns_per_pixel: float) -> Grey:
     from PIL import Image as Pillow
 
+    if is_phantom(path):
+        return 255 - np.asarray(Pillow.fromarray(phantom_histology(path, microns_per_pixel)).convert("L"))
     with open_histology(path, microns_per_pixel) as slide:
         width, height = slide.size_at(microns_per_pixel)
         grey = np.empty((height, width), np.uint8)

@@ -18,6 +18,7 @@ from confostain.arrays import Image, Rgb
 from confostain.data.loader import SEED_STREAMS
 from confostain.data.manifest import MANIFEST, Split, load_manifest, read_patch
 from confostain.data.noisy_patches import Range
+from confostain.data.phantom_histology import is_phantom, phantom_histology
 from confostain.errors import ConfigError
 from confostain.imaging.stain_separation import TISSUE_DENSITY, optical_density
 from confostain.io.readers.histology import open_histology
@@ -39,6 +40,7 @@ class PairSource:
         gain: by how much the intensity range of a slide may be jitter_intensity, a factor on either channel.
         variety: of the simulations, see `simulate`; drawn for each region.
         reuse: how often the area of a region is cut up before another takes its place.
+        region: side in pixels of what is simulated at once, if larger than a patch.
     """
 
     slides: Sequence[Rgb]
@@ -47,10 +49,11 @@ class PairSource:
     gain: Range = (1.0, 1.0)
     variety: Range = (1.4, 1.4)
     reuse: float = 1.2
+    region: int = REGION
 
     def draw(self, seed: int, step: int, rank: int = 0) -> tuple[Image, Image]:
         """The batch of a step: float32 (batch, 2, patch, patch), R then F, and the H&E (batch, 3, patch, patch)."""
-        side = max(REGION, self.patch)
+        side = max(self.region, self.patch)
         uses = max(1, round(self.reuse * side**2 / self.patch**2))  # of one region
         within, lane = divmod(step, SEED_STREAMS)
         pairs = []
@@ -143,6 +146,8 @@ def _slides_of(path: Path, microns_per_pixel: float, at_least: int, split: Split
 
 def read_whole(path: Path, microns_per_pixel: float) -> npt.NDArray[np.uint8]:
     """One H&E slide at a pixel size, uint8 (h, w, 3)."""
+    if is_phantom(path):
+        return phantom_histology(path, microns_per_pixel)
     with open_histology(path, microns_per_pixel) as slide:
         width, height = slide.size_at(microns_per_pixel)
         whole = np.empty((height, width, 3), np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -38,21 +39,40 @@ def build_network(card: ModelCard) -> nn.Module:
     return network
 
 
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights in a safetensors file by name, float32.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return {name: value.float() for name, value in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: not readable as safetensors ({error}); expected trained weights") from error
+
+
+def fill_network(network: nn.Module, weights: Mapping[str, torch.Tensor], where: str) -> None:
+    """Give a network its weights; `where` they come from begins the message.
+
+    Raises:
+        ModelError: they are those of another network.
+    """
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelError(f"{where}: weights of another network; expected {type(network).__name__}") from error
+
+
 def load_weights(network: nn.Module, path: Path) -> None:
     """Fill a network with the weights of a safetensors file.
 
     Raises:
         ModelError: the file cannot be read, or its weights are those of another network.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        network.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: not readable as safetensors ({error}); expected trained weights") from error
-    except RuntimeError as error:
-        raise ModelError(f"{path}: weights of another network; expected {type(network).__name__}") from error
+    fill_network(network, read_weights(path), str(path))
 
 
 def trained_network(folder: Path, card: ModelCard | None = None) -> nn.Module:
