@@ -58,10 +58,10 @@ def test_lbp_distance_compares_kinds_of_texture_wherever_they_are() -> None:
 
 @pytest.mark.parametrize("grain", [1.0, 2.0])
 def test_soft_patterns_are_nearly_the_usual_ones(grain: float) -> None:
-    from confostain.evaluation.distribution_metrics import pattern_shares
+    from confostain.evaluation.distribution_metrics import lbp_histogram
 
     image = noise(6, sigma=grain)
-    usual = pattern_shares(np.rint(losses.luminance(image)[0, 0].numpy() * 255).astype(np.uint8))
+    usual = lbp_histogram(np.rint(losses.luminance(image)[0, 0].numpy() * 255).astype(np.uint8))
     np.testing.assert_allclose(losses._lbp_shares(losses.luminance(image)), usual, atol=0.05)
 
 

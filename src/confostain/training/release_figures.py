@@ -12,7 +12,7 @@ from confostain.arrays import Image
 from confostain.data.noisy_patches import NoiseRange, NoisyPatches, read_inverted
 from confostain.data.pairs import read_histology
 from confostain.inference.despeckle import despeckle
-from confostain.inference.whole_slide import stain
+from confostain.inference.stain import stain
 from confostain.models.registry import load_despeckler, load_model
 from confostain.training import losses
 from confostain.training.despeckler import check_sizes
