@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -16,19 +16,14 @@ import numpy.typing as npt
 
 from confostain.errors import ConfostainWarning, OptionError
 from confostain.geometry import Region, Size
-from confostain.imaging.channels import look_swapped
-from confostain.imaging.intensity import IntensityRange, measured_range, normalise
-from confostain.imaging.tissue import CELL, Grid, TissueMask, find_tissue, where_scanned
+from confostain.imaging.intensity import IntensityRange, normalise
+from confostain.imaging.tissue import TissueMask
 from confostain.io.readers.layouts import Channels, open_channels
-from confostain.io.readers.plane import MICRONS_PER_PIXEL, Plane, plausible_microns
+from confostain.io.readers.plane import MICRONS_PER_PIXEL, plausible_microns
+from confostain.survey import Survey, survey_slide
 
 StrPath = str | PathLike[str]
 
-READ_PIXELS = 1 << 22  # rows are left out until one plane's survey reads about as many: every 16th of a large slide
-MAX_CELLS = 1_200_000  # above, the cells of the tissue mask are doubled: 32 px wide for a scan of 25 x 25 mm
-KEPT_PIXELS = 1 << 19  # values kept of each channel for its percentiles, whatever the size of the slide
-WINDOWS = 6  # looked at in full resolution to tell the channels apart
-WINDOW = 256  # px
 _SUFFIX = re.compile(r"(\.ome)?\.(tiff?|btf|tf8|png|jpe?g|zarr)$", re.IGNORECASE)
 SAME_PIXEL_SIZE = 0.02  # relative; the stated size may be rounded
 
@@ -159,8 +154,8 @@ class Slide:
         self.close()
 
     @cached_property
-    def _survey(self) -> _Survey:
-        survey = _surveyed(*self._planes)
+    def _survey(self) -> Survey:
+        survey = survey_slide(*self._planes)
         if not survey.tissue.cells.any():
             warnings.warn(
                 f"{self.name}: no tissue found in {self.sources[0]} or {self.sources[1]}; the result will be white;"
@@ -221,87 +216,3 @@ def _name(path: Path, source: str) -> str:
     """Scan and mosaic as the name of the `source` says, else the name of the file or folder at `path`."""
     scan, detector, _ = source.rpartition("/DET#")
     return scan if detector else _SUFFIX.sub("", path.resolve().name)
-
-
-@dataclass(frozen=True, eq=False)
-class _Survey:
-    """What one walk over a slide tells about it."""
-
-    ranges: tuple[IntensityRange, IntensityRange]
-    tissue: TissueMask
-    channels_look_swapped: bool
-    overview: npt.NDArray[np.float32]
-
-
-def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
-    size = reflectance.size
-    lattice = _lattice(size)
-    r, f = (_sampled(plane, lattice) for plane in (reflectance, fluorescence))
-    tissue = find_tissue(r.means, f.means, size, lattice.cell)
-    scanned = where_scanned(r.values, f.values)
-    in_tissue = lattice.of_cells(tissue.cells, r.values.shape)[scanned]
-    ranges = (measured_range(r.values[scanned], in_tissue), measured_range(f.values[scanned], in_tissue))
-    windows = _windows_in(tissue)
-    swapped = bool(windows) and look_swapped(
-        np.stack([normalise(reflectance.read(window), ranges[0]) for window in windows]),
-        np.stack([normalise(fluorescence.read(window), ranges[1]) for window in windows]),
-    )
-    overview = np.stack([normalise(r.means, ranges[0]), normalise(f.means, ranges[1])])
-    return _Survey(ranges, tissue, swapped, overview)
-
-
-def _windows_in(tissue: TissueMask) -> list[Region]:
-    """A handful of windows at full resolution, spread evenly over the tissue."""
-    cells = np.flatnonzero(tissue.cells)
-    if not len(cells):
-        return []
-    chosen = cells[(2 * np.arange(WINDOWS) + 1) * len(cells) // (2 * WINDOWS)]
-    level0_yx = np.column_stack(np.unravel_index(chosen, tissue.cells.shape)) * tissue.cell - WINDOW // 2
-    corners = np.clip(level0_yx, 0, [tissue.size.height - WINDOW, tissue.size.width - WINDOW])
-    return [Region(int(x), int(y), WINDOW, WINDOW) for y, x in corners]
-
-
-@dataclass(frozen=True)
-class _Lattice:
-    """Which pixels of a slide the survey sees. All steps in level-0 pixels."""
-
-    row_step: int  # of the rows read
-    column_step: int  # of the pixels kept from these rows
-    cell: int  # side of the cells, a multiple of row_step, so that each row lies in one row of cells
-
-    def of_cells(self, cells: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-        """For each of the pixels kept, what `cells` says of the cell it lies in."""
-        rows = np.arange(shape[0]) * self.row_step // self.cell
-        columns = np.arange(shape[1]) * self.column_step // self.cell
-        return np.asarray(cells[np.ix_(rows, columns)])
-
-
-def _lattice(size: Size) -> _Lattice:
-    row_step, cell = 1, CELL
-    while row_step < CELL and size.pixels > row_step * READ_PIXELS:
-        row_step *= 2
-    while size.pixels > cell**2 * MAX_CELLS:
-        cell *= 2
-    return _Lattice(row_step, max(1, size.pixels // (row_step * KEPT_PIXELS)), cell)
-
-
-@dataclass(frozen=True, eq=False)
-class _Sample:
-    """What is kept of one plane."""
-
-    means: Grid  # of the cells
-    values: npt.NDArray[Any]  # single pixels, in stored units
-
-
-def _sampled(plane: Plane, lattice: _Lattice) -> _Sample:
-    width, block_rows = plane.size.width, -(-plane.size.height // lattice.row_step)
-    columns = np.arange(0, width, lattice.cell)
-    cell_of_row = np.arange(block_rows) * lattice.row_step // lattice.cell
-    values = np.empty((block_rows, -(-width // lattice.column_step)), plane.dtype)
-    sums = np.zeros((cell_of_row[-1] + 1, len(columns)), np.float32)
-    for first, rows in plane.scan(lattice.row_step):
-        values[first : first + len(rows)] = rows[:, :: lattice.column_step]
-        for row, line in enumerate(np.add.reduceat(rows, columns, axis=1, dtype=np.float32), first):
-            sums[cell_of_row[row]] += line
-    sums /= np.bincount(cell_of_row)[:, np.newaxis] * np.diff(columns, append=width)
-    return _Sample(sums, values)
