@@ -36,16 +36,16 @@ class PairSource:
         slides: H&E, uint8 (h, w, 3) each, at 0.75 um/px.
         patch: side of a patch in pixels.
         batch: patches per draw.
-        gain: by how much the intensity range of a slide may be jitter_intensity, a factor on either channel.
-        variety: of the simulations, see `simulate`; drawn for each region.
-        reuse: how often the area of a region is cut up before another takes its place.
+        intensity_jitter: range of the random factor on each channel.
+        domain_randomisation: range of that argument of `simulate`; drawn for each region.
+        reuse: area of the patches cut from a region before another takes its place, as a multiple of its own area.
     """
 
     slides: Sequence[Rgb]
     patch: int
     batch: int
-    gain: Range = (1.0, 1.0)
-    variety: Range = (1.4, 1.4)
+    intensity_jitter: Range = (1.0, 1.0)
+    domain_randomisation: Range = (1.4, 1.4)
     reuse: float = 1.2
 
     def draw(self, seed: int, step: int, rank: int = 0) -> tuple[Image, Image]:
@@ -62,7 +62,7 @@ class PairSource:
             y, x = (int(rng.integers(side - self.patch + 1)) for _ in range(2))
             cut = (..., slice(y, y + self.patch), slice(x, x + self.patch))
             true = rgb[cut].astype(np.float32) / np.float32(255)
-            pairs.append(augment(jitter_intensity(pair[cut], self.gain, rng), true, rng))
+            pairs.append(augment(jitter_intensity(pair[cut], self.intensity_jitter, rng), true, rng))
         first, second = (np.ascontiguousarray(np.stack(images)) for images in zip(*pairs, strict=True))
         return first, second
 
@@ -91,7 +91,7 @@ def _region(source: PairSource, seed: tuple[int, ...], side: int) -> tuple[Image
     """A region and its simulation: float32 (2, side, side) in [0, 1] and uint8 (3, side, side)."""
     rng = np.random.default_rng(seed)
     rgb = tissue_crop(source.slides, side, rng)
-    pair = simulate(rgb, rng, rng.uniform(*source.variety))
+    pair = simulate(rgb, rng, rng.uniform(*source.domain_randomisation))
     return pair, np.ascontiguousarray(rgb.transpose(2, 0, 1))
 
 

@@ -115,7 +115,7 @@ def stain_slide(
     out, area = Path(out), _area(slide, region)
     chosen, start_writing = _model(model, device), _writer_of(out)
     side = _checked_side(default_tile(chosen) if tile is None else tile)
-    if slide.is_made_of(out):
+    if slide.reads_from(out):
         raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
     refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
     with start_writing(out, _description(slide, chosen, area, quality), overwrite) as writer:
