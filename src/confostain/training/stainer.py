@@ -77,9 +77,7 @@ class StainingConfig:
     design: StainerDesign = field(default_factory=StainerDesign)
     seed: int = 2019
     gain: Range = (1.0, 1.0)  # factor on either channel: how far off the intensity range of a slide may be
-    variety: Range = (
-        PairSource.domain_randomisation
-    )  # of the simulated scans, 1 being that of the measured ones; others will be met
+    variety: Range = PairSource.domain_randomisation  # of the simulated scans; 1 is that of the measured ones
     reuse: float = PairSource.reuse  # how often a simulated region is cut up before another takes its place
     pool: int = 50  # images made earlier that the critics are shown too
     critic_width: int = 64  # channels of the critics' first convolution
