@@ -65,7 +65,7 @@ LOCATIONS: dict[str, str | tuple[str, ...]] = {
     "gareau_composite": "confostain.imaging.linear_stain:gareau_composite",
     "beer_lambert": "confostain.imaging.linear_stain:beer_lambert",
     "blobs": "confostain.imaging.channels:blobs",
-    "optical_density": "confostain.imaging.stain_separation:optical_density",
+    "optical_density": "confostain.imaging.optical_density:optical_density",
     "separate_stains": "confostain.imaging.stain_separation:separate_stains",
     "stain_proportion": "confostain.imaging.stain_separation:haematoxylin_eosin_proportion",
     "find_ground": "confostain.imaging.patch_quality:find_background",

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from confostain.data import pairs
-from confostain.data.pairs import PairSource, read_histology, tissue_crop, tissue_share
+from confostain.data.pairs import PairSource, read_histology, tissue_crop
 from confostain.errors import ConfigError
+from confostain.imaging.histology_tissue import tissue_share
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import pytest
 
 from confostain.errors import OptionError
 from confostain.evaluation.domain_gap import CHANNELS, statistics
-from confostain.imaging.stain_separation import optical_density
+from confostain.imaging.optical_density import optical_density
 from confostain.simulation.from_histology import REAL_SPREAD, field, simulate, smooth
 
 HISTOLOGY = Path(__file__).parents[3] / "shared" / "data" / "he" / "skin_section2.tif"

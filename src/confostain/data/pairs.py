@@ -17,9 +17,9 @@ import numpy.typing as npt
 from confostain.arrays import Image, Rgb
 from confostain.data.loader import SEED_STREAMS
 from confostain.data.manifest import MANIFEST, Split, load_manifest, read_patch
-from confostain.data.noisy_patches import Range
+from confostain.data.noisy_patches import MOSTLY_TISSUE, Range
 from confostain.errors import ConfigError
-from confostain.imaging.stain_separation import TISSUE_DENSITY, optical_density
+from confostain.imaging.histology_tissue import tissue_share
 from confostain.io.readers.histology import open_histology
 from confostain.simulation.from_histology import simulate
 
@@ -102,14 +102,9 @@ def tissue_crop(slides: Sequence[Rgb], side: int, rng: np.random.Generator) -> R
     for _ in range(TRIES):
         y, x = (int(rng.integers(length - side + 1)) for length in slide.shape[:2])
         crop = slide[y : y + side, x : x + side]
-        if tissue_share(crop) > 0.5 or rng.random() < GLASS_SHARE:
+        if tissue_share(crop) > MOSTLY_TISSUE or rng.random() < GLASS_SHARE:
             break
     return crop
-
-
-def tissue_share(rgb: Rgb) -> float:
-    """How much of an H&E image is tissue, judged on every eighth pixel."""
-    return float((optical_density(rgb[::8, ::8]).sum(axis=-1) > TISSUE_DENSITY).mean())
 
 
 def read_histology(files: Sequence[str], microns_per_pixel: float, at_least: int, split: Split = "train") -> list[Rgb]:

@@ -16,17 +16,17 @@ from scipy import ndimage
 
 from confostain.arrays import REFERENCE_MPP, Image, Mask, Rgb
 from confostain.geometry import Region
-from confostain.imaging.stain_separation import optical_density
-from confostain.imaging.tissue import otsu, without_holes, without_specks
+from confostain.imaging.histology_tissue import tissue_mask
+from confostain.imaging.optical_density import optical_density
+from confostain.imaging.tissue import without_holes, without_specks
 
 Fault = Literal["blank", "ink", "folded", "out of focus"]
 
 OVERVIEW_STEP = 16  # patch pixels in one pixel of the overview
 OVERVIEW_MICRONS = OVERVIEW_STEP * REFERENCE_MPP
 
-# The overview. Densities here are means over red, green and blue.
+# The overview.
 WHITE = 220.0  # glass is at least as bright as this, or no glass is in the picture
-GLASS_DENSITY = (0.03, 0.08)  # Otsu's threshold is kept within: the palest stroma has 0.09, dirt on glass 0.03
 SMALLEST_TISSUE = 12  # overview pixels: 40 x 40 um; less is a speck
 LARGEST_HOLE = 1024  # overview pixels: 0.15 mm2; lumina and fat cells belong to the tissue
 BRIDGED_GAP = 3  # overview pixels: clefts and fat cells up to 36 um wide
@@ -76,11 +76,10 @@ def find_background(overview: Rgb) -> HistologyBackground:
     """Tell tissue from glass on an overview of the slide, uint8 (h, w, 3), 12 um a pixel."""
     brightness = overview.min(axis=-1)
     white = max(WHITE, float(np.percentile(brightness, 99)))
-    density = optical_density(overview, white).mean(axis=-1)
-    threshold = float(np.clip(otsu(density)[0], *GLASS_DENSITY))
-    seen = density > threshold
+    seen = tissue_mask(overview, white)
     closed = ndimage.binary_closing(np.pad(seen, BRIDGED_GAP, "edge"), iterations=BRIDGED_GAP)
     tissue = without_holes(without_specks(_unpadded(closed), SMALLEST_TISSUE), LARGEST_HOLE)
+    density = optical_density(overview, white).mean(axis=-1)
     dense = float(np.percentile(density[seen], 90)) if seen.any() else 0.0
     return HistologyBackground(white, tissue, max(FOLD_DENSITY, FOLD_RATIO * dense))
 

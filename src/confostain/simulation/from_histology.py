@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from confostain.arrays import Image, Pair, Rgb
 from confostain.errors import OptionError
-from confostain.imaging.stain_separation import optical_density, separate_stains
+from confostain.imaging.optical_density import optical_density
+from confostain.imaging.stain_separation import separate_stains
 from confostain.simulation.speckle import Speckle
 
 Range = tuple[float, float]
