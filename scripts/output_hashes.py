@@ -64,7 +64,7 @@ LOCATIONS: dict[str, str | tuple[str, ...]] = {
     "gareau": "confostain.imaging.linear_stain:gareau",
     "gareau_composite": "confostain.imaging.linear_stain:gareau_composite",
     "beer_lambert": "confostain.imaging.linear_stain:beer_lambert",
-    "blobs": "confostain.imaging.channels:blobs",
+    "blobs": "confostain.imaging.channels:blob_asymmetry",
     "optical_density": "confostain.imaging.optical_density:optical_density",
     "separate_stains": "confostain.imaging.stain_separation:separate_stains",
     "stain_proportion": "confostain.imaging.stain_separation:haematoxylin_eosin_proportion",

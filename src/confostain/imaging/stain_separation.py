@@ -1,4 +1,4 @@
-"""Light absorbed by dyes: optical density, haematoxylin and eosin told apart, and their proportion."""
+"""Stain separation (colour deconvolution) of H&E: amounts of haematoxylin and eosin, and their proportion."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ EOSIN = (0.072, 0.990, 0.105)
 
 
 def separate_stains(rgb: Rgb, white: float = 255.0) -> Image:
-    """How much haematoxylin and how much eosin lie in each pixel: float32 (2, h, w), not negative, in optical density.
+    """Amounts of haematoxylin and eosin in each pixel, in optical density: float32 (2, h, w), at least 0.
 
-    Least squares on the published colours of the two dyes; what neither explains is left over.
+    Least squares on the published colours of the two dyes; the residual is dropped.
+
+    Args:
+        rgb: H&E, uint8 (h, w, 3).
+        white: grey level of glass.
     """
     dyes = np.array([HAEMATOXYLIN, EOSIN])
     dyes /= np.linalg.norm(dyes, axis=1, keepdims=True)
@@ -25,7 +29,7 @@ def separate_stains(rgb: Rgb, white: float = 255.0) -> Image:
 
 
 def haematoxylin_eosin_proportion(rgb: Rgb) -> float:
-    """Haematoxylin as a share of both dyes, summed over the tissue of an image (h, w, 3); NaN without tissue."""
+    """Haematoxylin as a share of both dyes, summed over the tissue of an H&E image, uint8 (h, w, 3); NaN without it."""
     tissue = tissue_mask(rgb)
     if not tissue.any():
         return float("nan")
