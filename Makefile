@@ -12,7 +12,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dicom,view,train,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dask,dicom,view,train,dev]'
 	touch $(STAMP)
 
 demo: install

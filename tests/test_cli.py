@@ -130,7 +130,7 @@ def test_bad_options_are_refused_before_the_slide_is_read(
     def surveyed(*planes: object) -> None:
         raise AssertionError("the slide was surveyed")
 
-    monkeypatch.setattr("confostain.slide._surveyed", surveyed)
+    monkeypatch.setattr("confostain.slide.survey_slide", surveyed)
     out = tmp_path / "a.ome.tif"
     assert "suffix" in refused(capsys, "stain", phantom_scan, "-o", tmp_path / "a.jpg")
     assert "tile" in refused(capsys, "stain", phantom_scan, "-o", out, "--tile", "0")

@@ -1,21 +1,28 @@
 from __future__ import annotations
 
+import sys
+import threading
+import tracemalloc
 import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from confostain.errors import ConfostainWarning, OptionError, SlideError
 from confostain.geometry import Region, Size
-from confostain.imaging.intensity import normalise
-from confostain.io.readers.layouts import open_channels
+from confostain.imaging.intensity import IntensityRange, normalise
+from confostain.imaging.tissue import TissueMask
+from confostain.io.readers.plane import Plane
 from confostain.simulation.phantom import Phantom
-from confostain.slide import KEPT_PIXELS, MAX_CELLS, Slide, _Lattice, _lattice, _sampled, open_slide
+from confostain.slide import Slide, open_slide
+from confostain.survey import Survey, survey_slide
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 NUMBERS = np.random.default_rng(11)
@@ -77,60 +84,6 @@ def test_a_region_off_the_slide_is_black(folder: Path) -> None:
         assert slide.read(Region(0, 0, 0, 5)).shape == (2, 5, 0)
 
 
-def test_the_range_spans_the_tissue(folder: Path, raw: npt.NDArray[np.uint16]) -> None:
-    with open_slide(folder) as slide:
-        for channel, intensity in zip(raw, slide.ranges, strict=True):
-            low, high = np.percentile(channel, [0.5, 99.7])
-            assert (intensity.dark, intensity.bright) == pytest.approx((low, high), rel=0.02)
-
-
-def test_a_small_piece_on_much_glass_keeps_its_contrast(tmp_path: Path) -> None:
-    """Every 16th row of a slide this large is read, and the sample kept is bounded."""
-    shape = (4300, 4000)
-    glass = NUMBERS.normal(900, 20, shape).astype(np.uint16)
-    glass[1500:1900, 2000:2500] = blotches((400, 500))
-    with open_slide(write_pair(tmp_path / "slide", glass, glass)) as slide:
-        piece = np.percentile(glass[1500:1900, 2000:2500], 99.7)
-        assert slide.ranges[0].bright == pytest.approx(piece, rel=0.05)
-        assert slide.tissue.fills(Region(2000, 1500, 500, 400))
-        assert slide.tissue.share < 0.05
-    assert shape[0] * shape[1] > 16 * KEPT_PIXELS
-
-
-@pytest.mark.parametrize(("row_step", "cell"), [(1, 16), (4, 16), (16, 16), (16, 64)])
-def test_cells_at_the_border_hold_means_like_the_others(
-    folder: Path, raw: npt.NDArray[np.uint16], row_step: int, cell: int
-) -> None:
-    channels = open_channels(folder)
-    sample = _sampled(channels.reflectance, _Lattice(row_step, 3, cell))
-    channels.close()
-    rows = raw[0, min(row_step // 2, (301 - 1) % row_step) :: row_step]
-    per_cell = cell // row_step
-    for row, column in np.ndindex(sample.means.shape):
-        inside = rows[row * per_cell : (row + 1) * per_cell, column * cell : (column + 1) * cell]
-        assert sample.means[row, column] == pytest.approx(inside.mean(), rel=1e-5)
-    assert sample.means.shape == (-(-301 // cell), -(-405 // cell))
-    assert np.array_equal(sample.values, rows[:, ::3])
-
-
-@given(st.integers(1, 200_000), st.integers(1, 200_000))
-def test_the_survey_keeps_little_of_a_slide_of_any_size(width: int, height: int) -> None:
-    lattice = _lattice(Size(width, height))
-    kept = -(-height // lattice.row_step) * -(-width // lattice.column_step)
-    cells = -(-height // lattice.cell) * -(-width // lattice.cell)
-    assert lattice.cell % lattice.row_step == 0
-    assert kept < 3 * KEPT_PIXELS
-    assert cells < MAX_CELLS + 200_000 // 16 + 200_000 // 16 + 1
-    assert lattice.cell == 16 or cells > MAX_CELLS / 5
-
-
-def test_what_was_not_scanned_does_not_lower_the_dark_pedestal(tmp_path: Path) -> None:
-    field = blotches((400, 500))
-    field[:, 300:] = 0
-    with open_slide(write_pair(tmp_path / "slide", field, field)) as slide:
-        assert slide.ranges[0].dark > 800
-
-
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("value", [0, 7])
 def test_an_empty_slide_has_no_tissue_and_reads_as_black(tmp_path: Path, dtype: type, value: int) -> None:
@@ -139,14 +92,6 @@ def test_an_empty_slide_has_no_tissue_and_reads_as_black(tmp_path: Path, dtype: 
         with pytest.warns(ConfostainWarning, match=r"^slide: no tissue found in 785\.tif or 488\.tif; .*white"):
             assert slide.tissue.share == 0
         assert not slide.read_region((0, 0), (300, 200)).any()
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (17, 16), (100, 33)])
-def test_slides_smaller_than_anything_are_all_tissue(tmp_path: Path, shape: tuple[int, int]) -> None:
-    field = blotches(shape)
-    with open_slide(write_pair(tmp_path / "slide", field, field)) as slide:
-        assert slide.tissue.fills(Size(*slide.size).region)
-        assert slide.read_region((0, 0), slide.size).shape == (2, *shape)
 
 
 def test_the_range_does_not_depend_on_the_dtype(tmp_path: Path) -> None:
@@ -159,30 +104,11 @@ def test_the_range_does_not_depend_on_the_dtype(tmp_path: Path) -> None:
     assert np.array_equal(*regions)
 
 
-FIELDS = {"all tissue": (400, 500), "tissue on glass": (600, 800)}
-
-
-@pytest.mark.parametrize("shape", FIELDS.values(), ids=FIELDS)
-@pytest.mark.parametrize(
-    ("dtype", "gain", "offset"),
-    [(np.uint16, 1, 30000), (np.uint16, 2, 7), (np.float32, 1, -300), (np.float32, 1, -3000), (np.float32, 0.1, 1e4)],
-)
-def test_gain_and_offset_change_nothing_but_the_ranges(
-    tmp_path: Path, shape: tuple[int, int], dtype: type, gain: float, offset: float
-) -> None:
-    field = NUMBERS.normal(900, 20, shape).astype(np.uint16)
-    field[100:400, 200:500] = blotches((300, 300))
-    if shape == FIELDS["all tissue"]:
-        field = blotches(shape)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (17, 16)])
+def test_slides_smaller_than_anything_are_read(tmp_path: Path, shape: tuple[int, int]) -> None:
+    field = blotches(shape)
     with open_slide(write_pair(tmp_path / "slide", field, field)) as slide:
-        plain, ranges, cells = slide.read_region((0, 0), slide.size), slide.ranges, slide.tissue.cells
-    moved = (field.astype(float) * gain + offset).astype(dtype)
-    with open_slide(write_pair(tmp_path / "slide", moved, moved)) as slide:
-        for one, other in zip(slide.ranges, ranges, strict=True):
-            assert one.dark == pytest.approx(other.dark * gain + offset, abs=0.05 * gain)
-            assert one.bright == pytest.approx(other.bright * gain + offset, abs=0.05 * gain)
-        assert np.array_equal(slide.tissue.cells, cells)
-        assert np.abs(slide.read_region((0, 0), slide.size) - plain).max() < 1e-5
+        assert slide.read_region((0, 0), slide.size).shape == (2, *shape)
 
 
 def test_given_pixel_size_counts_where_the_files_say_none(folder: Path) -> None:
@@ -250,6 +176,179 @@ def test_a_mosaic_is_called_like_its_scan(
 def test_a_slide_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SlideError, match="no such file"):
         open_slide(tmp_path / "nothing")
+
+
+# regions in micrometres, thumbnails, dask -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def measured(folder: Path) -> Iterator[Slide]:
+    """The field of tissue with 0.5 um/px, already surveyed."""
+    with open_slide(folder, microns_per_pixel=0.5) as slide:
+        assert slide.ranges
+        yield slide
+
+
+def test_a_region_in_um_is_that_region_in_pixels(measured: Slide) -> None:
+    assert np.array_equal(measured.read_region_um((10, 20), (50, 30.2)), measured.read_region((20, 40), (100, 60)))
+    assert measured.read_region_um((-5.2, 0), (20, 0)).shape == (2, 0, 40)
+
+
+def test_micrometres_need_a_pixel_size(folder: Path) -> None:
+    with open_slide(folder) as slide:
+        for read in (lambda: slide.read_region_um((0, 0), (10, 10)), lambda: slide.thumbnail(10)):
+            with pytest.raises(OptionError, match=r"pixel size is unknown.*microns_per_pixel \(--mpp\)"):
+                read()
+
+
+@given(st.one_of(st.floats(0.5, 300), st.integers(1, 40).map(lambda factor: factor / 2)))
+def test_a_thumbnail_keeps_the_mean_over_the_area(measured: Slide, um_per_px: float) -> None:
+    whole = measured.read_region((0, 0), measured.size)
+    thumbnail = measured.thumbnail(um_per_px)
+    assert thumbnail.dtype == np.float32
+    scale = um_per_px / 0.5
+    assert thumbnail.shape == (2, *(max(1, int(np.ceil(length / scale - 0.01))) for length in (301, 405)))
+    heights, widths = (
+        np.diff([*np.arange(count) * scale, length])
+        for count, length in zip(thumbnail.shape[1:], (301, 405), strict=True)
+    )
+    area = np.outer(heights, widths)
+    assert (thumbnail * area).sum(axis=(1, 2)) / area.sum() == pytest.approx(whole.mean(axis=(1, 2)), abs=1e-5)
+
+
+@pytest.mark.parametrize("um_per_px", [0.5, 0.4999])
+def test_a_thumbnail_at_the_slides_own_scale_is_the_slide(measured: Slide, um_per_px: float) -> None:
+    assert np.array_equal(measured.thumbnail(um_per_px), measured.read_region((0, 0), measured.size))
+
+
+@given(st.floats(0.5, 200))
+@settings(max_examples=20)
+def test_the_thumbnail_of_a_constant_slide_is_constant(half_bright: Slide, um_per_px: float) -> None:
+    thumbnail = half_bright.thumbnail(um_per_px)
+    assert np.abs(thumbnail[0] - thumbnail[0, 0, 0]).max() <= 2e-6
+    assert thumbnail[0, 0, 0] == pytest.approx(0.6, abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def half_bright(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slide]:
+    """A constant slide, 0.5 um/px, read as 0.6 since its ranges are set."""
+    level = np.full((120, 130), 1600, np.uint16)
+    folder = write_pair(tmp_path_factory.mktemp("constant") / "slide", level, level)
+    with open_slide(folder, microns_per_pixel=0.5) as slide:
+        intensity = IntensityRange(1000, 2000)
+        tissue = TissueMask(np.ones((8, 9), np.bool_), 16, slide.size)
+        slide._survey_done = Survey((intensity, intensity), tissue, False, np.zeros((2, 8, 9), np.float32))
+        yield slide
+
+
+@pytest.mark.parametrize("um_per_px", [0.49, 0, -1, float("nan"), float("inf")])
+def test_a_thumbnail_is_never_finer_than_the_slide(measured: Slide, um_per_px: float) -> None:
+    with pytest.raises(OptionError, match=r"expected at least the slide's 0\.5 um/px"):
+        measured.thumbnail(um_per_px)
+
+
+def test_the_memory_of_a_thumbnail_does_not_grow_with_the_slide(
+    measured: Slide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    largest = 0
+
+    def read(self: Slide, region: Region) -> npt.NDArray[np.float32]:
+        nonlocal largest
+        largest = max(largest, region.size.pixels)
+        return np.zeros((2, region.height, region.width), np.float32)
+
+    monkeypatch.setattr(Slide, "read", read)
+    monkeypatch.setattr(Slide, "size", Size(9_000, 30_000))
+    tracemalloc.start()
+    thumbnail = measured.thumbnail(50)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert thumbnail.shape == (2, 300, 90)
+    assert largest <= 2048 * 1024
+    assert peak < 40 << 20  # of 2.2 GB
+
+
+@given(st.integers(0, 404), st.integers(0, 300), st.integers(1, 405), st.integers(1, 301), st.integers(1, 500))
+@settings(max_examples=30)
+def test_a_dask_array_is_the_slide(measured: Slide, x: int, y: int, width: int, height: int, chunk: int) -> None:
+    whole = measured.to_dask(max(chunk, 13))
+    assert (whole.shape, whole.dtype) == ((2, 301, 405), np.float32)
+    width, height = min(width, 405 - x), min(height, 301 - y)
+    part = whole[:, y : y + height, x : x + width]
+    computed = part.compute()
+    assert computed.dtype == np.float32
+    assert np.array_equal(computed, measured.read_region((x, y), (width, height)))
+
+
+def test_a_dask_array_reads_only_the_chunks_that_are_needed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    regions: list[Region] = []
+
+    def read(self: Slide, region: Region) -> npt.NDArray[np.float32]:
+        regions.append(region)
+        return np.zeros((2, region.height, region.width), np.float32)
+
+    def surveyed(*planes: object) -> None:
+        raise AssertionError("the slide was surveyed")
+
+    monkeypatch.setattr(Slide, "read", read)
+    monkeypatch.setattr("confostain.slide.survey_slide", surveyed)
+    with open_slide(folder) as slide:
+        whole = slide.to_dask(100)
+        assert whole.chunks == ((2,), (100, 100, 100, 1), (100, 100, 100, 100, 5))
+        assert regions == []
+        whole[0, 250:, 401:].compute()
+    assert sorted(regions, key=lambda region: region.y) == [Region(400, 200, 5, 100), Region(400, 300, 5, 1)]
+
+
+def test_threads_share_one_survey(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    surveys: list[object] = []
+    both = threading.Barrier(2)
+
+    def survey(*planes: Plane) -> Survey:
+        surveys.append(planes)
+        return survey_slide(*planes)
+
+    def ranges(slide: Slide) -> object:
+        both.wait()
+        return slide.ranges
+
+    monkeypatch.setattr("confostain.slide.survey_slide", survey)
+    with open_slide(folder) as slide, ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(ranges, [slide, slide])
+    assert one is other
+    assert len(surveys) == 1
+
+
+def test_without_dask_it_says_how_to_get_it(measured: Slide, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dask", None)
+    monkeypatch.setitem(sys.modules, "dask.array", None)
+    with pytest.raises(OptionError, match=r"pip install 'confostain\[dask\]'"):
+        measured.to_dask()
+
+
+@pytest.mark.parametrize("chunk", [0, -5])
+def test_a_chunk_has_at_least_one_pixel(measured: Slide, chunk: int) -> None:
+    with pytest.raises(OptionError, match="expected a side of at least 1 px"):
+        measured.to_dask(chunk)
+
+
+def test_a_slide_describes_itself_without_being_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*anything: object) -> None:
+        raise AssertionError("the slide was read")
+
+    monkeypatch.setattr(Plane, "_fill", read)
+    with open_slide(folder) as slide:
+        expected = "<Slide 'scan 7': one file per laser line, 405 x 301 px, uint16, pixel size unknown>"
+        assert repr(slide) == expected
+    with open_slide(folder, microns_per_pixel=0.54) as slide:
+        pass
+    assert repr(slide).endswith("uint16, 0.54 um/px>")  # after it is closed, too
+
+
+@pytest.mark.parametrize(("path", "read_from"), [("785.tif", True), (".", True), ("..", True), ("other.tif", False)])
+def test_a_slide_knows_what_it_is_read_from(folder: Path, path: str, read_from: bool) -> None:
+    with open_slide(folder) as slide:
+        assert slide.reads_from(folder / path) is read_from
 
 
 # swapped channels ---------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def run_demo(folder: Path, overwrite: bool = False, progress: Progress | None = 
 
 def before_and_after(slide: Slide, stained: Rgb, detail: Region) -> Image.Image:
     """Reflectance, fluorescence and stain of a small slide: all of it above, a detail below."""
-    whole = Size(*slide.size).region
+    whole = slide.size.region
     columns = len(titles := ("reflectance", "fluorescence", f"digitally stained: {DEFAULT_MODEL}"))
     sheet = Image.new(
         "RGB",

@@ -1,87 +1,103 @@
-"""A slide: the two raw channels of one scan, its intensity range and its tissue, measured once."""
+"""Slide: the two channels of one confocal scan, read region by region as float32 in [0, 1]."""
 
 from __future__ import annotations
 
 import re
+import threading
+import uuid
 import warnings
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from confostain.arrays import Pair
 from confostain.errors import ConfostainWarning, OptionError
-from confostain.geometry import Region, Size
-from confostain.imaging.channels import look_swapped
-from confostain.imaging.intensity import IntensityRange, measured_range, normalise
-from confostain.imaging.tissue import CELL, Grid, TissueMask, find_tissue, where_scanned
+from confostain.geometry import Region, Size, level0_from_um
+from confostain.imaging.area_mean import AreaMean
+from confostain.imaging.intensity import IntensityRange, normalise
+from confostain.imaging.tissue import TissueMask
 from confostain.io.readers.layouts import Channels, open_channels
 from confostain.io.readers.plane import MICRONS_PER_PIXEL, Plane, plausible_microns
+from confostain.survey import Survey, survey_slide
+
+if TYPE_CHECKING:
+    from dask.array import Array as DaskArray
 
 StrPath = str | PathLike[str]
 
-READ_PIXELS = 1 << 22  # rows are left out until one plane's survey reads about as many: every 16th of a large slide
-MAX_CELLS = 1_200_000  # above, the cells of the tissue mask are doubled: 32 px wide for a scan of 25 x 25 mm
-KEPT_PIXELS = 1 << 19  # values kept of each channel for its percentiles, whatever the size of the slide
-WINDOWS = 6  # looked at in full resolution to tell the channels apart
-WINDOW = 256  # px
-_SUFFIX = re.compile(r"(\.ome)?\.(tiff?|btf|tf8|png|jpe?g|zarr)$", re.IGNORECASE)
 SAME_PIXEL_SIZE = 0.02  # relative; the stated size may be rounded
+NOT_FINER = 1e-3  # relative: a thumbnail's pixel size this little below the slide's own is taken for it
+THUMBNAIL_READ = Size(2048, 1024)  # px read at a time for a thumbnail: 17 MB for both channels
+_SUFFIX = re.compile(r"(\.ome)?\.(tiff?|btf|tf8|png|jpe?g|zarr)$", re.IGNORECASE)
 
 
 class Slide:
-    """One scan. Reads any region, normalised to [0, 1] by ranges that hold for the whole slide.
+    """Confocal scan of two channels, reflectance (R) and fluorescence (F), in level-0 pixels.
 
-    Open one with `open_slide`; close it, or use it in a `with` statement. Several threads may read at once.
+    Regions are float32 (2, height, width), R then F, each channel scaled to [0, 1] by an intensity range that holds
+    for the whole slide. Open a slide with `open_slide` and close it, or use it in a `with` statement. Several threads
+    may read at once. Intensity ranges and tissue mask are measured on first use, in one pass over the slide.
+
+    Attributes:
+        name: of the scan or its file.
+        layout: of the files, in words.
+        microns_per_pixel: pixel size in um; None where neither the files nor the caller say it.
     """
 
     def __init__(self, channels: Channels, name: str, microns_per_pixel: float | None = None) -> None:
-        """Take two planes, reflectance and fluorescence; `microns_per_pixel` where the planes know none."""
+        """Slide of two planes; `microns_per_pixel` counts where the planes know none."""
         self.name = name
         self._planes = (channels.reflectance, channels.fluorescence)
         self._channels = channels
         self.layout = channels.layout
         self.microns_per_pixel = channels.microns_per_pixel or microns_per_pixel
+        self._survey_done: Survey | None = None
+        self._survey_lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        """Name, layout, size, data type and pixel size; reads no pixel."""
+        width, height = self.size
+        scale = f"{self.microns_per_pixel:g} um/px" if self.microns_per_pixel else "pixel size unknown"
+        return f"<Slide {self.name!r}: {self.layout}, {width} x {height} px, {self.dtype.name}, {scale}>"
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of level 0 in pixels."""
-        size = self._planes[0].size
-        return size.width, size.height
+    def size(self) -> Size:
+        """(width, height) of level 0 in pixels."""
+        return self._planes[0].size
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """How pixels are stored: uint8, uint16 or float32."""
+        """Data type of the stored pixels: uint8, uint16 or float32."""
         return self._planes[0].dtype
 
     @property
     def sources(self) -> tuple[str, str]:
-        """The names of the files that hold R and F."""
+        """Names of the files that hold R and F."""
         return self._planes[0].name, self._planes[1].name
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The files that hold R and F, or the one file or OME-Zarr folder that holds both."""
+        """Files that hold R and F, or the one file or OME-Zarr folder that holds both."""
         return self._channels.paths
 
-    def is_made_of(self, path: Path) -> bool:
-        """Whether writing to `path` would destroy what this slide is read from."""
+    def reads_from(self, path: Path) -> bool:
+        """Whether the slide is read from `path`, from a file inside it or from a folder around it."""
         target = path.resolve()
         files = [source.resolve() for source in self.paths]
         return any(target == file or target in file.parents or file in target.parents for file in files)
 
     @property
     def ranges(self) -> tuple[IntensityRange, IntensityRange]:
-        """What stands for 0 and 1 in R and in F, in stored units. Measured on first use."""
+        """Intensity ranges of R and F: the stored values that become 0 and 1. Measured on first use."""
         return self._survey.ranges
 
     @property
     def tissue(self) -> TissueMask:
-        """Where the tissue is. Measured on first use."""
+        """Tissue mask, in cells of 16 px or more. Measured on first use."""
         return self._survey.tissue
 
     @property
@@ -89,48 +105,123 @@ class Slide:
         """Whether R shows nuclei where F shows none; False when unsure. Measured on first use."""
         return self._survey.channels_look_swapped
 
-    def read_region(self, level0_xy: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[np.float32]:
-        """Normalised pixels, float32 (2, height, width) in [0, 1], R then F; 0 outside the slide.
-
-        `level0_xy` is the left and upper pixel, `size` width and height. Raises SlideError where a file is
-        damaged, OptionError for a negative size.
-        """
-        return self.read(Region(*level0_xy, *size))
-
-    def read(self, region: Region) -> npt.NDArray[np.float32]:
-        """As `read_region`, for a rectangle in level-0 pixels."""
-        pair = np.zeros((2, region.height, region.width), np.float32)
-        inside = region.intersection(Size(*self.size).region)
-        if inside.is_empty:
-            return pair
-        for plane, intensity, channel in zip(self._planes, self.ranges, pair, strict=True):
-            normalise(plane.read(inside), intensity, out=channel[inside.slices_in(region)])
-        return pair
-
-    def read_reduced(self, region: Region, step: int) -> npt.NDArray[np.float32]:
-        """A region inside the slide at 1 / `step` of its size, for a quick look.
-
-        Only one row in every `step` is read, so each pixel is an estimate: the mean of `step` neighbours in a row.
-        Returns float32 (2, ceil(height / step), ceil(width / step)) in [0, 1]; raises as `read_region` does.
-        """
-        columns = np.arange(0, region.width, step)
-        pair = np.empty((2, -(-region.height // step), len(columns)), np.float32)
-        for plane, intensity, channel in zip(self._planes, self.ranges, pair, strict=True):
-            np.add.reduceat(plane.read_rows(region, step), columns, axis=1, dtype=np.float32, out=channel)
-            channel /= np.diff(columns, append=region.width)
-            normalise(channel, intensity, out=channel)
-        return pair
-
     @property
-    def overview(self) -> npt.NDArray[np.float32]:
-        """The whole slide, one pixel for each cell of the tissue mask: float32 (2, rows, columns) in [0, 1].
+    def overview(self) -> Pair:
+        """Whole slide with one pixel for each cell of the tissue mask: float32 (2, rows, columns) in [0, 1].
 
-        Measured on first use, from one row of pixels in each row of cells where the slide is large.
+        Measured on first use; on a large slide from one row of pixels in each row of cells. `thumbnail` reads all rows.
         """
         return self._survey.overview
 
+    def read_region(self, level0_xy: tuple[int, int], size: tuple[int, int]) -> Pair:
+        """Pixels of a region, float32 (2, height, width) in [0, 1], R then F; 0 outside the slide.
+
+        Args:
+            level0_xy: left upper pixel, at level 0.
+            size: (width, height) in pixels.
+
+        Raises:
+            OptionError: a size is negative.
+            SlideError: a file is damaged.
+        """
+        return self.read(Region(*level0_xy, *size))
+
+    def read_region_um(self, xy_um: tuple[float, float], size_um: tuple[float, float]) -> Pair:
+        """Pixels of a region given in micrometres from the left upper corner of the slide; result as `read_region`.
+
+        Args:
+            xy_um: left upper corner in um, rounded to the nearest pixel.
+            size_um: (width, height) in um, rounded to the nearest pixel.
+
+        Raises:
+            OptionError: the pixel size is unknown, a size is negative, or a length is not a finite number.
+            SlideError: a file is damaged.
+        """
+        return self.read(level0_from_um(xy_um, size_um, self._known_microns_per_pixel()))
+
+    def read(self, level0_region: Region) -> Pair:
+        """Pixels of a rectangle at level 0; result and errors as `read_region`."""
+        pair = np.zeros((2, level0_region.height, level0_region.width), np.float32)
+        inside = level0_region.intersection(self.size.region)
+        if inside.is_empty:
+            return pair
+        for plane, intensity, channel in zip(self._planes, self.ranges, pair, strict=True):
+            normalise(plane.read(inside), intensity, out=channel[inside.slices_in(level0_region)])
+        return pair
+
+    def read_reduced(self, level0_region: Region, step: int) -> Pair:
+        """Estimate of a region inside the slide at 1 / `step` of its size, for previews.
+
+        Only one row in every `step` is read: each pixel is the mean of `step` neighbours in that row.
+
+        Returns:
+            float32 (2, ceil(height / step), ceil(width / step)) in [0, 1].
+
+        Raises:
+            SlideError: a file is damaged.
+        """
+        columns = np.arange(0, level0_region.width, step)
+        pair = np.empty((2, -(-level0_region.height // step), len(columns)), np.float32)
+        for plane, intensity, channel in zip(self._planes, self.ranges, pair, strict=True):
+            np.add.reduceat(plane.read_rows(level0_region, step), columns, axis=1, dtype=np.float32, out=channel)
+            channel /= np.diff(columns, append=level0_region.width)
+            normalise(channel, intensity, out=channel)
+        return pair
+
+    def thumbnail(self, um_per_px: float) -> Pair:
+        """Whole slide at a coarser pixel size, by area means: float32 (2, height, width) in [0, 1].
+
+        Every pixel of the slide is read once, in pieces: memory depends on the thumbnail, not on the slide. Pixels at
+        the right and lower edge are means over the part of the slide that they cover.
+
+        Args:
+            um_per_px: pixel size of the result in um; any number that is not below the slide's own.
+
+        Raises:
+            OptionError: the pixel size of the slide is unknown, or `um_per_px` is finer.
+            SlideError: a file is damaged.
+        """
+        scale = um_per_px / self._known_microns_per_pixel()
+        if not 1 - NOT_FINER < scale < float("inf"):
+            raise OptionError(
+                f"{self.name}: thumbnail of {um_per_px:g} um/px; expected at least the slide's"
+                f" {self.microns_per_pixel:g} um/px; give a larger number, or read regions with read_region"
+            )
+        mean = AreaMean(self.size, max(scale, 1.0), channels=2)
+        for piece in self.size.region.tiles(THUMBNAIL_READ):
+            mean.add(piece, self.read(piece))
+        return mean.image()
+
+    def to_dask(self, chunk: int = 1024) -> DaskArray:
+        """Whole slide as a lazy dask array, float32 (2, height, width) in [0, 1], R then F.
+
+        Nothing is read before `compute`; then each chunk is one region, read by dask's threads. The slide must stay
+        open until then, and it cannot be sent to other processes.
+
+        Args:
+            chunk: side of a chunk in pixels; both channels are in one chunk.
+
+        Raises:
+            OptionError: dask is not installed, or `chunk` is below 1.
+        """
+        try:
+            import dask.array
+        except ModuleNotFoundError as error:
+            raise OptionError(
+                "to_dask needs dask, which is not installed; run: pip install 'confostain[dask]'"
+            ) from error
+        if chunk < 1:
+            raise OptionError(f"chunks of {chunk} px: expected a side of at least 1 px; 1024 is a good size")
+        name = f"confostain-{uuid.uuid4().hex}"  # every array has a name of its own
+        regions = self.size.region.tiles(Size(chunk, chunk))
+        tasks = {(name, 0, at.y // chunk, at.x // chunk): (self.read, at) for at in regions}
+        sides = [tuple(min(chunk, length - at) for at in range(0, length, chunk)) for length in reversed(self.size)]
+        make: Any = dask.array.Array  # without types
+        lazy: DaskArray = make(tasks, name, chunks=((2,), *sides), dtype=np.float32)
+        return lazy
+
     def facts(self) -> dict[str, object]:
-        """What one wants to know of a slide, ready for JSON."""
+        """Layout, files, size, data type, um/px, tissue share and intensity ranges, ready for JSON."""
         reflectance, fluorescence = self.ranges
         return {
             "layout": self.layout,
@@ -150,22 +241,37 @@ class Slide:
         return self._planes[0]
 
     def close(self) -> None:
-        """Give back file handles."""
+        """Close the files."""
         self._channels.close()
 
-    def __enter__(self) -> Slide:
-        """Close at the end of a `with` statement."""
+    def __enter__(self) -> Self:
+        """Slide, to be closed at the end of a `with` statement."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close, whatever happened."""
+        """Close the files, after an error too."""
         self.close()
 
-    @cached_property
-    def _survey(self) -> _Survey:
-        survey = _surveyed(*self._planes)
+    def _known_microns_per_pixel(self) -> float:
+        if self.microns_per_pixel is None:
+            raise OptionError(
+                f"{self.name}: the pixel size is unknown; expected one in um per pixel; give it to open_slide as"
+                " microns_per_pixel (--mpp), or read in pixels"
+            )
+        return self.microns_per_pixel
+
+    @property
+    def _survey(self) -> Survey:
+        with self._survey_lock:  # threads that read the first regions at once share one survey
+            if self._survey_done is None:
+                survey = survey_slide(*self._planes)
+                self._warn_of(survey)
+                self._survey_done = survey
+            return self._survey_done
+
+    def _warn_of(self, survey: Survey) -> None:
         if not survey.tissue.cells.any():
             warnings.warn(
                 f"{self.name}: no tissue found in {self.sources[0]} or {self.sources[1]}; the result will be white;"
@@ -180,7 +286,6 @@ class Slide:
                 ConfostainWarning,
                 stacklevel=4,
             )
-        return survey
 
 
 def open_slide(
@@ -195,13 +300,13 @@ def open_slide(
 
     Args:
         path: the slide, where one path holds both channels.
-        reflectance: the file of the reflectance channel, instead of `path`.
-        fluorescence: the file of the fluorescence channel, instead of `path`.
-        swap_channels: take what would be reflectance for fluorescence, and back.
-        microns_per_pixel: where the files do not say it; it must not contradict them.
+        reflectance: file of the reflectance channel, instead of `path`.
+        fluorescence: file of the fluorescence channel, instead of `path`.
+        swap_channels: take the channel that would be reflectance for fluorescence, and the other way round.
+        microns_per_pixel: pixel size in um, where the files do not say it; it must not contradict them.
 
     Raises:
-        SlideError: no known layout there, or a file that is damaged or not grey.
+        SlideError: no known layout is there, or a file is damaged or not grey.
         OptionError: a pixel size outside 0.05 to 20 um, or one that contradicts the file's by more than 2 %.
     """
     if microns_per_pixel is not None and plausible_microns(microns_per_pixel) is None:
@@ -226,87 +331,3 @@ def _name(path: Path, source: str) -> str:
     """Scan and mosaic as the name of the `source` says, else the name of the file or folder at `path`."""
     scan, detector, _ = source.rpartition("/DET#")
     return scan if detector else _SUFFIX.sub("", path.resolve().name)
-
-
-@dataclass(frozen=True, eq=False)
-class _Survey:
-    """What one walk over a slide tells about it."""
-
-    ranges: tuple[IntensityRange, IntensityRange]
-    tissue: TissueMask
-    channels_look_swapped: bool
-    overview: npt.NDArray[np.float32]
-
-
-def _surveyed(reflectance: Plane, fluorescence: Plane) -> _Survey:
-    size = reflectance.size
-    lattice = _lattice(size)
-    r, f = (_sampled(plane, lattice) for plane in (reflectance, fluorescence))
-    tissue = find_tissue(r.means, f.means, size, lattice.cell)
-    scanned = where_scanned(r.values, f.values)
-    in_tissue = lattice.of_cells(tissue.cells, r.values.shape)[scanned]
-    ranges = (measured_range(r.values[scanned], in_tissue), measured_range(f.values[scanned], in_tissue))
-    windows = _windows_in(tissue)
-    swapped = bool(windows) and look_swapped(
-        np.stack([normalise(reflectance.read(window), ranges[0]) for window in windows]),
-        np.stack([normalise(fluorescence.read(window), ranges[1]) for window in windows]),
-    )
-    overview = np.stack([normalise(r.means, ranges[0]), normalise(f.means, ranges[1])])
-    return _Survey(ranges, tissue, swapped, overview)
-
-
-def _windows_in(tissue: TissueMask) -> list[Region]:
-    """A handful of windows at full resolution, spread evenly over the tissue."""
-    cells = np.flatnonzero(tissue.cells)
-    if not len(cells):
-        return []
-    chosen = cells[(2 * np.arange(WINDOWS) + 1) * len(cells) // (2 * WINDOWS)]
-    level0_yx = np.column_stack(np.unravel_index(chosen, tissue.cells.shape)) * tissue.cell - WINDOW // 2
-    corners = np.clip(level0_yx, 0, [tissue.size.height - WINDOW, tissue.size.width - WINDOW])
-    return [Region(int(x), int(y), WINDOW, WINDOW) for y, x in corners]
-
-
-@dataclass(frozen=True)
-class _Lattice:
-    """Which pixels of a slide the survey sees. All steps in level-0 pixels."""
-
-    row_step: int  # of the rows read
-    column_step: int  # of the pixels kept from these rows
-    cell: int  # side of the cells, a multiple of row_step, so that each row lies in one row of cells
-
-    def of_cells(self, cells: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-        """For each of the pixels kept, what `cells` says of the cell it lies in."""
-        rows = np.arange(shape[0]) * self.row_step // self.cell
-        columns = np.arange(shape[1]) * self.column_step // self.cell
-        return np.asarray(cells[np.ix_(rows, columns)])
-
-
-def _lattice(size: Size) -> _Lattice:
-    row_step, cell = 1, CELL
-    while row_step < CELL and size.pixels > row_step * READ_PIXELS:
-        row_step *= 2
-    while size.pixels > cell**2 * MAX_CELLS:
-        cell *= 2
-    return _Lattice(row_step, max(1, size.pixels // (row_step * KEPT_PIXELS)), cell)
-
-
-@dataclass(frozen=True, eq=False)
-class _Sample:
-    """What is kept of one plane."""
-
-    means: Grid  # of the cells
-    values: npt.NDArray[Any]  # single pixels, in stored units
-
-
-def _sampled(plane: Plane, lattice: _Lattice) -> _Sample:
-    width, block_rows = plane.size.width, -(-plane.size.height // lattice.row_step)
-    columns = np.arange(0, width, lattice.cell)
-    cell_of_row = np.arange(block_rows) * lattice.row_step // lattice.cell
-    values = np.empty((block_rows, -(-width // lattice.column_step)), plane.dtype)
-    sums = np.zeros((cell_of_row[-1] + 1, len(columns)), np.float32)
-    for first, rows in plane.scan(lattice.row_step):
-        values[first : first + len(rows)] = rows[:, :: lattice.column_step]
-        for row, line in enumerate(np.add.reduceat(rows, columns, axis=1, dtype=np.float32), first):
-            sums[cell_of_row[row]] += line
-    sums /= np.bincount(cell_of_row)[:, np.newaxis] * np.diff(columns, append=width)
-    return _Sample(sums, values)

@@ -55,6 +55,16 @@ def test_crops_are_turned_but_never_changed() -> None:
     assert augment == symmetries
 
 
+def test_crops_show_tissue_and_now_and_then_glass() -> None:
+    """Tissue is pale here: darker than glass, but no brighter than 0.2 when inverted."""
+    slide = np.full((400, 400), 10, np.uint8)
+    slide[:, 300:] = 45
+    patches = NoisyPatches([slide], NoiseRange((1e6, 1e6)), 64, 100)
+    shares = (patches.draw((3,))[1] > 0.1).mean(axis=(1, 2, 3))
+    assert np.mean(shares > 0.5) > 0.6
+    assert shares.min() == 0
+
+
 def test_noise_keeps_the_mean_of_what_should_come_out() -> None:
     clean = np.full((256, 256), 0.4, np.float32)
     rng = np.random.default_rng(0)

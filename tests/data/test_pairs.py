@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from confostain.data import pairs
-from confostain.data.pairs import PairSource, read_histology, tissue_crop, tissue_share
+from confostain.data.pairs import PairSource, read_histology, tissue_crop
 from confostain.errors import ConfigError
+from confostain.imaging.histology_tissue import tissue_share
 
 
 @pytest.fixture(autouse=True)
@@ -19,10 +20,10 @@ def slides(histology: Path) -> list[np.ndarray]:
 
 
 def test_a_batch_depends_on_nothing_but_its_number(slides: list[np.ndarray]) -> None:
-    source = PairSource(slides, 32, 3, gain=(0.8, 1.2))
+    source = PairSource(slides, 32, 3, intensity_jitter=(0.8, 1.2))
     inputs, truths = source.draw(5, 40)
     pairs._region.cache_clear()
-    again = PairSource(slides, 32, 3, gain=(0.8, 1.2))
+    again = PairSource(slides, 32, 3, intensity_jitter=(0.8, 1.2))
     again.draw(5, 2)
     for made, expected in zip(again.draw(5, 40), (inputs, truths), strict=True):
         np.testing.assert_array_equal(made, expected)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from confostain.geometry import Region
-from confostain.imaging.channels import blobs, look_swapped
+from confostain.imaging.channels import blob_asymmetry, look_swapped
 from confostain.simulation.phantom import Phantom
 
 
@@ -22,8 +22,8 @@ def test_speckle_has_no_blobs_and_dots_are_blobs() -> None:
     dots = speckle.copy()
     for y, x in rng.integers(0, 120, (60, 2)):
         dots[:, y : y + 6, x : x + 6] *= 2
-    assert abs(blobs(speckle)) < 0.2
-    assert blobs(dots) > 0.4
+    assert abs(blob_asymmetry(speckle)) < 0.2
+    assert blob_asymmetry(dots) > 0.4
     assert look_swapped(dots, speckle)
 
 

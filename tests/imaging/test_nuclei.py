@@ -99,7 +99,7 @@ def test_the_clear_half_is_the_stronger_one() -> None:
 def test_matching_is_one_to_one_and_nearest_first() -> None:
     a, b = nuclei((0, 0), (0, 4), (50, 50)), nuclei((0, 3), (0, 30), (50, 55))
     assert match_nuclei(a, b).tolist() == [[1, 0], [2, 2]]  # (0, 0) is 3 px from what (0, 4) has taken
-    assert match_nuclei(a, b, within=4.9).tolist() == [[1, 0]]
+    assert match_nuclei(a, b, max_distance=4.9).tolist() == [[1, 0]]
     assert match_nuclei(nuclei(), b).shape == (0, 2)
     assert match_nuclei(a, nuclei((90, 90))).shape == (0, 2)
 
@@ -107,7 +107,7 @@ def test_matching_is_one_to_one_and_nearest_first() -> None:
 def test_precision_recall_and_f1_by_hand() -> None:
     found, there = nuclei((0, 0), (10, 10), (20, 20), (90, 0)), nuclei((1, 0), (10, 12), (40, 40))
     result = agreement(found, there)
-    assert result == Agreement(found=4, right=2, there=3, kept=2)
+    assert result == Agreement(detected=4, correct=2, true=3, recalled=2)
     assert (result.precision, result.recall) == (0.5, 2 / 3)
     assert result.f1 == pytest.approx(2 * 0.5 * (2 / 3) / (0.5 + 2 / 3))
     assert result + result == Agreement(8, 4, 6, 4)
@@ -118,9 +118,9 @@ def test_precision_recall_and_f1_by_hand() -> None:
 
 def test_half_the_contrast_is_enough_for_a_partner() -> None:
     strong, weak, faint = (nuclei((5, 5), contrast=contrast) for contrast in (0.5, 0.3, 0.1))
-    assert agreement(strong, weak) == Agreement(found=1, right=1, there=0, kept=0)
-    assert agreement(strong, faint) == Agreement(found=1, right=0, there=0, kept=0)
-    assert agreement(weak, strong) == Agreement(found=0, right=0, there=1, kept=1)
+    assert agreement(strong, weak) == Agreement(detected=1, correct=1, true=0, recalled=0)
+    assert agreement(strong, faint) == Agreement(detected=1, correct=0, true=0, recalled=0)
+    assert agreement(weak, strong) == Agreement(detected=0, correct=0, true=1, recalled=1)
 
 
 @pytest.mark.parametrize("stain", [gareau, beer_lambert])

@@ -7,6 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from confostain.geometry import Region
+from confostain.imaging.optical_density import optical_density
 from confostain.imaging.patch_quality import (
     OVERVIEW_STEP,
     HistologyBackground,
@@ -15,7 +16,6 @@ from confostain.imaging.patch_quality import (
     rejection_reason,
     sharpness,
 )
-from confostain.imaging.stain_separation import optical_density
 from confostain.simulation.phantom import Phantom
 
 GROUND = HistologyBackground(243, np.ones((16, 16), bool), 0.7)

@@ -5,7 +5,6 @@ from confostain.imaging.stain_separation import (
     EOSIN,
     HAEMATOXYLIN,
     haematoxylin_eosin_proportion,
-    optical_density,
     separate_stains,
 )
 
@@ -15,12 +14,6 @@ def dyed(haematoxylin: float, eosin: float) -> np.ndarray:
     h, e = (np.array(dye) / np.linalg.norm(dye) for dye in (HAEMATOXYLIN, EOSIN))
     colour = np.rint(255 * 10 ** -(haematoxylin * h + eosin * e))
     return np.broadcast_to(colour.astype(np.uint8), (4, 4, 3))
-
-
-def test_optical_density_is_decadic() -> None:
-    rgb = np.array([[[255, 26, 0]]], np.uint8)
-    np.testing.assert_allclose(optical_density(rgb)[0, 0], [0, np.log10(255 / 26), np.log10(510)], rtol=1e-6)
-    assert optical_density(rgb, white=20).min() == 0
 
 
 @pytest.mark.parametrize(("haematoxylin", "eosin"), [(0.5, 0.0), (0.0, 0.4), (0.3, 0.25)])

@@ -5,7 +5,7 @@ import pytest
 
 from confostain.errors import OptionError
 from confostain.evaluation.domain_gap import CHANNELS, statistics
-from confostain.imaging.stain_separation import optical_density
+from confostain.imaging.optical_density import optical_density
 from confostain.simulation.from_histology import REAL_SPREAD, field, simulate, smooth
 
 HISTOLOGY = Path(__file__).parents[3] / "shared" / "data" / "he" / "skin_section2.tif"
@@ -46,6 +46,18 @@ def test_glass_is_dark() -> None:
 def test_a_small_image_is_refused() -> None:
     with pytest.raises(OptionError, match="at least 64"):
         simulate(np.zeros((64, 63, 3), np.uint8), 0)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((64, 64)), np.zeros((64, 64), np.uint8), np.zeros((64, 64, 4), np.uint8)])
+def test_only_rgb_of_8_bits_is_taken(wrong: np.ndarray) -> None:
+    with pytest.raises(OptionError, match=r"expected uint8 \(h, w, 3\)"):
+        simulate(wrong, 0)
+
+
+def test_without_domain_randomisation_pairs_differ_less() -> None:
+    rgb = blobs()
+    spread = {wide: np.std([simulate(rgb, seed, wide).mean() for seed in range(12)]) for wide in (0.0, 2.0)}
+    assert spread[0.0] < 0.8 * spread[2.0]
 
 
 @pytest.mark.skipif(not HISTOLOGY.exists(), reason="the real H&E of ../shared is not here")

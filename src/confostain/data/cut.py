@@ -47,7 +47,7 @@ class Cutter(Protocol):
     name: str
     sources: tuple[str, ...]
     paths: tuple[Path, ...]
-    size: tuple[int, int]
+    size: Size
     scale: float
 
     def tissue_share(self, scaled_region: Region) -> float:
@@ -89,12 +89,11 @@ class ConfocalCutter:
         self.name = self._slide.name
         self.sources: tuple[str, ...] = self._slide.sources
         self.paths: tuple[Path, ...] = self._slide.paths
-        width, height = (int(length / self.scale + 1e-6) for length in self._slide.size)
-        self.size = (width, height)
+        self.size = Size(*(int(length / self.scale + 1e-6) for length in self._slide.size))
 
     def tissue_share(self, scaled_region: Region) -> float:
         """Share by the slide's tissue mask."""
-        region = _covering(scaled_region, self.scale, 0).intersection(Size(*self._slide.size).region)
+        region = _covering(scaled_region, self.scale, 0).intersection(self._slide.size.region)
         return float(self._slide.tissue.coverage(region).mean())
 
     def read(self, scaled_region: Region) -> Pixels:
@@ -102,7 +101,7 @@ class ConfocalCutter:
         from PIL import Image
 
         margin = math.ceil(KERNEL * max(1, self.scale))
-        region = _covering(scaled_region, self.scale, margin).intersection(Size(*self._slide.size).region)
+        region = _covering(scaled_region, self.scale, margin).intersection(self._slide.size.region)
         pair = self._slide.read(region)
         left, top = scaled_region.x * self.scale - region.x, scaled_region.y * self.scale - region.y
         box = (
@@ -187,7 +186,7 @@ class HistologyCutter:
 def read_overview(slide: HistologySlide) -> Rgb:
     """The whole slide at 12 um/px, uint8 (h, w, 3), read in bands of rows."""
     zoom = OVERVIEW_MICRONS / slide.microns_per_pixel
-    rows = max(1, int(OVERVIEW_PIXELS / (slide.size[0] * zoom)))
+    rows = max(1, int(OVERVIEW_PIXELS / (slide.size.width * zoom)))
     return np.concatenate([band for _, band in slide.strips(OVERVIEW_MICRONS, rows)])
 
 

@@ -15,12 +15,13 @@ import numpy as np
 from confostain.arrays import REFERENCE_MPP, Grey, Image
 from confostain.data.phantom_histology import is_phantom, phantom_histology
 from confostain.errors import ConfigError
+from confostain.imaging.histology_tissue import tissue_share
 from confostain.io.readers.histology import open_histology
 from confostain.simulation.speckle import Speckle
 
 Range = tuple[float, float]
 
-TISSUE = 0.2  # mean brightness of inverted H&E above which a patch counts as tissue; empty glass has about 0.06
+MOSTLY_TISSUE = 0.5  # share of tissue in a crop above which it is taken
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class NoisyPatches:
         for _ in range(30):  # glass is rare: most draws that miss the tissue are drawn again
             y, x = (int(rng.integers(length - self.patch + 1)) for length in slide.shape)
             crop = slide[y : y + self.patch, x : x + self.patch]
-            if crop[::8, ::8].mean() > 255 * TISSUE or rng.random() < 0.02:
+            if tissue_share(~crop) > MOSTLY_TISSUE or rng.random() < 0.02:
                 break
         flips = tuple(slice(None, None, int(step)) for step in rng.choice((-1, 1), 2))
         crop = crop[flips]

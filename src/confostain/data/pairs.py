@@ -17,10 +17,10 @@ import numpy.typing as npt
 from confostain.arrays import Image, Rgb
 from confostain.data.loader import SEED_STREAMS
 from confostain.data.manifest import MANIFEST, Split, load_manifest, read_patch
-from confostain.data.noisy_patches import Range
+from confostain.data.noisy_patches import MOSTLY_TISSUE, Range
 from confostain.data.phantom_histology import is_phantom, phantom_histology
 from confostain.errors import ConfigError
-from confostain.imaging.stain_separation import TISSUE_DENSITY, optical_density
+from confostain.imaging.histology_tissue import tissue_share
 from confostain.io.readers.histology import open_histology
 from confostain.simulation.from_histology import simulate
 
@@ -37,17 +37,17 @@ class PairSource:
         slides: H&E, uint8 (h, w, 3) each, at 0.75 um/px.
         patch: side of a patch in pixels.
         batch: patches per draw.
-        gain: by how much the intensity range of a slide may be jitter_intensity, a factor on either channel.
-        variety: of the simulations, see `simulate`; drawn for each region.
-        reuse: how often the area of a region is cut up before another takes its place.
+        intensity_jitter: range of the random factor on each channel.
+        domain_randomisation: range of that argument of `simulate`; drawn for each region.
+        reuse: area of the patches cut from a region before another takes its place, as a multiple of its own area.
         region: side in pixels of what is simulated at once, if larger than a patch.
     """
 
     slides: Sequence[Rgb]
     patch: int
     batch: int
-    gain: Range = (1.0, 1.0)
-    variety: Range = (1.4, 1.4)
+    intensity_jitter: Range = (1.0, 1.0)
+    domain_randomisation: Range = (1.4, 1.4)
     reuse: float = 1.2
     region: int = REGION
 
@@ -65,7 +65,7 @@ class PairSource:
             y, x = (int(rng.integers(side - self.patch + 1)) for _ in range(2))
             cut = (..., slice(y, y + self.patch), slice(x, x + self.patch))
             true = rgb[cut].astype(np.float32) / np.float32(255)
-            pairs.append(augment(jitter_intensity(pair[cut], self.gain, rng), true, rng))
+            pairs.append(augment(jitter_intensity(pair[cut], self.intensity_jitter, rng), true, rng))
         first, second = (np.ascontiguousarray(np.stack(images)) for images in zip(*pairs, strict=True))
         return first, second
 
@@ -94,7 +94,7 @@ def _region(source: PairSource, seed: tuple[int, ...], side: int) -> tuple[Image
     """A region and its simulation: float32 (2, side, side) in [0, 1] and uint8 (3, side, side)."""
     rng = np.random.default_rng(seed)
     rgb = tissue_crop(source.slides, side, rng)
-    pair = simulate(rgb, rng, rng.uniform(*source.variety))
+    pair = simulate(rgb, rng, rng.uniform(*source.domain_randomisation))
     return pair, np.ascontiguousarray(rgb.transpose(2, 0, 1))
 
 
@@ -105,14 +105,9 @@ def tissue_crop(slides: Sequence[Rgb], side: int, rng: np.random.Generator) -> R
     for _ in range(TRIES):
         y, x = (int(rng.integers(length - side + 1)) for length in slide.shape[:2])
         crop = slide[y : y + side, x : x + side]
-        if tissue_share(crop) > 0.5 or rng.random() < GLASS_SHARE:
+        if tissue_share(crop) > MOSTLY_TISSUE or rng.random() < GLASS_SHARE:
             break
     return crop
-
-
-def tissue_share(rgb: Rgb) -> float:
-    """How much of an H&E image is tissue, judged on every eighth pixel."""
-    return float((optical_density(rgb[::8, ::8]).sum(axis=-1) > TISSUE_DENSITY).mean())
 
 
 def read_histology(files: Sequence[str], microns_per_pixel: float, at_least: int, split: Split = "train") -> list[Rgb]:

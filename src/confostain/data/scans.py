@@ -23,13 +23,13 @@ class ScanSource:
         scans: float32 (2, h, w) each, R then F in [0, 1].
         patch: side of a crop in pixels.
         batch: crops per draw.
-        gain: factor on either channel, as for the simulated pairs.
+        intensity_jitter: range of the random factor on each channel, as for the simulated pairs.
     """
 
     scans: Sequence[Image]
     patch: int
     batch: int
-    gain: Range = (1.0, 1.0)
+    intensity_jitter: Range = (1.0, 1.0)
 
     def draw(self, seed: int, step: int, rank: int = 0) -> Image:
         """The batch of a step: float32 (batch, 2, patch, patch)."""
@@ -38,7 +38,7 @@ class ScanSource:
         for _ in range(self.batch):
             scan = self.scans[int(rng.integers(len(self.scans)))]
             y, x = (int(rng.integers(length - self.patch + 1)) for length in scan.shape[1:])
-            crop = jitter_intensity(scan[:, y : y + self.patch, x : x + self.patch], self.gain, rng)
+            crop = jitter_intensity(scan[:, y : y + self.patch, x : x + self.patch], self.intensity_jitter, rng)
             crops.append(augment(crop, crop, rng)[0])
         return np.ascontiguousarray(np.stack(crops))
 

@@ -14,8 +14,8 @@ from confostain.arrays import REFERENCE_MPP, Pair, Rgb
 from confostain.errors import OptionError, SlideError
 from confostain.evaluation.distribution_metrics import ImageFeatures
 from confostain.geometry import Region, Size
+from confostain.imaging.histology_tissue import tissue_mask
 from confostain.imaging.linear_stain import gareau
-from confostain.imaging.stain_separation import TISSUE_DENSITY, optical_density
 from confostain.io.readers.histology import open_histology
 from confostain.simulation.from_histology import simulate
 from confostain.slide import Slide
@@ -136,7 +136,7 @@ def tissue_fields(path: str | Path, number: int, side: int = FIELD_SIDE) -> list
         width, height = slide.size_at(REFERENCE_MPP)
         coarse = REFERENCE_MPP * OVERVIEW_SCALE
         overview = slide.read_region((0, 0), slide.size_at(coarse), coarse)
-        tissue = optical_density(overview).sum(axis=-1) > TISSUE_DENSITY
+        tissue = tissue_mask(overview)
         corners = [
             (x, y)
             for y in range(0, height - side + 1, side)

@@ -1,1 +1,1 @@
-"""The wash bench: arrays to arrays. Knows no files and no network."""
+"""Image processing, arrays to arrays: intensity, tissue masks, stains, nuclei, speckle. No files, no networks."""

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from confostain.arrays import Image
 from confostain.imaging.tissue import where_scanned
 
-DARK_PERCENTILE = 0.5  # of all pixels: above defects of the sensor, below any tissue
+DARK_PERCENTILE = 0.5  # of all pixels: above defective sensor pixels, below any tissue
 BRIGHT_PERCENTILE = 99.7  # of tissue pixels: the few brighter ones (dust, fibres, hot pixels) may clip
 
 
 @dataclass(frozen=True, slots=True)
 class IntensityRange:
-    """What stands for 0 and for 1 in one channel of one slide, in stored units.
+    """Stored values that become 0 (`dark`) and 1 (`bright`) in one channel of one slide.
 
     `bright` equals `dark` for a channel without contrast; every pixel of it normalises to 0.
     """
@@ -27,10 +27,14 @@ class IntensityRange:
 
 
 def measured_range(pixels: npt.NDArray[Any], in_tissue: npt.NDArray[np.bool_]) -> IntensityRange:
-    """The range of a sample of one channel's stored values, any shape; `in_tissue` of the same shape.
+    """Intensity range of one channel, from a sample of its stored values.
 
-    The dark pedestal is read off the whole sample, the top off its tissue alone, so that a slide which is
-    mostly glass is not stretched until its tissue burns out. Without tissue the whole sample gives the top.
+    The dark level comes from the whole sample, the bright level from its tissue alone: else a slide that is mostly
+    glass would be stretched until its tissue saturates. Without tissue the whole sample gives the bright level.
+
+    Args:
+        pixels: stored values, any shape.
+        in_tissue: bool of the same shape.
     """
     tissue = pixels[in_tissue]
     dark = float(np.percentile(pixels, DARK_PERCENTILE)) if pixels.size else 0.0
@@ -50,9 +54,9 @@ def image_range(values: npt.NDArray[Any]) -> IntensityRange:
 def normalise(
     raw: npt.NDArray[Any], intensity: IntensityRange, out: npt.NDArray[np.float32] | None = None
 ) -> npt.NDArray[np.float32]:
-    """Stored values of any shape to float32 in [0, 1], clipped; into `out` where it is given.
+    """Stored values, any shape, scaled to float32 in [0, 1] and clipped; into `out` where it is given.
 
-    Elementwise, in the same three roundings for every pixel, so no way of cutting a slide changes a bit.
+    Elementwise, with the same three roundings for every pixel: the result does not depend on how a slide is tiled.
     """
     return _scaled(raw, intensity, np.float32(1), np.empty(raw.shape, np.float32) if out is None else out)
 

@@ -1,8 +1,8 @@
-"""Nuclei found by one detector in every image that shows them, and the audit of a stain: none missing, none invented.
+"""Nucleus detection in fluorescence and in H&E, and the audit of a stain: missing and invented nuclei.
 
-A nucleus is a blob that stands above its surroundings at a size of 4 to 12 px (0.75 um/px) and is no line. The same
-rule looks at the fluorescence, where nuclei are bright, and at the haematoxylin of a stain, where they take away red
-light; so nothing that the audit says comes from comparing two detectors.
+A nucleus is a round blob, 4 to 12 px wide at the reference pixel size, that is brighter than its surroundings. One
+detector serves both images, the fluorescence and the haematoxylin density of a stain, so that differences between
+detectors cannot be taken for missing or invented nuclei.
 """
 
 from __future__ import annotations
@@ -19,29 +19,30 @@ from scipy.spatial import cKDTree
 from confostain.arrays import REFERENCE_MPP, Rgb
 from confostain.errors import OptionError
 
-Density = npt.NDArray[np.float32]  # (h, w), more where there is more chromatin
+Density = npt.NDArray[np.float32]  # (h, w), higher where there is more chromatin
 Points = npt.NDArray[np.float64]  # (n, 2), row and column in px; the centre of pixel (0, 0) is (0, 0)
 Chosen = npt.NDArray[np.bool_]  # (n,)
 
-# Gaussian sigmas, px. A difference of neighbours answers most to discs of 1.67 times the smaller sigma: 5 to 10 px wide
+# Gaussian sigmas, px. The difference of neighbouring scales responds most to discs with a radius of 1.67 times the
+# smaller sigma: 5 to 10 px wide
 SIGMAS = (1.5, 1.5 * math.sqrt(2), 3.0, 3.0 * math.sqrt(2))
-DISC_ANSWER = 0.25  # of such a difference at the centre of a disc of height 1 of that size
-APART = 3  # px: two nuclei are not closer in rows and columns
-ROUND = 0.15  # least share that the weaker curvature has of the stronger: 0 on a line, 1 on a disc
-WITHIN = 5.0  # px: two finds of the same nucleus
+DISC_RESPONSE = 0.25  # of such a difference at the centre of a disc of height 1 of that size
+MIN_DISTANCE = 3  # px: two nuclei are not closer than this in rows and in columns
+MIN_ROUNDNESS = 0.15  # weaker over stronger curvature: 0 on a line, 1 on a disc
+MATCH_DISTANCE = 5.0  # px: within it, two detections are the same nucleus
 
-FAINT_FLUORESCENCE = 0.05  # of the range; noise answers with a deviation of about 0.01
-FAINT_STAIN = 0.10  # natural logarithm of red light; the nuclei of H&E stand at 0.3 to 1, their stroma at 0.1 to 0.2
-FIRM_STAIN = 0.40  # in real H&E hardly anything but nuclei stands out as much
+MIN_CONTRAST_FLUORESCENCE = 0.05  # of the range; the response to noise has a standard deviation of about 0.01
+MIN_CONTRAST_STAIN = 0.10  # natural logarithm of red light; in H&E nuclei have 0.3 to 1, stroma 0.1 to 0.2
+CERTAIN_CONTRAST_STAIN = 0.40  # in real H&E hardly anything but nuclei has as much
 
 
 @dataclass(frozen=True, eq=False)
 class Nuclei:
-    """Nuclei of one image, the clearest first.
+    """Nuclei detected in one image, in order of decreasing contrast.
 
     Attributes:
         yx: float64 (n, 2), row and column of the centres in px.
-        contrast: float32 (n,), how far each stands above its surroundings, in the unit of the image.
+        contrast: float32 (n,), height of each above its surroundings, in the unit of the image.
     """
 
     yx: Points
@@ -53,98 +54,109 @@ class Nuclei:
 
     @property
     def clear(self) -> Chosen:
-        """The stronger half by contrast: (n,)."""
+        """Mask of the half with the higher contrast: bool (n,)."""
         return np.arange(len(self)) < (len(self) + 1) // 2
 
     def above(self, contrast: float) -> Nuclei:
-        """Those with at least that contrast."""
+        """Nuclei of at least that contrast."""
         number = int(np.count_nonzero(self.contrast >= contrast))
         return Nuclei(self.yx[:number], self.contrast[:number])
 
 
-def detect_nuclei(density: Density, faint: float) -> Nuclei:
-    """Blobs 4 to 12 px wide that stand at least `faint` above their surroundings.
+def detect_nuclei(density: Density, min_contrast: float) -> Nuclei:
+    """Round blobs, 4 to 12 px wide, by differences of Gaussians.
 
     Args:
-        density: float32 (h, w), nuclei brighter than what is around them.
-        faint: the least contrast, in the unit of `density`: that of a disc of that height.
+        density: float32 (h, w), nuclei brighter than their surroundings.
+        min_contrast: height of the faintest disc that is detected, in the unit of `density`.
     """
     smooth = [ndimage.gaussian_filter(density, sigma, mode="nearest") for sigma in SIGMAS]
-    answers = np.stack([fine - coarse for fine, coarse in itertools.pairwise(smooth)])
-    answer = answers.max(axis=0) / np.float32(DISC_ANSWER)
-    peak = ndimage.maximum_filter(answer, 2 * APART + 1, mode="nearest") == answer
-    rows, columns = np.nonzero(peak & (answer >= faint) & (_roundness(density, SIGMAS[1]) >= ROUND))
-    order = np.argsort(-answer[rows, columns], kind="stable")
+    responses = np.stack([fine - coarse for fine, coarse in itertools.pairwise(smooth)])
+    contrast = responses.max(axis=0) / np.float32(DISC_RESPONSE)
+    peak = ndimage.maximum_filter(contrast, 2 * MIN_DISTANCE + 1, mode="nearest") == contrast
+    is_round = _roundness(density, SIGMAS[1]) >= MIN_ROUNDNESS
+    rows, columns = np.nonzero(peak & (contrast >= min_contrast) & is_round)
+    order = np.argsort(-contrast[rows, columns], kind="stable")
     yx = np.column_stack([rows, columns])[order].astype(np.float64)
-    return Nuclei(yx, answer[rows, columns][order])
+    return Nuclei(yx, contrast[rows, columns][order])
 
 
 def _roundness(density: Density, sigma: float) -> Density:
-    """The weaker curvature as a share of the stronger, (h, w): 1 on a round blob, 0 on a line, below 0 on a saddle."""
-    down, slant, across = (
+    """Weaker over stronger principal curvature, (h, w): 1 on a round blob, 0 on a line, negative on a saddle."""
+    down, mixed, across = (
         ndimage.gaussian_filter(density, sigma, order=order, mode="nearest") for order in ((2, 0), (1, 1), (0, 2))
     )
     middle = -(down + across) / 2
-    spread = np.hypot((down - across) / 2, slant)
+    spread = np.hypot((down - across) / 2, mixed)
     return (middle - spread) / np.maximum(middle + spread, np.float32(1e-9))
 
 
 def nuclei_in_fluorescence(fluorescence: Density) -> Nuclei:
-    """Nuclei in F, float32 (h, w) in [0, 1]."""
-    return detect_nuclei(fluorescence, FAINT_FLUORESCENCE)
+    """Nuclei in the fluorescence channel, float32 (h, w) in [0, 1]."""
+    return detect_nuclei(fluorescence, MIN_CONTRAST_FLUORESCENCE)
 
 
 def nuclei_in_stain(rgb: Rgb) -> Nuclei:
-    """Nuclei in H&E, real or made: uint8 (h, w, 3)."""
-    return detect_nuclei(haematoxylin(rgb), FAINT_STAIN)
+    """Nuclei in an H&E image, real or digitally stained, uint8 (h, w, 3)."""
+    return detect_nuclei(haematoxylin(rgb), MIN_CONTRAST_STAIN)
 
 
 def haematoxylin(rgb: Rgb) -> Density:
-    """The optical density (natural logarithm) of red light, float32 (h, w): haematoxylin takes it, eosin does not."""
+    """Optical density of red light (natural logarithm), float32 (h, w): haematoxylin absorbs it, eosin hardly does."""
     red = np.maximum(rgb[..., 0], 1).astype(np.float32)
     return np.log(np.float32(255) / red)
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How nuclei that were found agree with those that are there, in numbers, so that images can be added up."""
+    """Counts of detected and true nuclei; those of several images can be added.
 
-    found: int
-    right: int  # of those found, how many are there
-    there: int
-    kept: int  # of those there, how many were found
+    Attributes:
+        detected: nuclei detected.
+        correct: of those detected, how many are true.
+        true: true nuclei.
+        recalled: of the true ones, how many were detected.
+    """
+
+    detected: int
+    correct: int
+    true: int
+    recalled: int
 
     def __add__(self, other: Agreement) -> Agreement:
-        """Both images as one."""
+        """Sum of the counts of two images."""
         return Agreement(
-            self.found + other.found, self.right + other.right, self.there + other.there, self.kept + other.kept
+            self.detected + other.detected,
+            self.correct + other.correct,
+            self.true + other.true,
+            self.recalled + other.recalled,
         )
 
     @property
     def precision(self) -> float:
-        """Share of the found ones that are there; 1 where none was found."""
-        return self.right / self.found if self.found else 1.0
+        """True nuclei as a share of those detected; 1 where none was detected."""
+        return self.correct / self.detected if self.detected else 1.0
 
     @property
     def recall(self) -> float:
-        """Share of those there that were found; 1 where there is none."""
-        return self.kept / self.there if self.there else 1.0
+        """Detected nuclei as a share of the true ones; 1 where there is none."""
+        return self.recalled / self.true if self.true else 1.0
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall."""
+        """F1 score: harmonic mean of precision and recall."""
         both = self.precision + self.recall
         return 2 * self.precision * self.recall / both if both else 0.0
 
 
-def match_nuclei(a: Nuclei, b: Nuclei, within: float = WITHIN) -> npt.NDArray[np.intp]:
-    """Pairs of nuclei, nearest first and each in one pair at most: indices (pairs, 2) into `a` and into `b`.
+def match_nuclei(a: Nuclei, b: Nuclei, max_distance: float = MATCH_DISTANCE) -> npt.NDArray[np.intp]:
+    """One-to-one matches between two sets of nuclei, nearest first: indices (pairs, 2) into `a` and into `b`.
 
-    Two nuclei can be a pair if they are at most `within` px from each other.
+    Two nuclei can match if they are at most `max_distance` px from each other.
     """
     if not (len(a) and len(b)):
         return np.empty((0, 2), np.intp)
-    near = cKDTree(a.yx).sparse_distance_matrix(cKDTree(b.yx), within, output_type="ndarray")
+    near = cKDTree(a.yx).sparse_distance_matrix(cKDTree(b.yx), max_distance, output_type="ndarray")
     taken_a, taken_b = np.zeros(len(a), np.bool_), np.zeros(len(b), np.bool_)
     pairs = []
     for i, j, _ in np.sort(near, order=["v", "i", "j"]).tolist():
@@ -154,31 +166,32 @@ def match_nuclei(a: Nuclei, b: Nuclei, within: float = WITHIN) -> npt.NDArray[np
     return np.array(pairs, np.intp).reshape(-1, 2)
 
 
-def agreement(found: Nuclei, there: Nuclei, firm: float = FIRM_STAIN) -> Agreement:
-    """Compare nuclei that were found with those that are there, one partner each.
+def agreement(detected: Nuclei, true: Nuclei, min_contrast: float = CERTAIN_CONTRAST_STAIN) -> Agreement:
+    """Agreement of detected with true nuclei, matched one to one.
 
-    Only those with a contrast of at least `firm` are counted, but half of that is enough for a partner: else a nucleus
-    just above the limit in one image and just below in the other would count as two errors.
+    Nuclei with a contrast of at least `min_contrast` are counted; a match needs only half of it. Otherwise a nucleus
+    just above the limit in one image and just below it in the other would count as two errors.
     """
+    half = min_contrast / 2
     return Agreement(
-        found=len(found.above(firm)),
-        right=len(match_nuclei(found.above(firm), there.above(firm / 2))),
-        there=len(there.above(firm)),
-        kept=len(match_nuclei(found.above(firm / 2), there.above(firm))),
+        detected=len(detected.above(min_contrast)),
+        correct=len(match_nuclei(detected.above(min_contrast), true.above(half))),
+        true=len(true.above(min_contrast)),
+        recalled=len(match_nuclei(detected.above(half), true.above(min_contrast))),
     )
 
 
 @dataclass(frozen=True, eq=False)
 class NucleiAudit:
-    """What a stain did to the clear nuclei, the stronger half by contrast on either side.
+    """Nuclei audit of a stain, for the clear nuclei: in each image, the half with the higher contrast.
 
     Attributes:
-        matched: clear nuclei of the fluorescence that the stain shows, (n, 2) row and column in px.
+        matched: clear nuclei of the fluorescence that are in the stain, (n, 2) row and column in px.
         missing: clear nuclei of the fluorescence without any nucleus, clear or faint, in the stain within 5 px.
         invented: clear nuclei of the stain without any nucleus, clear or faint, in the fluorescence within 5 px.
-        missing_share: of the clear nuclei of the fluorescence; 0 where it has none.
-        invented_share: of the clear nuclei of the stain; 0 where it has none.
-        area: of the image, mm2.
+        missing_share: missing ones as a share of the clear nuclei of the fluorescence; 0 where it has none.
+        invented_share: invented ones as a share of the clear nuclei of the stain; 0 where it has none.
+        area: of the image in mm2.
     """
 
     matched: Points
@@ -200,40 +213,40 @@ class NucleiAudit:
 
 
 def audit_nuclei(fluorescence: Density, rgb: Rgb, microns_per_pixel: float = REFERENCE_MPP) -> NucleiAudit:
-    """Compare the nuclei of F with those of what was stained from it.
+    """Missing and invented nuclei of a stain, compared with the fluorescence that it was made from.
 
     Args:
         fluorescence: float32 (h, w) in [0, 1].
-        rgb: uint8 (h, w, 3), the stain of the same field.
-        microns_per_pixel: of both; the detector expects about 0.75.
+        rgb: stain of the same field, uint8 (h, w, 3).
+        microns_per_pixel: pixel size of both in um; the detector expects about 0.75.
 
     Raises:
-        OptionError: the two differ in size, or hold no pixel.
+        OptionError: the two differ in size, or have no pixel.
     """
     if rgb.shape != (*fluorescence.shape, 3) or fluorescence.size == 0:
         raise OptionError(
             f"fluorescence {fluorescence.shape} and stain {rgb.shape}: expected (h, w) and (h, w, 3) of one field; "
-            "give the stain of this very image"
+            "give the stain of this fluorescence"
         )
-    there, shown = nuclei_in_fluorescence(fluorescence), nuclei_in_stain(rgb)
-    kept, drawn = _has_partner(there, shown), _has_partner(shown, there)
-    missing, invented = there.clear & ~kept, shown.clear & ~drawn
+    true, stained = nuclei_in_fluorescence(fluorescence), nuclei_in_stain(rgb)
+    kept, supported = _has_neighbour(true, stained), _has_neighbour(stained, true)
+    missing, invented = true.clear & ~kept, stained.clear & ~supported
     return NucleiAudit(
-        matched=there.yx[there.clear & kept],
-        missing=there.yx[missing],
-        invented=shown.yx[invented],
-        missing_share=_share(missing, there.clear),
-        invented_share=_share(invented, shown.clear),
+        matched=true.yx[true.clear & kept],
+        missing=true.yx[missing],
+        invented=stained.yx[invented],
+        missing_share=_share(missing, true.clear),
+        invented_share=_share(invented, stained.clear),
         area=fluorescence.size * (microns_per_pixel / 1000) ** 2,
     )
 
 
-def _has_partner(a: Nuclei, b: Nuclei) -> Chosen:
-    """Which nuclei of `a` have any nucleus of `b` within 5 px: (n,)."""
+def _has_neighbour(a: Nuclei, b: Nuclei) -> Chosen:
+    """Mask of the nuclei of `a` with any nucleus of `b` within 5 px: bool (n,)."""
     if not (len(a) and len(b)):
         return np.zeros(len(a), np.bool_)
     distance, _ = cKDTree(b.yx).query(a.yx)
-    return distance <= WITHIN
+    return distance <= MATCH_DISTANCE
 
 
 def _share(part: Chosen, whole: Chosen) -> float:

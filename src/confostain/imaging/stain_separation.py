@@ -1,31 +1,26 @@
-"""Light absorbed by dyes: optical density, haematoxylin and eosin told apart, and their proportion."""
+"""Stain separation (colour deconvolution) of H&E: amounts of haematoxylin and eosin, and their proportion."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from confostain.arrays import Image, Rgb
+from confostain.imaging.histology_tissue import tissue_mask
+from confostain.imaging.optical_density import optical_density
 
 # Optical density of a dye in red, green and blue (Ruifrok and Johnston 2001, Anal. Quant. Cytol. Histol. 23, 291).
 HAEMATOXYLIN = (0.650, 0.704, 0.286)
 EOSIN = (0.072, 0.990, 0.105)
 
-TISSUE_DENSITY = 0.15  # summed over the colours: less is glass
-
-
-def optical_density(rgb: Rgb, white: float = 255.0) -> Image:
-    """Optical density, decadic: float32 of the shape of `rgb`, 0 where the pixel is as bright as `white`.
-
-    Black counts as half a grey level, so that nothing is infinite; what is brighter than white counts as white.
-    """
-    light = np.maximum(rgb.astype(np.float32), np.float32(0.5)) * np.float32(1 / white)
-    return np.maximum(-np.log10(light), np.float32(0))
-
 
 def separate_stains(rgb: Rgb, white: float = 255.0) -> Image:
-    """How much haematoxylin and how much eosin lie in each pixel: float32 (2, h, w), not negative, in optical density.
+    """Amounts of haematoxylin and eosin in each pixel, in optical density: float32 (2, h, w), at least 0.
 
-    Least squares on the published colours of the two dyes; what neither explains is left over.
+    Least squares on the published colours of the two dyes; the residual is dropped.
+
+    Args:
+        rgb: H&E, uint8 (h, w, 3).
+        white: grey level of glass.
     """
     dyes = np.array([HAEMATOXYLIN, EOSIN])
     dyes /= np.linalg.norm(dyes, axis=1, keepdims=True)
@@ -34,8 +29,8 @@ def separate_stains(rgb: Rgb, white: float = 255.0) -> Image:
 
 
 def haematoxylin_eosin_proportion(rgb: Rgb) -> float:
-    """Haematoxylin as a share of both dyes, summed over the tissue of an image (h, w, 3); NaN without tissue."""
-    tissue = optical_density(rgb).sum(axis=-1) > TISSUE_DENSITY
+    """Haematoxylin as a share of both dyes, summed over the tissue of an H&E image, uint8 (h, w, 3); NaN without it."""
+    tissue = tissue_mask(rgb)
     if not tissue.any():
         return float("nan")
     haematoxylin, eosin = (float(dye[tissue].sum(dtype=np.float64)) for dye in separate_stains(rgb))

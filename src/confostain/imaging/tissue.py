@@ -1,9 +1,9 @@
-"""Where the tissue is: a coarse mask found once per slide, and the coverage that each pixel reads off it.
+"""Tissue mask of a confocal scan: a coarse grid of cells, and the coverage of each pixel interpolated from it.
 
-The slide is seen as a grid of cells of 16 x 16 level-0 pixels (more on very large slides), one mean per cell
-and channel. What either channel shows as tissue is tissue. Everything errs on the side of keeping: glass must
-be flat, dark and found for certain, or there is none. A channel is judged against its own grain and contrast,
-never against its absolute level, since the pedestal of a detector says nothing about the tissue.
+The slide is divided into cells of 16 x 16 level-0 pixels (more on very large slides), with one mean per cell and
+channel. A cell is tissue if either channel says so. In doubt a cell is tissue: glass must be flat, dark and identified
+with certainty, or the slide counts as all tissue. A channel is judged by its own noise and contrast, not by its
+absolute level, since the dark level of a detector says nothing about the tissue.
 """
 
 from __future__ import annotations
@@ -20,48 +20,54 @@ from confostain.geometry import Region, Size
 
 Grid = npt.NDArray[np.float32]  # (rows, columns), one mean per cell
 
-CELL = 16  # px; about as large as one cell of the tissue at 0.75 um/px
+CELL = 16  # px; 12 um at the reference pixel size, about as large as one cell of the tissue
 
 FLAT = 0.02  # of the channel's contrast, over 9 x 9 cells: measured 0.00-0.01 on glass, 0.04-0.2 in tissue
-NOISE = 0.3  # energy of the medians over that of the grain: 0.15 for noise alone, 0.6-7 in tissue
-MIN_SIDE = 5  # cells; in a narrower slide nothing can be told from its surroundings
-MIN_GLASS = 0.01  # of the slide: less flat area than this is a lumen
-APART = 0.8  # of the variance explained by a threshold: 0.64 for one bell-shaped mode, 0.75 for a ramp
-GLASS_SPREADS = 6.0  # how many standard deviations above the glass tissue begins
+NOISE = 0.3  # variance of the median-filtered means over that of the rest: 0.15 for noise alone, 0.6-7 in tissue
+MIN_SIDE = 5  # cells; in a narrower slide no cell has surroundings to compare it with
+MIN_GLASS = 0.01  # of the slide: a smaller flat area is a lumen
+MIN_EXPLAINED = 0.8  # of the variance, by a threshold between two modes: 0.64 for one bell-shaped mode, 0.75 for a ramp
+GLASS_DEVIATIONS = 6.0  # standard deviations of the glass above its level at which tissue begins
 
-# In level-0 pixels, so that they mean the same whatever the cell; the lengths in brackets hold at 0.75 um/px.
-MIN_TISSUE_AREA = 12 * 16**2  # px; smaller pieces are dust (a speck of 40 um)
+# In level-0 pixels, so that they do not depend on the size of the cells; lengths in um are at the reference pixel size.
+MIN_TISSUE_AREA = 12 * 16**2  # px; smaller pieces are dust (40 um across)
 MAX_HOLE_AREA = 4096 * 16**2  # px; larger holes in the tissue are glass (0.6 mm2)
-MEDIAN_HIDES = 4  # cells: a piece this large may be less than half of every 3 x 3 cells
-MARGIN = 48  # px; tissue is kept with at least this much glass around it (36 um)
+MEDIAN_HIDES = 4  # cells: a piece of up to this many can be removed by the 3 x 3 median
+MARGIN = 48  # px; glass around the tissue that is kept with it (36 um)
 
 
 @dataclass(frozen=True, eq=False)
 class TissueMask:
-    """Cells with tissue, each `cell` level-0 pixels wide and high, of a slide of this size."""
+    """Tissue mask of a slide in cells.
 
-    cells: Mask  # (ceil(height / cell), ceil(width / cell))
+    Attributes:
+        cells: bool (ceil(height / cell), ceil(width / cell)), true on tissue and a margin around it.
+        cell: width and height of a cell in level-0 pixels.
+        size: of the slide in level-0 pixels.
+    """
+
+    cells: Mask
     cell: int
     size: Size
 
     @property
     def share(self) -> float:
-        """Tissue, margin included, as a fraction of the slide's area."""
+        """Tissue and its margin as a share of the slide, 0 to 1."""
         return float(self.cells.mean()) if self.cells.size else 0.0
 
     def touches(self, region: Region) -> bool:
-        """Whether any pixel of this region (level 0) has a coverage above 0."""
+        """Whether any pixel of a region (level 0) has a coverage above 0."""
         return bool(self._corners(region).any())
 
     def fills(self, region: Region) -> bool:
-        """Whether every pixel of this region (level 0) has a coverage of 1."""
+        """Whether every pixel of a region (level 0) has a coverage of 1."""
         return bool(self._corners(region).all())
 
     def coverage(self, region: Region) -> npt.NDArray[np.float32]:
-        """How far each pixel of a region (level 0) counts as tissue: float32 (height, width) in [0, 1].
+        """Weight of each pixel of a region (level 0) as tissue: float32 (height, width) in [0, 1].
 
-        1 on every cell with tissue, falling to 0 across the cell beside it. A pixel's value comes from its
-        place in the slide alone, so that any cut of the slide gives the same bits.
+        1 on every cell with tissue, falling linearly to 0 across the cell beside it. It depends only on a pixel's
+        position in the slide, so the result does not depend on how the slide is tiled.
         """
         corners = self._corners(region).astype(np.float32)
         if corners.all() or not corners.any():
@@ -76,7 +82,7 @@ class TissueMask:
         return result
 
     def _corners(self, region: Region) -> Mask:
-        """Of each corner of the cells that meet the region: whether a cell that it belongs to is tissue."""
+        """Whether any of the four cells at each cell corner in the region is tissue: bool (rows + 1, columns + 1)."""
         top, left = region.y // self.cell, region.x // self.cell
         bottom, right = (region.bottom - 1) // self.cell + 1, (region.right - 1) // self.cell + 1
         rows, columns = np.arange(top - 1, bottom + 1), np.arange(left - 1, right + 1)
@@ -85,33 +91,40 @@ class TissueMask:
         return np.asarray(pairs[:, 1:] | pairs[:, :-1])
 
     def _place(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """For each pixel in a line: its cell, counted from the first one's, and its place in it in (0, 1)."""
+        """Cell of each pixel along one axis, counted from the first one's, and position within the cell in (0, 1)."""
         pixels = np.arange(start, stop)
         within = (pixels % self.cell + 0.5) / self.cell
         return pixels // self.cell - start // self.cell, within.astype(np.float32)
 
 
 def find_tissue(reflectance: Grid, fluorescence: Grid, size: Size, cell: int = CELL) -> TissueMask:
-    """The tissue of a slide of this size, from the means of its cells in both channels, in stored units."""
+    """Tissue mask of a slide, from the means of its cells.
+
+    Args:
+        reflectance: mean of each cell in stored units, float32 (rows, columns).
+        fluorescence: likewise.
+        size: of the slide in level-0 pixels.
+        cell: side of a cell in level-0 pixels.
+    """
     scanned = where_scanned(reflectance, fluorescence)
-    seen = _tissue_in(reflectance, scanned, cell) | _tissue_in(fluorescence, scanned, cell)
+    mask = _tissue_in_channel(reflectance, scanned, cell) | _tissue_in_channel(fluorescence, scanned, cell)
     side = 2 * -(-MARGIN // cell) + 1
-    grown = ndimage.maximum_filter(without_specks(seen, MIN_TISSUE_AREA // cell**2), side)
+    grown = ndimage.maximum_filter(without_specks(mask, MIN_TISSUE_AREA // cell**2), side)
     return TissueMask(without_holes(grown, MAX_HOLE_AREA // cell**2), cell, size)
 
 
 def where_scanned(reflectance: npt.NDArray[Any], fluorescence: npt.NDArray[Any]) -> Mask:
-    """Where a scanner recorded anything, for stored values of any one shape: it pads the rest with zeros.
+    """Mask of the pixels that were scanned, for stored values of both channels, any shape: scanners pad with zeros.
 
-    Among negative values 0 is a value like any other, not a padding, and everything counts as scanned.
+    Where negative values occur, 0 is no padding, and all pixels count as scanned.
     """
     if min(reflectance.min(initial=0), fluorescence.min(initial=0)) < 0:
         return np.ones(reflectance.shape, bool)
     return np.asarray((reflectance != 0) | (fluorescence != 0))
 
 
-def _tissue_in(means: Grid, scanned: Mask, cell: int) -> Mask:
-    """Cells that are tissue as far as one channel tells: all of them where it shows no glass."""
+def _tissue_in_channel(means: Grid, scanned: Mask, cell: int) -> Mask:
+    """Tissue cells by one channel alone; all cells where it shows no glass."""
     smooth = ndimage.median_filter(means, 3)  # a hot pixel is not tissue
     levels = smooth[scanned]
     if not levels.size or min(means.shape) < MIN_SIDE:
@@ -120,50 +133,50 @@ def _tissue_in(means: Grid, scanned: Mask, cell: int) -> Mask:
     flat, noisy = _flat(means, smooth, FLAT * (high - low))
     if (flat | noisy)[scanned].all():
         return np.zeros_like(scanned)
-    # Where there is next to no tissue the contrast is that of the noise, and noise alone tells the glass.
+    # With hardly any tissue the contrast is that of the noise, and only the noise identifies the glass.
     glass = (noisy if noisy[scanned].mean() > 0.5 else flat) & scanned
     if np.count_nonzero(glass) < MIN_GLASS * levels.size:
         return scanned
     darkest = _darkest_mode(smooth[glass], levels.size)
     glass &= smooth <= darkest.max()
     least = FLAT * (high - low)
-    seen = smooth > _brightest_glass(darkest, least)
+    mask = smooth > _brightest_glass(darkest, least)
     if MEDIAN_HIDES * cell**2 > MIN_TISSUE_AREA:
-        seen |= means > _brightest_glass(means[glass], least)
-    return np.asarray(seen & scanned)
+        mask |= means > _brightest_glass(means[glass], least)
+    return np.asarray(mask & scanned)
 
 
 def _brightest_glass(glass: Grid, least: float) -> float:
-    """The level above which there is tissue, at least `least` above the typical glass."""
+    """Level above which there is tissue, at least `least` above the median of the glass."""
     level = np.median(glass)
-    # The spread is read off the side away from the tissue: flat but dim tissue may hide on the other one.
-    spread = np.sqrt(np.mean((level - glass[glass <= level]) ** 2))
-    return float(level + max(GLASS_SPREADS * spread, least))
+    # Standard deviation of the dark side only: on the bright side there may be flat, dim tissue.
+    deviation = np.sqrt(np.mean((level - glass[glass <= level]) ** 2))
+    return float(level + max(GLASS_DEVIATIONS * deviation, least))
 
 
 def _flat(means: Grid, smooth: Grid, limit: float) -> tuple[Mask, Mask]:
-    """Cells whose surroundings vary less than `limit`, and those where they vary no more than noise would."""
+    """Masks of the cells whose surroundings vary less than `limit`, and of those where they vary as noise does."""
     structure = ndimage.uniform_filter((smooth - ndimage.uniform_filter(smooth, 9)) ** 2, 9)
-    grain = ndimage.uniform_filter((means - smooth) ** 2, 9)
-    return structure <= limit**2, structure <= NOISE * grain
+    noise = ndimage.uniform_filter((means - smooth) ** 2, 9)
+    return structure <= limit**2, structure <= NOISE * noise
 
 
-def _darkest_mode(levels: Grid, of: int) -> Grid:
-    """Levels below every Otsu threshold that sets two modes apart: glass without flat tissue."""
+def _darkest_mode(levels: Grid, total: int) -> Grid:
+    """Levels of the darkest mode, by repeated Otsu thresholds: glass without flat tissue. `total`: cells scanned."""
     while True:
-        threshold, apart = otsu(levels)
+        threshold, explained = otsu(levels)
         darker = levels[levels < threshold]
-        if apart < APART or not MIN_GLASS * of <= darker.size < levels.size:
+        if explained < MIN_EXPLAINED or not MIN_GLASS * total <= darker.size < levels.size:
             return levels
         levels = darker
 
 
 def otsu(levels: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """The threshold with the largest variance between its two classes, and its share of the whole variance.
+    """Otsu threshold, which maximises the variance between its two classes, and that variance as a share of the total.
 
     Source: Otsu 1979, "A threshold selection method from gray-level histograms", IEEE Trans. SMC 9(1), 62-66.
     """
-    levels = levels.astype(np.float64)  # float32 has too few steps between like values on a high pedestal
+    levels = levels.astype(np.float64)  # float32 is too coarse for small differences on a high dark level
     counts, edges = np.histogram(levels, 512)
     centres = (edges[1:] + edges[:-1]) / 2
     below, sums = np.cumsum(counts)[:-1], np.cumsum(counts * centres)[:-1]
@@ -175,7 +188,7 @@ def otsu(levels: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
 
 
 def without_specks(tissue: Mask, smallest: int) -> Mask:
-    """Without the pieces of fewer cells than `smallest`."""
+    """Mask without connected pieces of fewer cells than `smallest`."""
     labels, count = ndimage.label(tissue, np.ones((3, 3), int))
     keep = np.bincount(labels.ravel(), minlength=count + 1) >= min(smallest, tissue.size)
     keep[0] = False
@@ -183,7 +196,7 @@ def without_specks(tissue: Mask, smallest: int) -> Mask:
 
 
 def without_holes(tissue: Mask, largest: int) -> Mask:
-    """Fill what tissue encloses, such as lumina and fat, up to `largest` cells: only glass is larger."""
+    """Mask with holes of up to `largest` cells filled, such as lumina and fat; larger ones are glass."""
     labels, count = ndimage.label(~tissue)
     fill = np.bincount(labels.ravel(), minlength=count + 1) <= largest
     for border in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):

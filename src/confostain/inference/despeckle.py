@@ -128,7 +128,7 @@ def despeckle_slide(
         plane = channel.plane
         area, chosen = checked_region(region, plane.size), _model(model, device)
         open_writer, side = _writer_of(out), tile_side(tile, chosen.receptive_field)
-        if channel.is_made_of(out):
+        if channel.reads_from(out):
             raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
         refuse_existing(out, overwrite)  # all of this before the range is measured, which may take a while
         check_pixel_size(chosen, channel.microns_per_pixel)
@@ -183,7 +183,7 @@ class _Channel:
     name: str
     microns_per_pixel: float | None
     measured_range: Callable[[], IntensityRange]
-    is_made_of: Callable[[Path], bool]
+    reads_from: Callable[[Path], bool]
 
 
 @contextmanager
@@ -191,7 +191,7 @@ def _opened(slide: Slide | str | os.PathLike[str]) -> Iterator[_Channel]:
     """Reflectance channel of a slide, or a grey image opened for as long as it is needed."""
     if isinstance(slide, Slide):
         yield _Channel(
-            slide.reflectance_plane, slide.name, slide.microns_per_pixel, lambda: slide.ranges[0], slide.is_made_of
+            slide.reflectance_plane, slide.name, slide.microns_per_pixel, lambda: slide.ranges[0], slide.reads_from
         )
         return
     path = Path(slide)

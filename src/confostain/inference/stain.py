@@ -121,7 +121,7 @@ def stain_slide(
     begin, out, size = time.perf_counter(), Path(out), Size(*slide.size)
     area, chosen, open_writer = checked_region(region, size), _model(model, device), _writer_of(out)
     side = tile_side(tile, chosen.receptive_field)
-    if slide.is_made_of(out):
+    if slide.reads_from(out):
         raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
     refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
     check_pixel_size(chosen, slide.microns_per_pixel)

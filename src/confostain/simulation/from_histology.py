@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from confostain.arrays import Image, Rgb
+from confostain.arrays import Image, Pair, Rgb
 from confostain.errors import OptionError
-from confostain.imaging.stain_separation import optical_density, separate_stains
+from confostain.imaging.optical_density import optical_density
+from confostain.imaging.stain_separation import separate_stains
 from confostain.simulation.speckle import Speckle
 
 Range = tuple[float, float]
@@ -59,27 +60,42 @@ REAL_SPREAD = {
 }
 
 
-def simulate(rgb: Rgb, seed: int | np.random.Generator, variety: float = 0.7) -> Image:
-    """Reflectance and fluorescence of the tissue in an H&E image at 0.75 um/px.
+def simulate(rgb: Rgb, seed: int | np.random.Generator, domain_randomisation: float = 0.7) -> Pair:
+    """Confocal reflectance and fluorescence simulated from an H&E image: a training pair with known truth.
+
+        rgb = np.asarray(PIL.Image.open("section.png").convert("RGB"))  # at 0.75 um/px
+        rf = confostain.simulate(rgb, seed=1)
+        confostain.stain(rf)  # to be compared with rgb
 
     Args:
-        rgb: uint8 (h, w, 3), at least 64 px a side; larger ones (512 px) come nearer to the real statistics.
-        seed: of the dye, the optics, the layers above and below, and the noise.
-        variety: width of what is drawn, as a share of the spread of the real scans, around its middle.
+        rgb: H&E at 0.75 um/px, uint8 (h, w, 3) of at least 64 px a side. From 512 px on, the statistics of the
+            channels come near those of real scans.
+        seed: seed or generator of all that is random: dye, optics, tissue above and below, noise. The same seed gives
+            the same pair.
+        domain_randomisation: width of the range from which the statistics of the channels are drawn, as a share of
+            the range measured on real scans: 0 for its middle, 1 for all of it.
 
     Returns:
         float32 (2, h, w) in [0, 1], R then F, as `Slide.read_region` gives them.
 
     Raises:
-        OptionError: the image is too small.
+        OptionError: the image is too small, or no RGB image of 8 bits.
     """
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise OptionError(f"image of {rgb.dtype} {rgb.shape}: expected uint8 (h, w, 3); convert it to RGB of 8 bits")
     if min(rgb.shape[:2]) < SMALLEST:
-        raise OptionError(f"image of {rgb.shape[1]} x {rgb.shape[0]} px: expected at least {SMALLEST} px a side")
+        raise OptionError(
+            f"image of {rgb.shape[1]} x {rgb.shape[0]} px: expected at least {SMALLEST} px a side; give a larger field"
+        )
     rng = np.random.default_rng(seed)
     here = _Tissue.of(rgb)
     elsewhere = here.moved(rng)
-    reflected = _calibrated(_reflected(here, elsewhere, rng), here.share, REAL_SPREAD["reflectance"], variety, rng)
-    fluoresced = _calibrated(_fluoresced(here, elsewhere, rng), here.share, REAL_SPREAD["fluorescence"], variety, rng)
+    reflected = _calibrated(
+        _reflected(here, elsewhere, rng), here.share, REAL_SPREAD["reflectance"], domain_randomisation, rng
+    )
+    fluoresced = _calibrated(
+        _fluoresced(here, elsewhere, rng), here.share, REAL_SPREAD["fluorescence"], domain_randomisation, rng
+    )
     return np.stack(
         [
             _recorded(*reflected, REFLECTANCE_VARIATION, rng.uniform(0.3, 0.6), rng),
@@ -157,13 +173,13 @@ def _reflected(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> I
 
 
 def _calibrated(
-    light: Image, share: Image, spread: Spread, variety: float, rng: np.random.Generator
+    light: Image, share: Image, spread: Spread, domain_randomisation: float, rng: np.random.Generator
 ) -> tuple[Image, float]:
     """Light of any scale brought to statistics drawn from the spread; and the fine contrast noise is to make."""
     inside = smooth(share, 20.0) > 0.6  # small lumina count, as in the real scans; glass does not
     if inside.mean() < 0.05:
         return np.asarray(0.02 * light / max(float(light.max()), 1e-6), np.float32), 0.0
-    brightness, detail, steepness = 0.5 + variety * (rng.random(3) - 0.5)
+    brightness, detail, steepness = 0.5 + domain_randomisation * (rng.random(3) - 0.5)
     knots = [_between(ends, brightness + rng.uniform(-0.15, 0.15)) for ends in spread.percentiles]
     knots[0] *= spread.dark_aim
 

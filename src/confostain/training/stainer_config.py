@@ -100,7 +100,7 @@ class StainerConfig(TrainingConfig):
     # factor on either channel: how far off the intensity range of a slide may be
     intensity_jitter: Annotated[Range, ordered(0.01, 100)] = (1.0, 1.0)
     # width of what the simulated scans draw, 1 being that of the measured ones; others will be met
-    domain_randomisation: Annotated[Range, ordered(0, 10)] = PairSource.variety
+    domain_randomisation: Annotated[Range, ordered(0, 10)] = PairSource.domain_randomisation
     # how often the area of a simulated region is cut up before another takes its place
     crops_per_region: Annotated[float, real(0, 1000, above=True)] = PairSource.reuse
     pool: Annotated[int, whole(0, 10_000)] = 50  # images generated earlier that discriminators are shown too

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from confostain.errors import SlideError
+from confostain.errors import OptionError, SlideError
 from confostain.io.readers.histology import open_histology
 
 
@@ -44,6 +44,15 @@ def test_a_region_at_the_slides_own_scale_is_what_stands_there(picture: Path) ->
     with open_histology(picture, 0.5) as he:
         assert (he.size, he.size_at(0.5), he.microns_per_pixel) == ((300, 200), (300, 200), 0.5)
         assert np.array_equal(he.read_region((17, 5), (40, 30), 0.5), painted(300, 200)[5:35, 17:57])
+        assert np.array_equal(he.read_region((17, 5), (40, 30)), painted(300, 200)[5:35, 17:57])
+        assert he.size_at(1.0).pixels == 150 * 100
+        assert repr(he) == "<HistologySlide 'he.png': 300 x 200 px, 0.5 um/px>"
+
+
+@pytest.mark.parametrize("microns_per_pixel", [0, -1, float("nan"), 350])
+def test_a_pixel_size_that_no_microscope_has_is_refused(picture: Path, microns_per_pixel: float) -> None:
+    with pytest.raises(OptionError, match=r"expected 0\.05 to 20; give um"):
+        open_histology(picture, microns_per_pixel)
 
 
 @pytest.mark.parametrize("microns_per_pixel", [0.75, 0.8, 1.0, 1.3])

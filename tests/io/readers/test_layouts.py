@@ -16,6 +16,7 @@ import zarr
 
 from confostain.errors import ConfostainWarning, SlideError
 from confostain.geometry import Region, Size
+from confostain.io.readers import sources
 from confostain.io.readers.layouts import Channels, open_channels
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -255,6 +256,16 @@ def test_ome_zarr(tmp_path: Path, axes: str, form: int) -> None:
     assert channels.reflectance.name == "a.ome.zarr (channel 1)"
     assert channels.microns_per_pixel == pytest.approx(0.75)
     assert_channels(channels)
+
+
+def test_a_chunk_larger_than_the_cache_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "CACHED_BYTES", 100)
+    decoded, original = [], zarr.Array.__getitem__
+    channels = open_channels(ngff(tmp_path / "a.zarr", "cyx"))
+    monkeypatch.setattr(zarr.Array, "__getitem__", lambda self, part: decoded.append(part) or original(self, part))
+    for y in range(16):
+        assert np.array_equal(channels.fluorescence.read(Region(0, y, 32, 1)), PAIR[1, y : y + 1, :32])
+    assert len(decoded) == 1
 
 
 def test_ome_zarr_in_shards(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import itertools
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO
 
 import imagecodecs
 import numpy as np
+import numpy.typing as npt
 import pytest
 import pyvips
 import tifffile
@@ -305,6 +307,57 @@ def test_threads_read_side_by_side(tmp_path: Path, write: Writer, monkeypatch: p
         for region, found in zip(wanted, pool.map(plane.read, wanted), strict=True):
             part = image[region.y : region.bottom, region.x : region.right]
             np.testing.assert_array_equal(found[: part.shape[0], : part.shape[1]], part)
+
+
+def test_decoded_chunks_are_kept_up_to_a_number_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "CACHED_BYTES", 30)
+    decoded: list[int] = []
+
+    def decode(index: int) -> npt.NDArray[np.uint8]:
+        decoded.append(index)
+        return np.full(10, index, np.uint8)
+
+    load = sources.cached_chunks(decode, 10)
+    for index in (1, 2, 3, 1, 4, 1, 3, 2):  # 4 takes the place of 2, which was used least recently
+        assert load(index).max() == index
+    assert decoded == [1, 2, 3, 4, 2]
+
+
+def test_a_chunk_larger_than_the_cache_is_still_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "CACHED_BYTES", 30)
+    decoded: list[int] = []
+
+    def decode(index: int) -> npt.NDArray[np.uint8]:
+        decoded.append(index)
+        return np.zeros(100, np.uint8)
+
+    load = sources.cached_chunks(decode, 100)
+    for index in (1, 1, 2, 2, 1):
+        load(index)
+    assert decoded == [1, 2, 1]
+
+
+def test_threads_decode_chunks_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=60)
+
+    def decode(index: int) -> npt.NDArray[np.uint8]:
+        both.wait()  # for ever, if one waited for the other
+        return np.full(1, index, np.uint8)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [chunk[0] for chunk in pool.map(sources.cached_chunks(decode, 1), (1, 2))] == [1, 2]
+
+
+def test_a_tile_larger_than_the_cache_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "CACHED_BYTES", 100)
+    decoded, original = [], tiff_pixels._decoded
+    monkeypatch.setattr(tiff_pixels, "_decoded", lambda *given: decoded.append(given) or original(*given))
+    image = painted(64, 64)
+    tifffile.imwrite(tmp_path / "image.tif", image, tile=(64, 64), compression="deflate")
+    plane = open_grey(tmp_path / "image.tif")
+    for y in range(0, 64, 8):
+        np.testing.assert_array_equal(plane.read(Region(0, y, 64, 8)), image[y : y + 8])
+    assert len(decoded) == 1
 
 
 @pytest.mark.parametrize(

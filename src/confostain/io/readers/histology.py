@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from confostain.errors import SlideError
+from confostain.arrays import Rgb
+from confostain.errors import OptionError, SlideError
 from confostain.geometry import Region, Size
-from confostain.io.readers.plane import plausible_microns
+from confostain.io.readers.plane import MICRONS_PER_PIXEL, plausible_microns
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -55,42 +55,45 @@ class HistologySlide:
     def __init__(self, path: Path, levels: _Levels, microns_per_pixel: float) -> None:
         self.path = path
         self._levels = levels
-        self.size = (levels.sizes[0].width, levels.sizes[0].height)
+        self.size = levels.sizes[0]
         self.microns_per_pixel = microns_per_pixel
 
-    def size_at(self, microns_per_pixel: float) -> tuple[int, int]:
-        """(width, height) of the slide at that pixel size, whole pixels only."""
+    def __repr__(self) -> str:
+        """Path, size and pixel size; reads no pixel."""
+        width, height = self.size
+        return f"<HistologySlide {self.path.name!r}: {width} x {height} px, {self.microns_per_pixel:g} um/px>"
+
+    def size_at(self, microns_per_pixel: float) -> Size:
+        """(width, height) of the slide in pixels of that size, whole pixels only."""
         scale = self.microns_per_pixel / microns_per_pixel
-        width, height = (max(1, int(length * scale + ROUNDING)) for length in self.size)
-        return width, height
+        return Size(*(max(1, int(length * scale + ROUNDING)) for length in self.size))
 
     def read_region(
-        self, scaled_xy: tuple[int, int], size: tuple[int, int], microns_per_pixel: float
-    ) -> npt.NDArray[np.uint8]:
-        """Read a region, resampled as `resampling_at` says.
+        self, scaled_xy: tuple[int, int], size: tuple[int, int], microns_per_pixel: float | None = None
+    ) -> Rgb:
+        """Pixels of a region at a pixel size, uint8 (height, width, 3), resampled as `resampling_at` says.
 
         Args:
-            scaled_xy: upper left corner, in pixels of the requested size (frame of `size_at`).
+            scaled_xy: left upper corner, in pixels of the requested size (frame of `size_at`).
             size: (width, height) in pixels of the requested size.
-            microns_per_pixel: the requested pixel size; not finer than half the slide's own.
-
-        Returns:
-            uint8 (height, width, 3), RGB.
+            microns_per_pixel: requested pixel size in um, not finer than half the slide's own; by default the slide's
+                own, where these pixels are those of level 0.
 
         Raises:
             SlideError: the region does not lie inside the slide, or the file cannot be read there.
         """
-        width, height = self.size_at(microns_per_pixel)
+        microns_per_pixel = microns_per_pixel or self.microns_per_pixel
+        whole = self.size_at(microns_per_pixel)
         region = Region(*scaled_xy, *size)
-        if region.is_empty or region.intersection(Size(width, height).region) != region:
+        if region.is_empty or region.intersection(whole.region) != region:
             raise SlideError(
                 f"{self.path}: region {region.x},{region.y},{region.width},{region.height} at "
-                f"{microns_per_pixel:g} um/px; expected one inside its {width} x {height} px at that size"
+                f"{microns_per_pixel:g} um/px; expected one inside its {whole.width} x {whole.height} px at that size"
             )
         zoom = microns_per_pixel / self.microns_per_pixel
         level = self._level(zoom)
         of = self._levels.sizes[level]
-        zoom_x, zoom_y = zoom * of.width / self.size[0], zoom * of.height / self.size[1]
+        zoom_x, zoom_y = zoom * of.width / self.size.width, zoom * of.height / self.size.height
         box = (region.x * zoom_x, region.y * zoom_y, region.right * zoom_x, region.bottom * zoom_y)
         reach_x, reach_y = (math.ceil(KERNEL * max(1, zoom)) for zoom in (zoom_x, zoom_y))
         x, y = max(0, math.floor(box[0]) - reach_x), max(0, math.floor(box[1]) - reach_y)
@@ -108,7 +111,7 @@ class HistologySlide:
         fine = [level for level, width in enumerate(widths) if widths[0] / width <= zoom * 1.001]
         return fine[-1] if fine else 0
 
-    def strips(self, microns_per_pixel: float, rows: int = 1024) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+    def strips(self, microns_per_pixel: float, rows: int = 1024) -> Iterator[tuple[int, Rgb]]:
         """The whole slide at a pixel size, from top to bottom: the first row of each strip, and uint8 (h, width, 3)."""
         width, height = self.size_at(microns_per_pixel)
         for y in range(0, height, rows):
@@ -142,23 +145,30 @@ def resampling_at(*zooms: float) -> Resampling:
 
 
 def open_histology(path: str | os.PathLike[str], microns_per_pixel: float | None = None) -> HistologySlide:
-    """Open an H&E slide (anything OpenSlide reads) or a plain picture (.png, .jpg, .tif).
+    """Open an H&E slide (any format that OpenSlide reads) or a plain image (.png, .jpg, .tif).
+
+        with confostain.open_histology("section.svs") as slide:
+            rgb = slide.read_region((0, 0), (512, 512), microns_per_pixel=0.75)
 
     Args:
         path: the file.
-        microns_per_pixel: pixel size of level 0, where the file does not say it.
+        microns_per_pixel: pixel size of level 0 in um, used where the file does not say it.
 
     Raises:
-        SlideError: the file is missing or unreadable, or nobody says its pixel size.
+        SlideError: the file is missing or unreadable, or neither it nor the caller says the pixel size.
+        OptionError: a pixel size outside 0.05 to 20 um is given.
     """
     path = Path(path)
+    if microns_per_pixel is not None and plausible_microns(microns_per_pixel) is None:
+        low, high = MICRONS_PER_PIXEL
+        raise OptionError(f"pixel size {microns_per_pixel:g} um: expected {low:g} to {high:g}; give um per pixel")
     if not path.is_file():
-        raise SlideError(f"{path}: no such file; expected an H&E slide or picture")
+        raise SlideError(f"{path}: no such file; expected an H&E slide or image; check the path")
     levels = _opened(path)
     known = levels.microns_per_pixel or microns_per_pixel
     if not known:
         levels.close()
-        raise SlideError(f"{path}: does not say its pixel size; give it in um per pixel")
+        raise SlideError(f"{path}: does not say its pixel size; expected one; give it as microns_per_pixel (--mpp)")
     return HistologySlide(path, levels, known)
 
 

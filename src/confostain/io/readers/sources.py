@@ -7,14 +7,16 @@ import os
 import tempfile
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
 
 from confostain.errors import SlideError
 from confostain.geometry import Size
@@ -107,31 +109,21 @@ class StoredRows:
         self._file.close()
 
 
-class Remembered:
-    """Keeps the latest decoded chunks, up to CACHED_BYTES. Planes whose chunks are decoded together share one.
+def cached_chunks(
+    decode: Callable[..., Pixels], chunk_bytes: int, key: Callable[..., Hashable] = hashkey
+) -> Callable[..., Pixels]:
+    """`decode` with a least-recently-used cache of its results, bounded in bytes. Safe to call from several threads.
 
-    A chunk handed over to be kept must own its memory or be a view of all of it, or more is kept than counted.
+    A chunk that is decoded must own its memory or be a view of all of it, or more memory is kept than counted.
+
+    Args:
+        decode: gives a chunk; called without a lock, so that threads decode side by side.
+        chunk_bytes: size of a decoded chunk. One chunk is kept however large it is, else the cache holds CACHED_BYTES.
+        key: what tells chunks apart, from the arguments of `decode`.
     """
-
-    def __init__(self) -> None:
-        self._chunks: OrderedDict[Hashable, Pixels] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable, load: Callable[[], Pixels]) -> Pixels:
-        """The chunk of this key: from memory where it is still there, else from `load`."""
-        with self._lock:
-            if key in self._chunks:
-                self._chunks.move_to_end(key)
-                return self._chunks[key]
-        chunk = load()  # unlocked: threads decode side by side
-        with self._lock:
-            if key not in self._chunks:
-                self._chunks[key] = chunk
-                self._bytes += chunk.nbytes
-            while self._bytes > CACHED_BYTES and len(self._chunks) > 1:
-                self._bytes -= self._chunks.popitem(last=False)[1].nbytes
-        return chunk
+    cache: LRUCache[Hashable, Pixels] = LRUCache(max(CACHED_BYTES, chunk_bytes), getsizeof=attrgetter("nbytes"))
+    remembered: Callable[..., Pixels] = cached(cache, key, lock=threading.Lock())(decode)
+    return remembered
 
 
 class Chunks:

@@ -15,7 +15,7 @@ import numpy as np
 from confostain.errors import SlideError
 from confostain.geometry import Size
 from confostain.io.readers.plane import Pixels, Source
-from confostain.io.readers.sources import Chunks, OpenFile, Remembered, StoredRows, Strips, Unpacked
+from confostain.io.readers.sources import Chunks, OpenFile, StoredRows, Strips, Unpacked, cached_chunks
 
 _DEFLATE = (8, 32946, 50013)
 _STREAMED_BYTES = 32 << 20  # deflate strips larger than this once decoded are decoded piece by piece
@@ -28,8 +28,10 @@ def page_sources(name: str, page: Any) -> list[Source]:
 
     Raises SlideError where the page's data are incomplete or reach beyond the end of the file.
     """
-    remembered = Remembered()  # interleaved samples are decoded together, so they are kept together
-    return [_source(name, page, sample, remembered) for sample in range(page.samplesperpixel)]
+    # Interleaved samples are decoded together, so all samples share one cache.
+    tile_bytes = page.tilewidth * page.tilelength * page.samplesperpixel * page.dtype.itemsize
+    decode = cached_chunks(partial(_decoded, page), tile_bytes, lambda segments, file, index: segments.first + index)
+    return [_source(name, page, sample, decode) for sample in range(page.samplesperpixel)]
 
 
 def contiguous_sources(name: str, page: Any, planes: int) -> list[Source]:
@@ -51,10 +53,10 @@ def contiguous_sources(name: str, page: Any, planes: int) -> list[Source]:
     return list(sources)
 
 
-def _source(name: str, page: Any, sample: int, remembered: Remembered) -> Source:
+def _source(name: str, page: Any, sample: int, decode: Callable[..., Pixels]) -> Source:
     segments = Segments.of(name, page, sample)
     if page.is_tiled:
-        return _tiles(page, segments, remembered)
+        return _tiles(page, segments, decode)
     if page.compression == 1 and page.predictor == 1 and page.fillorder == 1:
         return _rows(name, page, segments)
     size = Size(page.imagewidth, page.imagelength)
@@ -119,14 +121,12 @@ def _rows(name: str, page: Any, segments: Segments) -> StoredRows:
     return StoredRows(OpenFile.at(segments.path), strips)
 
 
-def _tiles(page: Any, segments: Segments, remembered: Remembered) -> Chunks:
+def _tiles(page: Any, segments: Segments, decode: Callable[..., Pixels]) -> Chunks:
     file = OpenFile.at(segments.path)
     across = math.ceil(page.imagewidth / page.tilewidth)
 
     def load(row: int, column: int) -> Pixels:
-        index = row * across + column
-        tile = remembered.get(segments.first + index, lambda: _decoded(page, segments, file, index))
-        return tile[:, :, segments.sample]
+        return decode(segments, file, row * across + column)[:, :, segments.sample]
 
     return Chunks(Size(page.tilewidth, page.tilelength), load, file)
 

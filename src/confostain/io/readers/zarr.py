@@ -13,7 +13,7 @@ import numpy as np
 from confostain.errors import ConfostainWarning, SlideError
 from confostain.geometry import Size
 from confostain.io.readers.plane import Pixels, Plane, checked_dtype, microns, plausible_microns, refusing
-from confostain.io.readers.sources import Chunks, Remembered
+from confostain.io.readers.sources import Chunks, cached_chunks
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,12 @@ def _plane(name: str, array: Any, axes: list[str], channel: int, microns_per_pix
     size = Size(array.shape[-1], array.shape[-2])
     height, width = array.chunks[-2:]
     outer = tuple(channel if axis == "c" else 0 for axis in axes[:-2])
-    remembered = Remembered()
 
-    def load(row: int, column: int) -> Pixels:
+    def decode(row: int, column: int) -> Pixels:
         y, x = row * height, column * width
-        part = (*outer, slice(y, y + height), slice(x, x + width))
-        return remembered.get((row, column), lambda: np.asarray(array[part]))
+        return np.asarray(array[(*outer, slice(y, y + height), slice(x, x + width))])
 
-    source = Chunks(Size(width, height), load)
+    source = Chunks(Size(width, height), cached_chunks(decode, height * width * dtype.itemsize))
     return Plane(f"{name} (channel {channel + 1})", size, dtype, microns_per_pixel, source)
 
 

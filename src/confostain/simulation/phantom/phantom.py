@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from confostain.arrays import REFERENCE_MPP
 from confostain.errors import OptionError
 from confostain.geometry import Region, Size
 from confostain.simulation.phantom import render
@@ -34,7 +35,7 @@ class Phantom:
 
     size: Size  # level-0 pixels
     seed: int = 0  # another seed is another patient
-    microns_per_pixel: float = 0.75  # what files should say; structures are drawn for the VivaScope's 0.75 um
+    microns_per_pixel: float = REFERENCE_MPP  # written into files; structures are drawn at the reference pixel size
 
     def __post_init__(self) -> None:
         """Refuse a slide without pixels."""
