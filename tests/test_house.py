@@ -6,6 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import confostain
 from confostain import errors
 
@@ -16,12 +18,19 @@ README = (ROOT / "README.md").read_text()
 def test_the_front_door_is_exactly_this() -> None:
     assert sorted(confostain.__all__) == [
         "ConfostainError",
+        "ConfostainWarning",
+        "Model",
+        "ModelCard",
         "RESEARCH_USE",
         "Slide",
         "__version__",
         "despeckle",
         "despeckle_slide",
+        "list_models",
+        "load_model",
+        "open_histology",
         "open_slide",
+        "simulate",
         "stain",
         "stain_slide",
     ]
@@ -29,7 +38,7 @@ def test_the_front_door_is_exactly_this() -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    heavy = ("torch", "numpy", "scipy", "zarr", "pyvips", "openvino", "PIL", "tifffile")
+    heavy = ("pydantic", "torch", "numpy", "scipy", "zarr", "pyvips", "openvino", "PIL", "tifffile")
     code = f"import sys, confostain, confostain.cli; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
@@ -57,6 +66,22 @@ def test_every_error_stands_under_one_base() -> None:
 def test_the_house_map_is_the_tree() -> None:
     command = [sys.executable, ROOT / "scripts" / "readme_map.py", "--check"]
     assert subprocess.run(command, check=False).returncode == 0, "run python scripts/readme_map.py"
+
+
+def test_the_reference_page_is_what_the_docstrings_say() -> None:
+    command = [sys.executable, ROOT / "scripts" / "reference.py", "--check"]
+    assert subprocess.run(command, check=False).returncode == 0, "run python scripts/reference.py"
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_examples_run(example: Path, phantom_scan: Path, histology: Path, tmp_path: Path) -> None:
+    """Each takes what its first line says and writes into the last folder."""
+    inputs = {"histology": histology, "slide": phantom_scan}["histology" if "histology" in example.stem else "slide"]
+    done = subprocess.run(
+        [sys.executable, example, inputs, tmp_path], capture_output=True, text=True, check=False, timeout=250
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
 
 
 def test_every_make_target_and_command_that_the_readme_names_exists() -> None:

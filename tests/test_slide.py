@@ -338,7 +338,7 @@ def test_a_slide_describes_itself_without_being_read(folder: Path, monkeypatch: 
 
     monkeypatch.setattr(Plane, "_fill", read)
     with open_slide(folder) as slide:
-        expected = "<Slide 'scan 7': one file per laser line, 405 x 301 px, uint16, pixel size unknown>"
+        expected = "<Slide 'scan 7': one file per channel, 405 x 301 px, uint16, pixel size unknown>"
         assert repr(slide) == expected
     with open_slide(folder, microns_per_pixel=0.54) as slide:
         pass

@@ -12,13 +12,19 @@ For Research Use Only. Not for use in diagnostic procedures.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from confostain.errors import ConfostainError
+from confostain.errors import ConfostainError, ConfostainWarning
 
 if TYPE_CHECKING:
     from confostain.inference.despeckle import despeckle as despeckle
     from confostain.inference.despeckle import despeckle_slide as despeckle_slide
     from confostain.inference.stain import stain as stain
     from confostain.inference.stain import stain_slide as stain_slide
+    from confostain.io.readers.histology import open_histology as open_histology
+    from confostain.models.card import ModelCard as ModelCard
+    from confostain.models.registry import list_models as list_models
+    from confostain.models.registry import load_model as load_model
+    from confostain.models.stainer import Model as Model
+    from confostain.simulation.from_histology import simulate as simulate
     from confostain.slide import Slide as Slide
     from confostain.slide import open_slide as open_slide
 
@@ -26,21 +32,34 @@ __version__ = "0.1.0"
 RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 
 _HOMES = {
+    "Model": "confostain.models.stainer",
+    "ModelCard": "confostain.models.card",
     "Slide": "confostain.slide",
     "despeckle": "confostain.inference.despeckle",
     "despeckle_slide": "confostain.inference.despeckle",
+    "list_models": "confostain.models.registry",
+    "load_model": "confostain.models.registry",
+    "open_histology": "confostain.io.readers.histology",
     "open_slide": "confostain.slide",
+    "simulate": "confostain.simulation.from_histology",
     "stain": "confostain.inference.stain",
     "stain_slide": "confostain.inference.stain",
 }
 __all__ = [
     "RESEARCH_USE",
     "ConfostainError",
+    "ConfostainWarning",
+    "Model",
+    "ModelCard",
     "Slide",
     "__version__",
     "despeckle",
     "despeckle_slide",
+    "list_models",
+    "load_model",
+    "open_histology",
     "open_slide",
+    "simulate",
     "stain",
     "stain_slide",
 ]

@@ -69,7 +69,7 @@ def test_classical_methods_that_are_not_installed_are_left_out(
     monkeypatch.setattr("confostain.evaluation.classical_despeckling.CLASSICAL_METHODS", methods)
     arguments = ["--histology", files / "he.png", "--patches", 1, "-o", tmp_path / "out"]
     code, said, err = run(capsys, "evaluate", "despeckler", *arguments)
-    assert (code, err) == (0, "confostain: other is left out: no_such_module is not installed\n")
+    assert (code, err) == (0, "confostain: other was left out: no_such_module is not installed\n")
     assert "| median 3 x 3 |" in said
     assert "| other |" not in said
 

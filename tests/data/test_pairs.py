@@ -9,21 +9,16 @@ from confostain.errors import ConfigError
 from confostain.imaging.histology_tissue import tissue_share
 
 
-@pytest.fixture(autouse=True)
-def small_regions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs, "REGION", 96)
-
-
 @pytest.fixture
 def slides(histology: Path) -> list[np.ndarray]:
     return read_histology([str(histology)], 0.75, at_least=96)
 
 
 def test_a_batch_depends_on_nothing_but_its_number(slides: list[np.ndarray]) -> None:
-    source = PairSource(slides, 32, 3, intensity_jitter=(0.8, 1.2))
+    source = PairSource(slides, 32, 3, intensity_jitter=(0.8, 1.2), region=96)
     inputs, truths = source.draw(5, 40)
     pairs._region.cache_clear()
-    again = PairSource(slides, 32, 3, intensity_jitter=(0.8, 1.2))
+    again = PairSource(slides, 32, 3, intensity_jitter=(0.8, 1.2), region=96)
     again.draw(5, 2)
     for made, expected in zip(again.draw(5, 40), (inputs, truths), strict=True):
         np.testing.assert_array_equal(made, expected)
@@ -34,7 +29,7 @@ def test_a_batch_depends_on_nothing_but_its_number(slides: list[np.ndarray]) -> 
 
 
 def test_pair_and_truth_show_the_same_place(slides: list[np.ndarray]) -> None:
-    source = PairSource(slides, 48, 8)
+    source = PairSource(slides, 48, 8, region=96)
     inputs, truths = source.draw(1, 0)
     correlations = [
         np.corrcoef(pair[1].ravel(), 1 - truth[0].ravel())[0, 1] for pair, truth in zip(inputs, truths, strict=True)

@@ -48,9 +48,6 @@ def _evaluate_despeckler(options: argparse.Namespace) -> int:
         raise OptionError("no data: give H&E slides with --histology, or a real scan with --real")
     if options.histology:
         classical = () if options.no_classical else CLASSICAL_METHODS
-        for method in classical:
-            if not method.is_installed:
-                say(f"{method.name} is left out: {method.module} is not installed")
         compare_despecklers(
             options.histology,
             options.output,
@@ -60,6 +57,9 @@ def _evaluate_despeckler(options: argparse.Namespace) -> int:
             classical=[method for method in classical if method.is_installed],
             report=print,
         )
+        for method in classical:
+            if not method.is_installed:
+                say(f"{method.name} was left out: {method.module} is not installed")
     if options.real:
         model = options.model[-1] if options.model else DEFAULT_DESPECKLER
         print(evaluate_on_real_scan(open_reflectance(options.real), options.output, model).text())
