@@ -178,8 +178,8 @@ schedule = "cosine"
 loss = "decibel"
 total_variation = 0.01
 adversarial = 0.01
-record_every = 1
-look_every = 2
+log_every = 1
+validate_every = 2
 [data]
 train = ["{train}"]
 validate = ["{validate}"]
@@ -200,12 +200,12 @@ clipped_share = 0.3
 """
 STAINER_TRAINING = """
 seed = 11
-record_every = 1
-look_every = 4
+log_every = 1
+validate_every = 4
 pool = 3
-critic_width = 4
-averaging = 0.9
-gain = [0.85, 1.15]
+discriminator_width = 4
+ema_decay = 0.9
+intensity_jitter = [0.85, 1.15]
 {head}
 [data]
 train = ["{{train}}"]
@@ -227,8 +227,8 @@ decay = "linear"
 SWIFT_TRAINING = STAINER_TRAINING.format(
     head='input = "pair"',
     design='body = "swift"\nchannels = [4, 8, 8]\nblocks = [1, 1, 1]\nup = [1, 1]',
-    objective="adversarial = 0.5\nwitnessed = true\nsupervised = 10\nresemblance = 1\nstructure = 0.1\ntexture = 0.1\n"
-    "patterns = 0.5\ncontent = 1",
+    objective="adversarial = 0.5\nconditional_discriminator = true\nsupervised = 10\nssim = 1\nstructure = 0.1\n"
+    "gradient_order = 0.1\nlbp = 0.5\nnuclei_correlation = 1",
 )
 CYCLEGAN_TRAINING = STAINER_TRAINING.format(
     head='input = "gareau"\ndespeckler = "despeckler"',

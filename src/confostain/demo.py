@@ -1,4 +1,4 @@
-"""The whole road on a painted slide: a raw scan, its stain, and a picture of both side by side."""
+"""Demo: a synthetic scan, its stain, and a picture of both side by side."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 import json
 import pickle
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from confostain.errors import ConfigError
+from confostain.training import run as runs
 from confostain.training.run import Run, commit, load_checkpoint, run_facts
 
 
@@ -78,3 +80,19 @@ def test_damaged_facts_are_refused(tmp_path: Path) -> None:
         (tmp_path / "run.json").write_bytes(text.encode("latin-1"))
         with pytest.raises(ConfigError, match=r"run.json: "):
             run_facts(tmp_path)
+
+
+def test_code_outside_a_checkout_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = tmp_path / "installed.py"
+    code.write_text("")
+    monkeypatch.setattr(runs, "__file__", str(code))
+    assert commit() == "unknown"
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "of somebody else"]):
+        subprocess.run([*git, *command], check=True)
+    assert commit() == "unknown"  # installed inside the checkout of something else
+    subprocess.run([*git, "add", "installed.py"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "x"], check=True)
+    assert len(commit()) == 12
+    code.write_text("changed")
+    assert commit().endswith("-dirty")

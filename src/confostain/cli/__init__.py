@@ -1,4 +1,4 @@
-"""The front desk: the only package that parses flags, prints or exits.
+"""Command line: the only package that parses flags, prints or exits.
 
 Exit codes: 0 done; 2 bad usage or bad input, with one line on stderr; 1 anything else, an interruption included.
 """
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(1)
-    except BrokenPipeError:  # whoever read the output has enough
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:

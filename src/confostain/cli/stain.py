@@ -127,7 +127,9 @@ def _stain(options: argparse.Namespace) -> int:
 
 def add_models(commands: Commands) -> None:
     """Add `models`."""
-    parser = add_command(commands, "models", _models, "list the models at hand", "example:\n  confostain models --json")
+    parser = add_command(
+        commands, "models", _models, "list the models and what their cards say", "example:\n  confostain models --json"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

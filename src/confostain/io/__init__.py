@@ -1,1 +1,1 @@
-"""The loading dock: pixels in, pixels out. Knows no normalisation and no network."""
+"""Input and output of image files. No normalisation, no networks."""

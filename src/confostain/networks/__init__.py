@@ -1,1 +1,1 @@
-"""The instruments: torch networks. Know no files and no slides."""
+"""Network architectures (PyTorch modules): despecklers, generators, discriminator. No files, no slides."""

@@ -1,4 +1,4 @@
-"""What the convolutional networks are built of."""
+"""Residual blocks without normalisation, shared by the convolutional networks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(x))); the second convolution starts at zero, so that a fresh block changes nothing."""
+    """Residual block x + conv(relu(conv(x))) of (b, c, h, w); the second convolution begins at zero: the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class ResidualBlock(nn.Module):
 
 
 def residual_blocks(channels: int, number: int) -> nn.Sequential:
-    """Several of them, one after the other."""
+    """Several residual blocks of one width, one after the other."""
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(number)))
 
 

@@ -1,4 +1,4 @@
-"""Networks that take speckle out of the reflectance channel: the published one, and a smaller and better one.
+"""Despeckling networks of the reflectance channel: the published residual network, and a smaller, better U-Net.
 
 Both see a bounded neighbourhood only and keep no statistics of the image, so that a slide comes out the same at
 any tile size. Input and output are (batch, 1, h, w), a share of the detector's range, not limited to 1.
@@ -22,7 +22,7 @@ Head = Literal["paper", "exponential"]
 
 @dataclass(frozen=True)
 class DespecklerDesign:
-    """What a despeckling network looks like."""
+    """Architecture of a despeckling network."""
 
     body: Literal["paper", "unet"] = "unet"
     head: Head = "paper"  # of the paper's body: "paper" can only darken, "exponential" can brighten too
@@ -31,7 +31,7 @@ class DespecklerDesign:
 
 
 def build_despeckler(design: DespecklerDesign) -> PaperDespeckler | UNetDespeckler:
-    """A network of that design with fresh weights."""
+    """Despeckling network of a design with fresh weights."""
     if design.body == "paper":
         return PaperDespeckler(design.head)
     return UNetDespeckler(design.channels, design.blocks)
@@ -103,7 +103,7 @@ class UNetDespeckler(nn.Module):
 
 
 def _within_surroundings(made: Tensor, noisy: Tensor) -> Tensor:
-    """No brighter and no darker than everything recorded within 3 px: constants stay constant, edges do not ring."""
+    """Result clamped to the least and largest noisy value within 3 px: constants stay constant, edges do not ring."""
 
     def brightest(image: Tensor) -> Tensor:
         rows = functional.max_pool2d(image, (7, 1), stride=1, padding=(3, 0))
@@ -113,7 +113,7 @@ def _within_surroundings(made: Tensor, noisy: Tensor) -> Tensor:
 
 
 def _radius(blocks: tuple[int, ...]) -> int:
-    """How far the U-Net sees: each 3 x 3 convolution one pixel of its level, and the grid of the coarsest level."""
+    """Radius of the receptive field: each 3 x 3 convolution one pixel of its level, and the coarsest level's grid."""
     passes = [2 * 2 * n for n in blocks[:-1]] + [2 * blocks[-1]]  # convolutions per level, down and up
     passes[0] += 2  # the first and the last one
     reach = sum(number * 2 ** (level + 1) for level, number in enumerate(passes))

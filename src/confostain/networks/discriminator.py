@@ -1,4 +1,4 @@
-"""The critic of adversarial training: judges overlapping patches, not whole images (PatchGAN, Isola et al. 2017)."""
+"""PatchGAN discriminator (Isola et al. 2017): scores of overlapping patches instead of whole images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class PatchDiscriminator(nn.Module):
-    """One score per patch of an image; near 1 for real, near 0 for made (least squares, Mao et al. 2017).
+    """Discriminator with one score per patch: near 1 for real, near 0 for generated (least squares, Mao et al. 2017).
 
     Args:
         inputs: channels of the image.

@@ -1,4 +1,4 @@
-"""The generators that turn one kind of image into another, as their designs say."""
+"""Generators of staining networks: CycleGAN's residual network (Zhu et al. 2017), or swift, as a design says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from confostain.networks.swift import SwiftStainer
 
 @dataclass(frozen=True)
 class StainerDesign:
-    """What a staining network looks like."""
+    """Architecture of a staining network."""
 
     body: Literal["swift", "resnet"] = "swift"
     channels: tuple[int, ...] = (32, 64, 128)  # of swift, per level
@@ -25,7 +25,7 @@ class StainerDesign:
 
 
 def build_generator(design: StainerDesign, inputs: int, outputs: int = 3) -> SwiftStainer | ResnetGenerator:
-    """A network of that design with fresh weights; `inputs` channels to `outputs` (swift: always 3)."""
+    """Generator of a design with fresh weights: `inputs` channels to `outputs` (swift: always 3)."""
     if design.body == "swift":
         return SwiftStainer(inputs, design.channels, design.blocks, design.up)
     return ResnetGenerator(inputs, outputs, design.width, design.blocks[0], design.stem, design.norm)

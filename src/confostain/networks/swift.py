@@ -1,4 +1,4 @@
-"""From reflectance and fluorescence straight to H&E in one small network, without despeckling."""
+"""swift: a small U-Net from reflectance and fluorescence straight to H&E, without despeckling."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class SwiftStainer(nn.Module):
 
 
 def _radius(blocks: tuple[int, ...], up: tuple[int, ...]) -> int:
-    """How far it sees: each convolution 3 x 3 one pixel of its level, and the grid of the coarsest level."""
+    """Radius of the receptive field: each 3 x 3 convolution one pixel of its level, and the coarsest level's grid."""
     passes = [2 * (down + back) for down, back in zip(blocks[:-1], up, strict=True)] + [2 * blocks[-1]]
     passes[0] += 2  # the first and the last one
     return sum(number * 2 ** (level + 1) for level, number in enumerate(passes)) + 2 ** len(blocks) - 1

@@ -1,1 +1,1 @@
-"""The workshop: trains the networks."""
+"""Training: recipes, one training loop for despecklers and stainers, validation, release of trained models."""

@@ -114,7 +114,7 @@ class EncodedTiles:
 
     def close(self) -> None:
         """Remove the scratch file."""
-        with suppress(OSError):  # a full disk takes not even what still waits in the buffer, which nobody needs
+        with suppress(OSError):  # a full disk refuses the rest of the buffer, which is not needed
             self._file.close()
 
 

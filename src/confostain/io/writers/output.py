@@ -122,7 +122,7 @@ def writing_to(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except BrokenPipeError:  # not of a file: whoever watched the progress has gone
+    except BrokenPipeError:  # not of a file: the reader of the progress has closed it
         raise
     except OSError as error:
         reason = error.strerror or str(error)

@@ -55,7 +55,7 @@ def chosen_device(wanted: str) -> Device:
     if wanted == "auto":
         return "cpu"
     raise OptionError(
-        "device cuda: expected PyTorch with CUDA and an NVIDIA GPU, and they are not both at hand; use --device cpu"
+        "device cuda: expected PyTorch with CUDA and an NVIDIA GPU, and one of them is missing; use --device cpu"
     )
 
 
