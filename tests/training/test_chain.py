@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from confostain import cli
 from confostain.errors import ConfigError, ConfostainWarning, OptionError, OutputError
 from confostain.training import chain
 from confostain.training.chain import train_recipe
+from confostain.training.recipe import read_recipe
 from confostain.training.release import release
 from confostain.training.run import Run
 
@@ -125,6 +126,22 @@ def test_progress_is_that_of_all_parts(unbroken: Path, tmp_path: Path) -> None:
     told.clear()
     assert train_recipe(TINY, folder, resume=True, progress=lambda *steps: told.append(steps)).is_complete
     assert told == []
+
+
+def test_a_part_begins_with_the_mean_that_it_names(tmp_path: Path) -> None:
+    for name, value in (("first", 1.0), ("second", 3.0)):
+        (tmp_path / name).mkdir()
+        save_file({"a": np.full(2, value, np.float16)}, tmp_path / name / "weights.safetensors")
+    recipe = tmp_path / "recipe.toml"
+    parts = 'name = "second"\nstages = [{ steps = 1, patch = 64 }]\n'
+    parts += '[[parts]]\nname = "third"\nmix = [["first", 0.25], ["second", 0.75]]'
+    recipe.write_text(TINY.read_text().replace('name = "second"', parts))
+    first, second, third = read_recipe(recipe).parts
+    assert chain.start_of(first, tmp_path) is None
+    for part, value in ((second, 1.0), (third, 2.5)):
+        start = chain.start_of(part, tmp_path)
+        assert start is not None
+        assert start["a"].tolist() == [value, value]
 
 
 def test_an_interruption_ends_the_chain_and_keeps_weights(

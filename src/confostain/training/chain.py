@@ -140,7 +140,7 @@ def train_part(recipe: Recipe, part: Part, folder: Path, resume: bool, progress:
     """Train one part, as `train_recipe`; the steps done, which are fewer after an interruption."""
     config, run = part.config, Run(folder / part.name, resume)
     fabric = launched(config.seed, config.precision)
-    trainer = trainer_of(config, fabric, _start(part, folder))
+    trainer = trainer_of(config, fabric, start_of(part, folder))
     if fabric.is_global_zero:
         facts = {
             "task": config.task,
@@ -169,8 +169,8 @@ def trainer_of(config: Config, fabric: Fabric, start: Mapping[str, Tensor] | Non
     return StainerTrainer(config, fabric, start)
 
 
-def _start(part: Part, folder: Path) -> dict[str, Tensor] | None:
-    """The weights that a part begins with; None: fresh ones."""
+def start_of(part: Part, folder: Path) -> dict[str, Tensor] | None:
+    """The weights that a part begins with, float32 by name; None: fresh ones."""
     if part.mix:
         return mean_weights([(read_weights(folder / name / WEIGHTS), share) for name, share in part.mix])
     return None if part.config.start is None else start_weights(part.config.start, part.config.task)
