@@ -11,11 +11,11 @@ import numpy as np
 from confostain.arrays import Image
 from confostain.evaluation.despeckler_comparison import SEED
 from confostain.imaging.speckle_measures import (
-    Windows,
     autocorrelation,
     effective_looks,
     ratio_image,
     structure_in_ratio,
+    window_statistics,
 )
 from confostain.inference.despeckle import despeckle
 from confostain.io.readers.plane import Plane
@@ -95,7 +95,7 @@ def judged(noisy: Image, clean: Image) -> RealVerdict:
     from scipy.ndimage import gaussian_filter
 
     noise = estimate_speckle(noisy)
-    quiet = Windows.of(noisy).quiet()
+    quiet = window_statistics(noisy).homogeneous()
     signed, swings = structure_in_ratio(noisy, clean, noise.pedestal)
     smooth = gaussian_filter(noisy, TWIN_BLUR)  # no network: what it leaves of the speckle would count twice
     twin = noise.recorded(np.maximum(smooth - np.float32(noise.pedestal), 0), SEED).clip(0, 1)
