@@ -1,1 +1,1 @@
-"""The loading dock: pixels in, pixels out. Knows no normalisation and no network."""
+"""Image files: readers of scans and H&E, writers of results. Stored pixel values, no intensity scaling."""

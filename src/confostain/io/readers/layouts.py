@@ -1,4 +1,4 @@
-"""Finds the reflectance and the fluorescence channel of a slide in every layout that is known."""
+"""Layouts of a scan: finds the reflectance and the fluorescence channel in folders and files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from confostain.errors import SlideError
 from confostain.io.readers.picture import open_picture
-from confostain.io.readers.plane import Plane, refusing
+from confostain.io.readers.plane import Plane, as_slide_error
 from confostain.io.readers.tiff import open_tiff
 from confostain.io.readers.zarr import is_zarr, open_zarr
 
@@ -18,7 +18,7 @@ LAYOUTS = (
     "a two-channel OME-TIFF, a two-channel OME-Zarr, or one grey file each for reflectance and fluorescence"
 )
 
-MAX_NAME = 80  # characters of a name in messages; longer ones cannot be the name of a file anyway
+MAX_NAME = 80  # characters of a name in messages
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _REFLECTANCE = re.compile(r"reflect|rcm|785|^r$", re.IGNORECASE)
@@ -27,20 +27,27 @@ _FLUORESCENCE = re.compile(r"fluor|fcm|488|acridine|^f$", re.IGNORECASE)
 
 @dataclass(frozen=True, eq=False)
 class Channels:
-    """The two planes of a slide: same size, same pixel size as far as both are known."""
+    """Two planes of a slide, of the same size and pixel size.
+
+    Attributes:
+        reflectance: R.
+        fluorescence: F.
+        layout: description for people.
+        paths: files, or the folder of an OME-Zarr, that contain them.
+    """
 
     reflectance: Plane
     fluorescence: Plane
-    layout: str  # in words, for people
-    paths: tuple[Path, ...]  # the files, or the folder of an OME-Zarr, that hold them
+    layout: str
+    paths: tuple[Path, ...]
 
     @property
     def microns_per_pixel(self) -> float | None:
-        """Pixel size from the metadata of either file; None where neither knows."""
+        """Pixel size (um/px) from the metadata of either file; None where neither has one."""
         return self.reflectance.microns_per_pixel or self.fluorescence.microns_per_pixel
 
     def close(self) -> None:
-        """Give back file handles and temporary files."""
+        """Close files and remove temporary ones."""
         self.reflectance.close()
         self.fluorescence.close()
 
@@ -53,19 +60,19 @@ def open_channels(
 ) -> Channels:
     """Open the two channels of a slide, from one `path` or from one file per channel.
 
-    Raises SlideError where no known layout is found, a file is damaged or not grey, or the channels do not
-    match.
+    Raises:
+        SlideError: no known layout is found, a file is damaged or not grey, or the channels do not match.
     """
     if path is not None and (reflectance is not None or fluorescence is not None):
         raise SlideError("a slide and single channel files are given; expected one or the other; leave one out")
     if path is not None:
         path = _existing(path)
-        with refusing(path.name):
+        with as_slide_error(path.name):
             channels = _open_path(path)
     elif reflectance is not None and fluorescence is not None:
         channels = _open_pair(_existing(reflectance), _existing(fluorescence), "file pair")
     elif reflectance is None and fluorescence is None:
-        raise SlideError(f"no slide given; expected {LAYOUTS}")
+        raise SlideError(f"no slide given; expected {LAYOUTS}; give a path")
     else:
         given, missing = ("reflectance", "fluorescence") if reflectance else ("fluorescence", "reflectance")
         raise SlideError(f"only the {given} file is given; expected both channels; give the {missing} file too")
@@ -74,10 +81,14 @@ def open_channels(
 
 
 def open_grey(path: str | Path) -> Plane:
-    """Open one grey image file (TIFF, PNG, JPEG); SlideError where it holds anything but one grey plane."""
+    """Open a grey image file (TIFF, PNG, JPEG).
+
+    Raises:
+        SlideError: it is damaged, or contains anything but one grey plane.
+    """
     path = _existing(path)
     if not path.is_file():
-        raise SlideError(f"{path}: a folder; expected one grey image file (TIFF, PNG or JPEG)")
+        raise SlideError(f"{path}: a folder; expected one grey image file (TIFF, PNG or JPEG); give the file")
     if not _is_tiff(path):
         return open_picture(path)
     planes = open_tiff(path).planes
@@ -89,7 +100,8 @@ def open_grey(path: str | Path) -> Plane:
 def open_reflectance(path: str | Path, swap_channels: bool = False) -> Plane:
     """Open the reflectance channel of a slide, or a file with one grey plane, which is taken for it.
 
-    Raises SlideError as `open_channels` and `open_grey` do.
+    Raises:
+        SlideError: as `open_channels` and `open_grey`.
     """
     path = _existing(path)
     if path.is_file() and not (_is_tiff(path) and len(open_tiff(path).planes) > 1):
@@ -119,7 +131,7 @@ def _open_path(path: Path) -> Channels:
     lines = [_laser_line(path, line) for line in ("785", "488")]
     if lines[0] and lines[1]:
         return _open_pair(lines[0], lines[1], "one file per laser line")
-    raise SlideError(f"{path}: no known slide in this folder; expected {LAYOUTS}")
+    raise SlideError(f"{path}: no known slide in this folder; expected {LAYOUTS}; check the path")
 
 
 def _open_mosaic(folder: Path) -> Channels:
@@ -133,7 +145,7 @@ def _open_mosaic(folder: Path) -> Channels:
 
 
 def _laser_line(folder: Path, stem: str) -> Path | None:
-    """The one image in `folder` named after a laser line, if any."""
+    """Image in `folder` named after a laser line; None if there is none."""
     found = sorted(p for p in folder.glob(f"{stem}.*") if p.suffix.lower() in _PICTURE_SUFFIXES)
     if len(found) > 1:
         names = ", ".join(p.name for p in found)
@@ -152,7 +164,7 @@ def _open_pair(reflectance: Path, fluorescence: Path, layout: str) -> Channels:
 
 def _open_file(path: Path) -> Channels:
     if not _is_tiff(path):
-        open_picture(path)  # says so where it is no grey image at all
+        open_picture(path)  # raises if it is no grey image at all
         raise _one_channel(path)
     found = open_tiff(path)
     layout = "OME-TIFF" if found.is_ome else "two-channel TIFF"
@@ -163,14 +175,16 @@ def _two_channels(path: Path, planes: Sequence[Plane], names: Sequence[str], lay
     if len(planes) == 1:
         raise _one_channel(path)
     if len(planes) != 2:
-        raise SlideError(f"{path.name}: {len(planes)} channels; expected two, reflectance and fluorescence")
+        raise SlideError(
+            f"{path.name}: {len(planes)} channels; expected two, reflectance and fluorescence; export these two"
+        )
     kinds = tuple(_kind(name) for name in names)
     r, f = (1, 0) if kinds in (("F", "R"), ("F", ""), ("", "R")) else (0, 1)
     return Channels(planes[r], planes[f], layout, (path,))
 
 
 def _kind(name: str) -> str:
-    """R or F as a channel's name says; empty where it says neither or both."""
+    """Channel by its name: "R" or "F"; empty where the name means neither or both."""
     r, f = _REFLECTANCE.search(name), _FLUORESCENCE.search(name)
     return "R" if r and not f else "F" if f and not r else ""
 
@@ -195,11 +209,11 @@ def _check_match(channels: Channels) -> None:
 
 def _existing(path: str | Path) -> Path:
     path = Path(path)
-    with refusing(path.name[-MAX_NAME:]):
+    with as_slide_error(path.name[-MAX_NAME:]):
         if not path.exists():
-            raise SlideError(f"{path}: no such file or folder; expected {LAYOUTS}")
+            raise SlideError(f"{path}: no such file or folder; expected {LAYOUTS}; check the path")
         if path.is_dir():
-            next(path.iterdir(), None)  # raises where the folder may not be read
+            next(path.iterdir(), None)  # raises if the folder may not be read
         elif not _start(path):
             raise SlideError(f"{path}: an empty file; expected a grey image; copy or export it again")
     return path

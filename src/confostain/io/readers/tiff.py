@@ -1,4 +1,4 @@
-"""Opens TIFF, BigTIFF and OME-TIFF: each grey plane of the main image, with channel names and pixel size."""
+"""Reader of TIFF, BigTIFF and OME-TIFF: grey planes of the main image, channel names, pixel size."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from confostain.geometry import Size
 from confostain.io.readers.plane import (
     Plane,
     Source,
+    as_slide_error,
     checked_dtype,
+    colour_error,
     file_label,
     microns,
     plausible_microns,
-    refuse_colour,
-    refusing,
 )
 from confostain.io.readers.tiff_pixels import page_sources
 
-# What tifffile has to say about a file becomes an error here or does not matter; without a handler of its own
-# its remarks would go to stderr in programs that have not set up logging.
+# Problems that tifffile logs are errors here or do not matter; without a handler they would be printed to stderr in
+# programs that have not configured logging.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _CHANNEL_AXES = frozenset("CSIQ")  # channel, sample, page sequence, unknown
@@ -35,19 +35,23 @@ _TIFF_UNITS = {2: "inch", 3: "cm"}
 
 @dataclass(frozen=True)
 class TiffPlanes:
-    """The grey planes of a TIFF's main image, in file order."""
+    """Grey planes of a TIFF's main image, in file order."""
 
     planes: tuple[Plane, ...]
-    channel_names: tuple[str, ...]  # from OME-XML; empty where there are none
+    channel_names: tuple[str, ...]  # from OME-XML; empty if it has none
     is_ome: bool
 
 
 def open_tiff(path: Path) -> TiffPlanes:
-    """Open `path`; SlideError where it is damaged, in colour, or no plain set of grey planes."""
+    """Open the main image of `path`.
+
+    Raises:
+        SlideError: the file is damaged, in colour, or a stack in depth or time.
+    """
     import tifffile
 
     name = file_label(path)
-    with refusing(name), tifffile.TiffFile(path) as tiff:
+    with as_slide_error(name), tifffile.TiffFile(path) as tiff:
         series = tiff.series[0].levels[0]
         _check_axes(name, dict(zip(series.axes, series.shape, strict=True)))
         pages = [_checked_page(name, page) for page in series.pages]
@@ -66,7 +70,7 @@ def open_tiff(path: Path) -> TiffPlanes:
 
 
 def _check_axes(name: str, shape: dict[str, int]) -> None:
-    """Refuse stacks in depth or time: only channels may come more than once."""
+    """Raise SlideError for a stack in depth or time: only the channel axis may be longer than 1."""
     deep = {axis: n for axis, n in shape.items() if n > 1 and axis not in _CHANNEL_AXES | {"X", "Y"}}
     if deep:
         found = ", ".join(f"{axis}={n}" for axis, n in deep.items())
@@ -74,7 +78,7 @@ def _check_axes(name: str, shape: dict[str, int]) -> None:
 
 
 def _checked_page(name: str, page: Any) -> Any:
-    """The page with all its tags; SlideError unless it is whole, and grey values in a known dtype."""
+    """Page with all its tags; SlideError unless it is complete, grey, and of a known data type."""
     if page is None:
         raise SlideError(f"{name}: a plane that its metadata announces is missing; expected all; export it again")
     page = page.aspage()
@@ -85,7 +89,7 @@ def _checked_page(name: str, page: Any) -> Any:
 
 
 def _check_tags(name: str, page: Any) -> None:
-    """Refuse a page with unreadable tags: what they said (names, pixel size) would be lost in silence."""
+    """Raise SlideError for a page with unreadable tags: names or pixel size could be lost without notice."""
     handle, count_bytes = page.parent.filehandle, page.parent.tiff.tagnosize
     handle.seek(page.offset)
     announced = int.from_bytes(handle.read(count_bytes), "big" if page.parent.byteorder == ">" else "little")
@@ -99,7 +103,7 @@ def _check_tags(name: str, page: Any) -> None:
 
 def _check_grey(name: str, page: Any) -> None:
     if page.photometric in (2, 5, 6, 8) or page.samplesperpixel > 2 or set(page.extrasamples) & {1, 2}:
-        raise refuse_colour(name, page.samplesperpixel)
+        raise colour_error(name, page.samplesperpixel)
     if page.photometric != 1:
         kind = getattr(page.photometric, "name", page.photometric)
         raise SlideError(
@@ -114,7 +118,7 @@ def _plane(name: str, page: Any, source: Source, microns_per_pixel: float | None
 
 
 def _ome_channels(xml: str | None) -> tuple[tuple[str, ...], float | None]:
-    """Channel names and um/px of the first image in OME-XML."""
+    """Channel names and pixel size (um/px) of the first image in OME-XML."""
     if not xml:
         return (), None
     pixels = next((e for e in ET.fromstring(xml).iter() if e.tag.endswith("}Pixels")), None)
@@ -142,7 +146,7 @@ def _tag_pixel_size(page: Any) -> float | None:
 
 
 def _from_resolution(page: Any, unit: str | None) -> float | None:
-    """um/px from the XResolution and YResolution tags, which count pixels per unit."""
+    """Pixel size (um/px) from the tags XResolution and YResolution, which are pixels per unit."""
     x, y = (
         microns(denominator / numerator, unit) if numerator else None
         for numerator, denominator in (page.tags.valueof(tag, (0, 1)) for tag in (282, 283))

@@ -1,8 +1,8 @@
-"""Writes a tiled, pyramidal OME-TIFF while the image is being computed.
+"""Writer of tiled, pyramidal OME-TIFF, JPEG or lossless.
 
-Encoded tiles go to an unnamed scratch file in whatever order they come; at the end tifffile lays them out level
-by level. The reduced levels are linked twice: as SubIFDs of the full image, where OME readers (Bio-Formats,
-QuPath, tifffile) look, and as following directories, where OpenSlide and other generic TIFF readers look.
+Encoded tiles are kept in an unnamed scratch file in any order; at the end tifffile writes them level by level. The
+reduced levels are linked twice: as SubIFDs of the full image, for OME readers (Bio-Formats, QuPath, tifffile), and as
+following directories, for OpenSlide and other generic TIFF readers.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ CLASSIC_TIFF_LIMIT = 2**32 - 2**25  # bytes; classic TIFF offsets have 32 bits, 
 
 
 class OmeTiffWriter(ScratchWriter):
-    """Writer of one stained slide; see `SlideWriter`.
+    """OME-TIFF writer of one stained slide; see `SlideWriter`.
 
     Args:
-        path: the final name, `.ome.tif` or `.tif`.
-        image: size, scale, name, provenance and JPEG quality.
+        path: final name, `.ome.tif` or `.tif`.
+        image: size, pixel size, name, provenance and JPEG quality.
         overwrite: whether an existing file may be replaced.
 
     Raises:
@@ -37,10 +37,10 @@ class OmeTiffWriter(ScratchWriter):
         super().__init__(path, image, overwrite)
 
     def complete(self) -> None:
-        """Lay out the file and rename it to its final name.
+        """Write the file and rename it to its final name.
 
         Raises:
-            OutputError: a tile is missing, something appeared under the final name meanwhile, or the disk is full.
+            OutputError: a tile is missing, a file of the final name has appeared, or the disk is full.
         """
         with complete_or_absent(self.path, self.overwrite) as partial:
             self._write_levels(partial)
@@ -93,7 +93,7 @@ class OmeTiffWriter(ScratchWriter):
 
 
 def _link_levels_for_generic_readers(path: Path) -> None:
-    """Chain the SubIFDs behind the first directory by setting each one's "next" offset."""
+    """Link the SubIFDs as following directories, by setting the "next" offset of each."""
     import tifffile
 
     with tifffile.TiffFile(path, mode="r+") as tiff:

@@ -1,10 +1,10 @@
-"""A pyramid built while its full resolution is being computed, in memory that does not grow with the slide.
+"""Image pyramid by area means, built while level 0 is computed, in memory that does not grow with the slide.
 
-Blocks of full resolution arrive along the Z curve. Each is cut into the tiles of the file and averaged down
-until it is a single tile; four such tiles make one of the next level. Every pixel of every level is the mean of
-the level-0 pixels that it covers, at the right and lower edge too, where it covers fewer: what goes up is not the
-means but the sums, and how many pixels are in a sum follows from its place. The sums are float32, which is exact up
-to level 8 (an 8-bit value and two more bits a level fit in 24 bits); beyond that their last bits are rounded.
+Blocks of level 0 arrive along the Z curve. Each is cut into tiles and reduced until it is a single tile; four such
+tiles make one of the next level. Every pixel of every level is the mean of the level-0 pixels that it covers, at the
+right and lower edge too, where it covers fewer. For that, sums are passed upwards and not means; the number of pixels
+in a sum follows from its position. The sums are float32, which is exact up to level 8 (an 8-bit value and two more
+bits per level fit into 24 bits); above, their last bits are rounded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from confostain.arrays import Rgb
 from confostain.geometry import Size
 
-TILE = 256  # side of a tile in the file; what OpenSlide, QuPath and OpenSeadragon use by default
+TILE = 256  # px, side of a tile in the file; the default of OpenSlide, QuPath and OpenSeadragon
 WHITE = 255
 
 Sums = npt.NDArray[np.float32]
@@ -27,7 +27,7 @@ Sums = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class PyramidTile:
-    """One tile of the file: up to TILE x TILE pixels, None where all are white."""
+    """Tile of one level: up to TILE x TILE pixels, uint8 (h, w, 3), or None if all are white."""
 
     level: int
     column: int
@@ -44,14 +44,14 @@ def level_sizes(size: Size) -> list[Size]:
 
 
 def block_side(wanted: int) -> int:
-    """The smallest side of a block that is at least `wanted`: TILE times a power of two."""
+    """Smallest allowed side of a block that is at least `wanted`: TILE times a power of two."""
     return TILE << max(0, -(-wanted // TILE) - 1).bit_length()
 
 
 def summed(image: Rgb | Sums) -> Sums:
-    """Sum of each 2 x 2 pixels: (h, w, 3) to float32 (ceil(h / 2), ceil(w / 2), 3).
+    """Sums over 2 x 2 pixels: (h, w, 3) to float32 (ceil(h / 2), ceil(w / 2), 3).
 
-    At an odd edge the sum is over the pixels that are there.
+    At an odd edge the sum is over the existing pixels.
     """
     upper, lower = image[0::2], image[1::2]
     rows: npt.NDArray[Any] = upper.astype(np.uint16 if image.dtype == np.uint8 else np.float32)
@@ -64,20 +64,20 @@ def summed(image: Rgb | Sums) -> Sums:
 
 
 def covered(length: int, level: int) -> Sums:
-    """How many of `length` pixels each pixel of a level covers along one side: float32 (ceil(length / 2**level),)."""
+    """Number of level-0 pixels under each pixel of a level along one axis: float32 (ceil(length / 2**level),)."""
     starts = np.arange(0, length, 1 << level)
     return np.minimum(1 << level, length - starts).astype(np.float32)
 
 
 def rounded_mean(sums: Sums, size: Size, level: int) -> Rgb:
-    """Sums over the pixels of level 0 as means, in the nearest 8-bit value.
+    """Means from sums over level-0 pixels, rounded to nearest: uint8 (h, w, 3).
 
     Args:
-        sums: (h, w, 3), of a level.
-        size: level-0 pixels that they cover.
-        level: which.
+        sums: of one level, (h, w, 3).
+        size: of the area that they cover, in level-0 pixels.
+        level: of the sums.
     """
-    rows = sums.reshape(len(sums), -1)  # a pixel's colours side by side: long loops instead of triplets
+    rows = sums.reshape(len(sums), -1)  # the colours of a pixel side by side: long loops instead of triplets
     means = rows / covered(size.height, level)[:, np.newaxis]
     means /= np.repeat(covered(size.width, level), sums.shape[2])
     means += np.float32(0.5)
@@ -85,14 +85,14 @@ def rounded_mean(sums: Sums, size: Size, level: int) -> Rgb:
 
 
 def white_sums(size: Size, level: int) -> Sums:
-    """The sums of a level over white pixels of level 0, as many as `size` says: (h, w, 3)."""
+    """Sums of a level over a white area of `size` level-0 pixels: float32 (h, w, 3)."""
     counts = np.outer(covered(size.height, level), covered(size.width, level))
     return np.repeat(WHITE * counts[..., np.newaxis], 3, axis=2)
 
 
 @dataclass(frozen=True, slots=True)
 class CutBlock:
-    """What one block of full resolution gives: its tiles of the lower levels and the sums that go on upwards."""
+    """Tiles of the lower levels from one block of level 0, and its sums for the levels above."""
 
     tiles: list[PyramidTile]
     level: int
@@ -102,12 +102,12 @@ class CutBlock:
 
 
 def cut_block(block: Rgb | None, size: Size, column: int, row: int) -> CutBlock:
-    """Cut a block of level 0 into tiles of all levels on which it is at least one tile.
+    """Tiles of a block of level 0, on all levels on which it is at least one tile.
 
     Args:
         block: uint8 (h, w, 3), or None for white.
-        size: the block's size.
-        column, row: place of the block's first tile on level 0, in tiles.
+        size: of the block.
+        column, row: position of the block's first tile on level 0, in tiles.
     """
     level, image = 0, block
     sums: Rgb | Sums | None = block
@@ -127,13 +127,13 @@ def cut_block(block: Rgb | None, size: Size, column: int, row: int) -> CutBlock:
 
 
 def _tiles_across(length: int, level: int) -> int:
-    """How many tiles of a level cover `length` pixels of level 0."""
+    """Number of tiles of a level over `length` level-0 pixels."""
     return -(-length // (TILE << level))
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A tile of an upper level of which not all four quarters have come."""
+    """Tile of an upper level with the number of quarters that are still missing."""
 
     missing: int
     sums: Sums | None = None
@@ -141,7 +141,7 @@ class _Waiting:
 
 @dataclass(slots=True)
 class PyramidTop:
-    """The upper levels: takes the sums of the blocks as they come and gives tiles as they become complete."""
+    """Upper levels of a pyramid: takes the sums of blocks in any order and returns tiles once they are complete."""
 
     size: Size
     levels: list[Size] = field(init=False)
@@ -151,7 +151,7 @@ class PyramidTop:
         self.levels = level_sizes(self.size)
 
     def add(self, cut: CutBlock) -> Iterator[PyramidTile]:
-        """Tiles above the block's own levels that its arrival completes."""
+        """Tiles of the levels above the block's own that are complete with it."""
         level, column, row, sums = cut.level, cut.column, cut.row, cut.sums
         while level + 1 < len(self.levels):
             key = (level + 1, column // 2, row // 2)
@@ -173,7 +173,7 @@ class PyramidTop:
         return min(2, columns - 2 * column) * min(2, rows - 2 * row)
 
     def _covered_by(self, level: int, column: int, row: int) -> Size:
-        """Level-0 pixels that a tile covers."""
+        """Size of the area under a tile in level-0 pixels."""
         side = TILE << level
         return Size(min(side, self.size.width - column * side), min(side, self.size.height - row * side))
 
