@@ -66,7 +66,7 @@ def test_sections_are_prepared_and_ranked(section: Path, tmp_path: Path, capsys:
         (["confocal", "{scan}", "-o", "{tmp}/out", "--side", "128", "--split", "80"], "split"),
         (["confocal", "{scan}", "{scan}", "-o", "{tmp}/out", "--side", "128"], "give each slide once"),
         (["histology", "{he}", "-o", "{tmp}/out"], "pixel size"),
-        (["histology", "{he}", "-o", "{tmp}/no/out", "--mpp", "0.75"], "make it first"),
+        (["histology", "{he}", "-o", "{tmp}/no/out", "--mpp", "0.75"], "create it first"),
         (["rank", "{tmp}/none.svs"], "no such file"),
     ],
 )

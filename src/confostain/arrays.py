@@ -1,4 +1,4 @@
-"""Array types with their shapes, ranges and units, and the reference pixel size: written down once."""
+"""Array types with shapes, ranges and units, and the reference pixel size."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ Grey: TypeAlias = npt.NDArray[np.uint8]  # (h, w)
 Pair: TypeAlias = npt.NDArray[np.float32]  # (2, h, w) in [0, 1], reflectance then fluorescence
 Image: TypeAlias = npt.NDArray[np.float32]  # (h, w) or (c, h, w), in [0, 1] unless said otherwise
 Mask: TypeAlias = npt.NDArray[np.bool_]  # (h, w)
-Progress: TypeAlias = Callable[[int, int], None]  # called with what is done and what there is in all
+Progress: TypeAlias = Callable[[int, int], None]  # called with the amount done and the total
 
 REFERENCE_MPP = 0.75  # um/px of the published method (Combalia et al., MIDL 2019), at which networks are trained

@@ -1,4 +1,4 @@
-"""Demo: a synthetic scan, its stain, and a picture of both side by side."""
+"""Demo: a phantom scan, its digital stain, and a picture of both side by side."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from confostain.models.registry import DEFAULT_MODEL
 from confostain.simulation.phantom import Phantom
 from confostain.slide import Slide, open_slide
 
-SIZE = Size(2048, 1536)  # px; 1.5 x 1.2 mm: epidermis, dermis, appendages and glass fit in
+SIZE = Size(2048, 1536)  # px; 1.5 x 1.2 mm: enough for epidermis, dermis, appendages and glass
 SEED = 0
-DETAIL = 256  # px of the slide in each detail, shown enlarged
-PANEL = Size(560, 420)  # px of the picture
-GAP, LINE = 12, 26  # px: between panels, and for a line of text
+DETAIL = 256  # px; width of the detail that is shown enlarged
+PANEL = Size(560, 420)  # px of each image in the picture
+GAP, LINE = 12, 26  # px between panels, and height of a line of text
 
 
 @dataclass(frozen=True)
 class Demo:
-    """Where the results are."""
+    """Paths of the results: scan, stained slide, picture."""
 
     scan: Path
     stained: Path
@@ -38,15 +38,15 @@ class Demo:
 
 
 def run_demo(folder: Path, overwrite: bool = False, progress: Progress | None = None) -> Demo:
-    """Paint a phantom slide into `folder`, stain it with the default model, and picture before and after.
+    """Write a phantom scan into `folder`, stain it with the default model, and write a picture of both.
 
     Args:
-        folder: made where it does not exist.
-        overwrite: whether what an earlier demo wrote may be replaced.
-        progress: called with the pixels stained and the pixels in all.
+        folder: created if it does not exist.
+        overwrite: whether the results of an earlier demo may be replaced.
+        progress: called with the pixels stained and the total.
 
     Raises:
-        OutputError: a result exists already and `overwrite` is off, or cannot be written.
+        OutputError: a result exists and `overwrite` is off, or cannot be written.
     """
     demo = Demo(folder / "scan" / "mosaic", folder / "stained.ome.tif", folder / "before-after.png")
     for path in (demo.scan, demo.stained, demo.picture):
@@ -65,7 +65,7 @@ def run_demo(folder: Path, overwrite: bool = False, progress: Progress | None = 
 
 
 def before_and_after(slide: Slide, stained: Rgb, detail: Region) -> Image.Image:
-    """Reflectance, fluorescence and stain of a small slide: all of it above, a detail below."""
+    """Picture of reflectance, fluorescence and stain of a small slide: the whole slide above, a detail below."""
     whole = slide.size.region
     columns = len(titles := ("reflectance", "fluorescence", f"digitally stained: {DEFAULT_MODEL}"))
     sheet = Image.new(
@@ -88,15 +88,15 @@ def before_and_after(slide: Slide, stained: Rgb, detail: Region) -> Image.Image:
 
 
 def _most_varied(slide: Slide) -> Region:
-    """The part of the slide, of a panel's shape, where both channels vary most: nuclei beside collagen."""
+    """Region in the shape of a panel where both channels vary most: nuclei beside collagen."""
     width, height = slide.size
     size = Size(DETAIL, DETAIL * PANEL.height // PANEL.width)
-    windows = [
+    regions = [
         Region(x, y, size.width, size.height)
         for y in range(0, height - size.height + 1, size.height // 2)
         for x in range(0, width - size.width + 1, size.width // 2)
     ]
-    return max(windows, key=lambda window: float(slide.read(window).std(axis=(1, 2)).prod()))
+    return max(regions, key=lambda region: float(slide.read(region).std(axis=(1, 2)).prod()))
 
 
 def _grey(channel: npt.NDArray[np.float32]) -> Rgb:
@@ -108,7 +108,7 @@ def _fitted(rgb: Rgb) -> Image.Image:
 
 
 def _scale_bar(draw: ImageDraw.ImageDraw, corner: tuple[int, int], region: Region, microns: float) -> None:
-    """A bar of a round length over the lower left of a panel."""
+    """Draw a scale bar of a round length over the lower left corner of a panel."""
     per_pixel = microns * region.width / PANEL.width
     length = max(step for step in (10, 20, 50, 100, 200, 500, 1000) if step / per_pixel < PANEL.width / 3)
     x, y = corner[0] + GAP, corner[1] + PANEL.height - GAP

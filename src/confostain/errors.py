@@ -1,33 +1,33 @@
-"""Every error that confostain raises on purpose.
+"""Exceptions and warnings of confostain.
 
-A message says what was given, what was expected, and what to do. The command line prints it as one line
-and exits with code 2.
+A message says what was given, what was expected, and what to do. The command line prints it as one line and exits
+with code 2.
 """
 
 
 class ConfostainError(Exception):
-    """Base of all errors raised by confostain."""
+    """Base class of all errors that confostain raises on purpose."""
 
 
 class SlideError(ConfostainError):
-    """A slide or image cannot be read, or is not what was expected."""
+    """Slide or image that cannot be read, or is not what was expected."""
 
 
 class OutputError(ConfostainError):
-    """A result cannot be written where and as asked."""
+    """Result that cannot be written to the given path or in the given form."""
 
 
 class ModelError(ConfostainError):
-    """A model does not exist, or its weights or card cannot be used."""
+    """Model that does not exist, or whose weights or card cannot be used."""
 
 
 class OptionError(ConfostainError):
-    """An option or an argument has a value outside what is allowed."""
+    """Option or argument with a value that is not allowed."""
 
 
 class ConfigError(ConfostainError):
-    """A training configuration has an unknown key or a value outside what is allowed."""
+    """Training configuration with an unknown key or a value that is not allowed."""
 
 
 class ConfostainWarning(UserWarning):
-    """Something about the input looks wrong, and the work goes on."""
+    """Input that looks wrong; processing continues."""

@@ -6,7 +6,7 @@ import pytest
 from confostain.errors import OptionError
 from confostain.evaluation.domain_gap import CHANNELS, statistics
 from confostain.imaging.optical_density import optical_density
-from confostain.simulation.from_histology import REAL_SPREAD, field, simulate, smooth
+from confostain.simulation.from_histology import REAL_SPREAD, random_field, simulate, smooth
 
 HISTOLOGY = Path(__file__).parents[3] / "shared" / "data" / "he" / "skin_section2.tif"
 
@@ -84,6 +84,6 @@ def test_wide_smoothing_on_blocks_is_smoothing(shape: tuple[int, int]) -> None:
 
 
 def test_a_random_field_has_median_one_and_its_strength() -> None:
-    made = field((400, 400), 3.0, 0.4, np.random.default_rng(0))
+    made = random_field((400, 400), 3.0, 0.4, np.random.default_rng(0))
     assert np.median(made) == pytest.approx(1, abs=0.05)
     assert np.log(made).std() == pytest.approx(0.4, abs=0.05)

@@ -18,7 +18,7 @@ from confostain.data.split import Opener, PatchPlan, Scan, survey
 from confostain.errors import OutputError, SlideError
 from confostain.geometry import Region
 from confostain.imaging.patch_quality import MIN_TISSUE
-from confostain.io.writers.output import PartialFolder, writing_to
+from confostain.io.writers.output import PartialFolder, as_output_error
 
 SHOWN_BLANK = 0.02  # tissue share: what has less is not shown among the blank ones
 
@@ -70,7 +70,7 @@ def _prepare(
         scans = survey(opened, slides, plan)
         total, kept, dropped = sum(len(scan.places) for scan in scans), ContactSheet(), dict[str, ContactSheet]()
         patches: list[PreparedPatch] = []
-        with writing_to(folder):
+        with as_output_error(folder):
             for split in ("train", "validate"):
                 (output.partial / split).mkdir()
             cuts = _cut_all(opened, scans, plan.side, output.partial)

@@ -11,11 +11,11 @@ import numpy as np
 from confostain.arrays import Image
 from confostain.imaging.intensity import image_range
 from confostain.imaging.speckle_measures import (
-    Windows,
     autocorrelation,
     effective_looks,
     ratio_image,
     structure_in_ratio,
+    window_statistics,
 )
 from confostain.inference.despeckle import despeckle_stored
 from confostain.io.readers.plane import Plane
@@ -122,7 +122,7 @@ def measure_despeckling(noisy: Image, clean: Image) -> DespecklingMetrics:
     from scipy.ndimage import gaussian_filter
 
     noise = estimate_speckle(noisy)
-    homogeneous = Windows.of(noisy).quiet()
+    homogeneous = window_statistics(noisy).homogeneous()
     signed, absolute = structure_in_ratio(noisy, clean, noise.pedestal)
     # Blurred, not despeckled: speckle that a network leaves would be counted twice.
     blurred = gaussian_filter(noisy, BLUR)

@@ -1,1 +1,1 @@
-"""Input and output of image files. No normalisation, no networks."""
+"""Image files: readers of scans and H&E, writers of results. Stored pixel values, no intensity scaling."""

@@ -1,1 +1,1 @@
-"""Synthetic data with known truth: confocal pairs from H&E, speckle, a phantom slide."""
+"""Simulation of data with known truth: confocal pairs from H&E, speckle noise, phantom slides."""

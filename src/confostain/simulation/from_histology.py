@@ -1,8 +1,8 @@
-"""What a confocal microscope would have seen of the tissue in an H&E image: pairs with known truth.
+"""Simulation of confocal reflectance and fluorescence from H&E: training pairs with known truth.
 
-Nuclei fluoresce in acridine orange, cytoplasm and the layers out of focus more faintly; collagen and keratin reflect.
-Everything that differs between two scans is drawn at random, and the statistics of both channels are then moved to
-where those of real ex vivo skin lie (`REAL_SPREAD`), since a network trained on cleaner images fails on real ones.
+Nuclei fluoresce in acridine orange, cytoplasm and layers out of focus more faintly; collagen and keratin reflect. All
+that differs between two scans is drawn at random, and the statistics of both channels are then matched to the ranges
+of real ex vivo skin (`REAL_SPREAD`), since a network trained on cleaner images fails on real ones.
 """
 
 from __future__ import annotations
@@ -22,27 +22,34 @@ from confostain.simulation.speckle import Speckle
 Range = tuple[float, float]
 
 PERCENTILES = (5, 25, 50, 75, 95)
-SMALLEST = 64  # px, side of an image: less says nothing about a channel's statistics
-
+SMALLEST = 64  # px, side of an image: a smaller one has no reliable statistics
 
 REFLECTANCE_VARIATION = (0.03, 0.25)  # coefficient of variation of the noise; despeckled to heavily speckled
 FLUORESCENCE_VARIATION = (0.03, 0.10)
-AIM = 0.92  # of the middle contrast wanted: noise and the last map of brightness add the rest
-SLOW_AIM = 0.986  # of the slow contrast wanted, likewise
+MIDDLE_TARGET = 0.92  # of the wanted contrast at middle scale: noise and the last brightness map add the rest
+COARSE_TARGET = 0.986  # of the wanted contrast at coarse scale, likewise
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Between which values the statistics of one channel lie, after stretching percentiles 0.5 and 99.7 to 0 and 1."""
+    """Ranges of the statistics of one channel, after percentiles 0.5 and 99.7 are scaled to 0 and 1.
 
-    percentiles: tuple[Range, ...]  # at PERCENTILES
-    slow: Range  # standard deviation of the image smoothed by a Gaussian of 10 px
-    middle: Range  # of the difference between smoothing by 1 px and by 4 px
-    fine: Range  # of the image less itself smoothed by 3 px
-    dark_aim: float = 1.0  # of the lowest percentile wanted: noise takes it down
+    Attributes:
+        percentiles: brightness at PERCENTILES.
+        slow: standard deviation of the image after a Gaussian of 10 px.
+        middle: standard deviation of the difference between Gaussians of 1 px and 4 px.
+        fine: standard deviation of the image less its Gaussian of 3 px.
+        dark_factor: factor on the lowest percentile before noise is added, which lowers it.
+    """
+
+    percentiles: tuple[Range, ...]
+    slow: Range
+    middle: Range
+    fine: Range
+    dark_factor: float = 1.0
 
 
-# Measured on four real ex vivo skin pairs (F) and two (R) at 0.75 um/px.
+# Measured on four real ex vivo skin scans (F) and two (R) at the reference pixel size.
 REAL_SPREAD = {
     "fluorescence": Spread(
         ((0.05, 0.17), (0.13, 0.28), (0.23, 0.35), (0.36, 0.46), (0.62, 0.69)),
@@ -55,7 +62,7 @@ REAL_SPREAD = {
         slow=(0.143, 0.147),
         middle=(0.033, 0.036),
         fine=(0.039, 0.056),
-        dark_aim=1.25,
+        dark_factor=1.25,
     ),
 }
 
@@ -88,33 +95,34 @@ def simulate(rgb: Rgb, seed: int | np.random.Generator, domain_randomisation: fl
             f"image of {rgb.shape[1]} x {rgb.shape[0]} px: expected at least {SMALLEST} px a side; give a larger field"
         )
     rng = np.random.default_rng(seed)
-    here = _Tissue.of(rgb)
-    elsewhere = here.moved(rng)
-    reflected = _calibrated(
-        _reflected(here, elsewhere, rng), here.share, REAL_SPREAD["reflectance"], domain_randomisation, rng
+    here = _TissueMaps.from_histology(rgb)
+    elsewhere = here.shifted(rng)
+    reflected = _match_statistics(
+        _reflected_light(here, elsewhere, rng), here.share, REAL_SPREAD["reflectance"], domain_randomisation, rng
     )
-    fluoresced = _calibrated(
-        _fluoresced(here, elsewhere, rng), here.share, REAL_SPREAD["fluorescence"], domain_randomisation, rng
+    fluoresced = _match_statistics(
+        _fluorescent_light(here, elsewhere, rng), here.share, REAL_SPREAD["fluorescence"], domain_randomisation, rng
     )
     return np.stack(
         [
-            _recorded(*reflected, REFLECTANCE_VARIATION, rng.uniform(0.3, 0.6), rng),
-            _recorded(*fluoresced, FLUORESCENCE_VARIATION, 0.0, rng),
+            _add_noise(*reflected, REFLECTANCE_VARIATION, rng.uniform(0.3, 0.6), rng),
+            _add_noise(*fluoresced, FLUORESCENCE_VARIATION, 0.0, rng),
         ]
     )
 
 
 @dataclass(frozen=True)
-class _Tissue:
-    """What an H&E image says about the tissue, float32 (h, w) each in about [0, 1]."""
+class _TissueMaps:
+    """Maps of the tissue components in an H&E image, float32 (h, w) each, in about [0, 1]."""
 
     nuclei: Image
     cytoplasm: Image
     collagen: Image
-    share: Image  # of tissue, 0 on glass and in lumina
+    share: Image  # of tissue, with soft edges: 0 on glass and in lumina
 
     @classmethod
-    def of(cls, rgb: Rgb) -> _Tissue:
+    def from_histology(cls, rgb: Rgb) -> _TissueMaps:
+        """Maps of an H&E image, uint8 (h, w, 3), by optical density and stain separation."""
         from scipy.ndimage import grey_closing
 
         density = optical_density(rgb)
@@ -127,8 +135,8 @@ class _Tissue:
         cytoplasm = np.clip(haematoxylin / 0.5, 0, 1.5)
         return cls(*(image.astype(np.float32) for image in (nuclei, cytoplasm, collagen, share)))
 
-    def moved(self, rng: np.random.Generator) -> _Tissue:
-        """Another place of the same tissue, augment: what lies above and below, and texture that is no copy."""
+    def shifted(self, rng: np.random.Generator) -> _TissueMaps:
+        """Maps flipped and shifted at random: stand for the tissue above and below the focal plane."""
         height, width = self.share.shape
         shift = (int(rng.integers(height // 4, 3 * height // 4)), int(rng.integers(width // 4, 3 * width // 4)))
         flips = tuple(slice(None, None, int(step)) for step in rng.choice((-1, 1), 2))
@@ -136,16 +144,16 @@ class _Tissue:
         def move(image: Image) -> Image:
             return np.roll(image[flips], shift, (0, 1))
 
-        return _Tissue(move(self.nuclei), move(self.cytoplasm), move(self.collagen), move(self.share))
+        return _TissueMaps(move(self.nuclei), move(self.cytoplasm), move(self.collagen), move(self.share))
 
 
-def _fluoresced(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> Image:
-    """Light of acridine orange: nuclei, cytoplasm, fibres, haze of other layers; uneven dye."""
+def _fluorescent_light(here: _TissueMaps, elsewhere: _TissueMaps, rng: np.random.Generator) -> Image:
+    """Fluorescence of unevenly taken up acridine orange, float32 (h, w), any scale: nuclei, cytoplasm, other layers."""
     shape = here.share.shape
-    dye = field(shape, rng.uniform(25, 80), rng.uniform(0.15, 0.4), rng)
-    each = field(shape, 5.0, rng.uniform(0.05, 0.2), rng)  # nuclei differ from each other
+    dye = random_field(shape, rng.uniform(25, 80), rng.uniform(0.15, 0.4), rng)
+    each = random_field(shape, 5.0, rng.uniform(0.05, 0.2), rng)  # differences between nuclei
     focus = rng.uniform(0.8, 1.3)  # px
-    nuclei = smooth(here.nuclei**1.1 * each, focus)  # the faint texture of fibres stays behind
+    nuclei = smooth(here.nuclei**1.1 * each, focus)  # the exponent suppresses faint fibres
     cytoplasm = smooth(here.cytoplasm * here.share, 1.5)
     haze = smooth(here.nuclei + 0.3 * here.cytoplasm, rng.uniform(3, 8))
     deeper = smooth(elsewhere.nuclei + 0.5 * elsewhere.cytoplasm, rng.uniform(8, 20))
@@ -161,63 +169,64 @@ def _fluoresced(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> 
     return np.asarray(light * dye)
 
 
-def _reflected(here: _Tissue, elsewhere: _Tissue, rng: np.random.Generator) -> Image:
-    """Light that collagen and keratin throw back, with a texture of its own."""
+def _reflected_light(here: _TissueMaps, elsewhere: _TissueMaps, rng: np.random.Generator) -> Image:
+    """Light reflected by collagen and keratin, float32 (h, w), any scale, with a random texture."""
     shape = here.share.shape
-    clouds = field(shape, rng.uniform(6, 11), 0.35, rng) * field(shape, rng.uniform(25, 60), 0.5, rng)
-    grain = field(shape, 1.5, rng.uniform(0.05, 0.15), rng)
+    clouds = random_field(shape, rng.uniform(6, 11), 0.35, rng) * random_field(shape, rng.uniform(25, 60), 0.5, rng)
+    grain = random_field(shape, 1.5, rng.uniform(0.05, 0.15), rng)
     mixed = rng.uniform(0.7, 1.0) * here.collagen + rng.uniform(0.0, 0.2) * elsewhere.collagen * here.share
     below = rng.uniform(0.1, 0.25) * smooth(elsewhere.collagen, 6.0)  # shows through lumina
     back = (smooth(mixed + 0.15 * here.share, rng.uniform(0.8, 1.3)) + below) * clouds * grain
     return np.asarray(back * (1 - rng.uniform(0.0, 0.4) * smooth(here.nuclei, 1.2)))
 
 
-def _calibrated(
+def _match_statistics(
     light: Image, share: Image, spread: Spread, domain_randomisation: float, rng: np.random.Generator
 ) -> tuple[Image, float]:
-    """Light of any scale brought to statistics drawn from the spread; and the fine contrast noise is to make."""
-    inside = smooth(share, 20.0) > 0.6  # small lumina count, as in the real scans; glass does not
+    """Light scaled to statistics drawn from the spread, and the contrast at fine scale that is left to the noise."""
+    inside = smooth(share, 20.0) > 0.6  # includes small lumina, as measured on real scans, but no glass
     if inside.mean() < 0.05:
         return np.asarray(0.02 * light / max(float(light.max()), 1e-6), np.float32), 0.0
     brightness, detail, steepness = 0.5 + domain_randomisation * (rng.random(3) - 0.5)
     knots = [_between(ends, brightness + rng.uniform(-0.15, 0.15)) for ends in spread.percentiles]
-    knots[0] *= spread.dark_aim
+    knots[0] *= spread.dark_factor
 
-    def slow_gain(slow: Image, aim: float = 1.0) -> np.float32:
-        wanted = aim * _between(spread.slow, steepness)
+    def slow_gain(slow: Image, target: float = 1.0) -> np.float32:
+        wanted = target * _between(spread.slow, steepness)
         return np.float32(np.clip(wanted / max(float(slow[inside].std()), 1e-6), 0.5, 2))
 
-    light = _mapped(light * np.clip(4 * smooth(share, 20.0), 0, 1), inside, knots)
+    light = _match_percentiles(light * np.clip(4 * smooth(share, 20.0), 0, 1), inside, knots)
     for _ in range(2):
         slow = smooth(light, 10.0)
         rest = light - slow
         gain = (
-            AIM
+            MIDDLE_TARGET
             * _between(spread.middle, detail)
             / max(float((smooth(rest, 1.0) - smooth(rest, 4.0))[inside].std()), 1e-6)
         )
         centre = slow[inside].mean()
         light = centre + slow_gain(slow) * (slow - centre) + np.float32(min(gain, 3)) * rest
-        light = _mapped(light, inside, knots)
+        light = _match_percentiles(light, inside, knots)
     slow = smooth(light, 10.0)
-    light = light + (slow_gain(slow, SLOW_AIM) - 1) * (slow - slow[inside].mean())
+    light = light + (slow_gain(slow, COARSE_TARGET) - 1) * (slow - slow[inside].mean())
     return np.clip(light, 0, 1), _between(spread.fine, detail)
 
 
 def _between(ends: Range, place: float) -> float:
+    """Linear interpolation: the lower end for place 0, the upper one for 1."""
     return ends[0] + (ends[1] - ends[0]) * place
 
 
-def _mapped(light: Image, inside: npt.NDArray[np.bool_], knots: list[float]) -> Image:
-    """The monotone map of brightness after which the percentiles of the tissue lie at `knots`."""
+def _match_percentiles(light: Image, inside: npt.NDArray[np.bool_], knots: list[float]) -> Image:
+    """Light after the monotone map of brightness that moves the percentiles of the tissue to `knots`."""
     found = np.percentile(light[inside], (0.5, *PERCENTILES, 99.7))
     found = np.maximum.accumulate(found + np.arange(found.size) * 1e-6)
     wanted = np.maximum.accumulate([0.0, *knots, 1.0])
     return np.interp(light, found, wanted).astype(np.float32)
 
 
-def _recorded(light: Image, fine: float, variation: Range, grain: float, rng: np.random.Generator) -> Image:
-    """With as much multiplicative noise as makes the fine contrast `fine`, within what the detector can have."""
+def _add_noise(light: Image, fine: float, variation: Range, grain: float, rng: np.random.Generator) -> Image:
+    """Recording whose contrast at fine scale is `fine`, by multiplicative noise, as far as `variation` allows."""
     texture = light - smooth(light, 3.0)
     missing = max(fine**2 - float(texture.var()), 0.0)
     share = math.sqrt(missing / max(float(np.square(light).mean()), 1e-6))
@@ -225,17 +234,17 @@ def _recorded(light: Image, fine: float, variation: Range, grain: float, rng: np
     return np.clip(noise.recorded(light, rng), 0, 1)
 
 
-def field(shape: tuple[int, ...], scale: float, strength: float, rng: np.random.Generator) -> Image:
-    """A positive random field with median 1: float32 `shape`, log-normal, smooth over `scale` px."""
+def random_field(shape: tuple[int, ...], scale: float, strength: float, rng: np.random.Generator) -> Image:
+    """Log-normal random field with median 1, smooth over `scale` px: float32 of that `shape`."""
     step = max(1, int(scale / 4))
     coarse = rng.standard_normal((-(-shape[0] // step) + 1, -(-shape[1] // step) + 1), dtype=np.float32)
     soft = smooth(coarse, scale / step)
     soft /= max(float(soft.std()), 1e-6)
-    return np.exp(np.float32(strength) * _stretched(soft, step, shape))
+    return np.exp(np.float32(strength) * _interpolate(soft, step, shape))
 
 
 def smooth(image: Image, sigma: float) -> Image:
-    """Gaussian of `sigma` px; a wide one is computed on means of blocks."""
+    """Gaussian filter of an image (h, w), sigma in px; a wide one is computed on block means."""
     from scipy.ndimage import gaussian_filter
 
     step = int(sigma / 3)
@@ -246,11 +255,11 @@ def smooth(image: Image, sigma: float) -> Image:
     padded = np.pad(image, ((0, -height % step), (0, -width % step)), mode="edge")
     blocks = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step).mean(axis=(1, 3))
     coarse = gaussian_filter(blocks, sigma / step, mode="reflect", truncate=3.0)
-    return _stretched(coarse, step, image.shape)
+    return _interpolate(coarse, step, image.shape)
 
 
-def _stretched(coarse: Image, step: int, shape: tuple[int, ...]) -> Image:
-    """Linear interpolation of values at the centres of blocks of `step` px, cut to `shape`."""
+def _interpolate(coarse: Image, step: int, shape: tuple[int, ...]) -> Image:
+    """Linear interpolation between the centres of blocks of `step` px, cropped to `shape`."""
     if step == 1:
         return coarse[: shape[0], : shape[1]]
     for axis in (0, 1):

@@ -1,8 +1,8 @@
-"""Speckle: the noise that coherent light writes into the reflectance channel, and the measures of it.
+"""Speckle model of the reflectance channel: multiplicative noise of coherent light, detector offset and read noise.
 
-A recorded pixel is  I = pedestal + gain * X * n + e  (measured on real ex vivo scans): X is what the tissue
-reflects, n the speckle factor with mean 1 and variance 1 / looks, correlated over about a pixel, and e the
-white read noise. All brightness is a share of the range [0, 1].
+A recorded pixel is  I = pedestal + gain * X * n + e  (measured on real ex vivo scans): X is the reflected light, n the
+speckle factor with mean 1 and variance 1 / looks, correlated over about a pixel, and e the white read noise. All
+brightness is in units of the range [0, 1].
 """
 
 from __future__ import annotations
@@ -20,54 +20,61 @@ from confostain.errors import OptionError
 Law = Literal["gamma", "rayleigh", "uniform"]
 
 _RAYLEIGH_VARIANCE = 4.0 / math.pi - 1.0  # of a Rayleigh variable with mean 1
-_FEWEST_LOOKS = {
-    "gamma": 0.0,
-    "rayleigh": 1.0 / _RAYLEIGH_VARIANCE,
-    "uniform": 3.0,
-}  # below, factors turn negative
+_MIN_LOOKS = {"gamma": 0.0, "rayleigh": 1.0 / _RAYLEIGH_VARIANCE, "uniform": 3.0}  # with fewer, factors get negative
 
 
 @dataclass(frozen=True, slots=True)
 class Speckle:
-    """One noise model; the defaults are the published training noise (white gamma speckle, nothing else)."""
+    """Parameters of a speckle model; the defaults are the published training noise, white gamma speckle alone.
 
-    looks: float = 8.0  # mean^2 / variance of the factor; 8 gives the paper's 16.2 dB on inverted H&E
-    grain: float = 0.0  # px, sigma of the Gaussian that correlates the factor; real scans: 0.5
-    pedestal: float = 0.0  # dark level of the detector; real scans: 0.08
-    gain: float = 1.0  # detector range per unit of reflected light
-    read_noise: float = 0.0  # standard deviation of the white additive part; real scans: 0.005
-    law: Law = "gamma"  # "uniform" and "rayleigh" are the laws other papers simulate
+    Attributes:
+        looks: mean^2 / variance of the speckle factor; 8 gives the paper's 16.2 dB on inverted H&E.
+        grain: sigma in px of the Gaussian that correlates the factor; on real scans 0.5.
+        pedestal: dark level of the detector; on real scans 0.08.
+        gain: recorded brightness per unit of reflected light.
+        read_noise: standard deviation of the additive white noise; on real scans 0.005.
+        law: distribution of the factor; other papers simulate "uniform" and "rayleigh".
+    """
+
+    looks: float = 8.0
+    grain: float = 0.0
+    pedestal: float = 0.0
+    gain: float = 1.0
+    read_noise: float = 0.0
+    law: Law = "gamma"
 
     def __post_init__(self) -> None:
-        if self.law not in _FEWEST_LOOKS:
-            raise OptionError(f"speckle law {self.law!r}: expected gamma, rayleigh or uniform")
+        if self.law not in _MIN_LOOKS:
+            raise OptionError(f"speckle law {self.law!r}: expected gamma, rayleigh or uniform; give one of these")
         if min(self.grain, self.pedestal, self.read_noise) < 0 or self.gain <= 0:
-            raise OptionError(f"{self}: grain, pedestal and read noise must not be negative and gain must be positive")
-        fewest = _FEWEST_LOOKS[self.law] / (self.white_looks / self.looks) if self.looks > 0 else 0.0
+            raise OptionError(
+                f"{self}: expected a grain, a pedestal and a read noise of at least 0 and a gain above 0; correct them"
+            )
+        fewest = _MIN_LOOKS[self.law] / (self.white_looks / self.looks) if self.looks > 0 else 0.0
         if not self.looks > 0.999 * fewest:
             raise OptionError(
-                f"{self.looks:g} looks of {self.law} speckle with grain {self.grain:g}: more than "
-                f"{fewest:.2f} are needed, fewer would make negative brightness; use gamma speckle there"
+                f"{self.looks:g} looks of {self.law} speckle with grain {self.grain:g}: expected more than "
+                f"{fewest:.2f}, since fewer give negative brightness; use gamma speckle"
             )
 
     @property
     def white_looks(self) -> float:
-        """Looks to draw before the grain filter, which shrinks the variance by sum(k^2)."""
+        """Looks of the white factor before the grain filter, which reduces the variance by sum(k^2)."""
         return self.looks * float(np.square(gaussian_kernel(self.grain)).sum()) ** 2
 
     def expected(self, reflected: Image) -> Image:
-        """What the detector records of `reflected` (h, w) without speckle and read noise, float32 (h, w)."""
+        """Recording without noise, float32 (h, w): reflected light (h, w) with gain and pedestal."""
         return np.float32(self.pedestal) + np.float32(self.gain) * reflected
 
     def factor(self, shape: tuple[int, int], rng: np.random.Generator) -> Image:
-        """The speckle factor n, float32 `shape`: mean 1, variance 1 / looks, correlated by the grain."""
+        """Speckle factor n, float32 `shape`: mean 1, variance 1 / looks, correlated over the grain."""
         margin = math.ceil(4 * self.grain)
         kernel = gaussian_kernel(self.grain)
         white = _white_factor(self.law, self.white_looks, (shape[0] + 2 * margin, shape[1] + 2 * margin), rng)
         return _filtered(white, kernel)[margin : margin + shape[0], margin : margin + shape[1]]
 
     def recorded(self, reflected: Image, seed: int | np.random.Generator) -> Image:
-        """One noisy recording of `reflected` (h, w), float32 (h, w), not clipped to [0, 1]."""
+        """Noisy recording of reflected light (h, w), float32 (h, w), not clipped to [0, 1]."""
         rng = np.random.default_rng(seed)
         shape = (reflected.shape[0], reflected.shape[1])
         image = self.expected(reflected * self.factor(shape, rng))
@@ -77,7 +84,7 @@ class Speckle:
 
 
 def gaussian_kernel(sigma: float) -> npt.NDArray[np.float64]:
-    """One-dimensional Gaussian of `sigma` px, sum 1, cut at 4 sigma; a single 1 for sigma 0."""
+    """One-dimensional Gaussian kernel, sigma in px, sum 1, truncated at 4 sigma; a single 1 for sigma 0."""
     reach = math.ceil(4 * sigma)
     if reach == 0:
         return np.ones(1)

@@ -26,7 +26,7 @@ from confostain.errors import SlideError
 from confostain.geometry import Region, Size
 from confostain.io.readers import sources, tiff_pixels
 from confostain.io.readers.layouts import open_grey
-from confostain.io.readers.plane import Plane, refusing
+from confostain.io.readers.plane import Plane, as_slide_error
 
 
 def painted(height: int, width: int, dtype: str = "uint16") -> np.ndarray:
@@ -364,14 +364,14 @@ def test_a_tile_larger_than_the_cache_is_decoded_once(tmp_path: Path, monkeypatc
     "error", [MemoryError(), OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EMFILE, "Too many files")]
 )
 def test_what_is_not_the_files_fault_goes_through(error: Exception) -> None:
-    with pytest.raises(type(error)) as found, refusing("a.tif"):
+    with pytest.raises(type(error)) as found, as_slide_error("a.tif"):
         raise error
     assert found.value is error
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ENAMETOOLONG, errno.EISDIR])
 def test_what_cannot_be_opened_is_not_called_damaged(number: int) -> None:
-    with pytest.raises(SlideError, match=r"^a\.tif: cannot be opened \(.*permissions$"), refusing("a.tif"):
+    with pytest.raises(SlideError, match=r"^a\.tif: cannot be opened \(.*permissions$"), as_slide_error("a.tif"):
         raise OSError(number, "said by the system")
 
 
@@ -491,7 +491,7 @@ def test_no_room_to_unpack_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("os.fstatvfs", lambda descriptor: Full)
     write_png(tmp_path / "a.png", painted(30, 40))
-    with pytest.raises(SlideError, match=r"too little room.* expected 1 MB"):
+    with pytest.raises(SlideError, match=r"too little disk space.* expected 1 MB"):
         whole(open_grey(tmp_path / "a.png"))
 
 

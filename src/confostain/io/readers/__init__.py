@@ -1,1 +1,1 @@
-"""Readers: files of scans and of H&E, to lazily read planes."""
+"""Readers of scans and H&E slides: which image, channels, pixel size, lazily read pixels."""

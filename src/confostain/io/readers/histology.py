@@ -1,6 +1,6 @@
-"""H&E slides: opened by OpenSlide, or as a plain picture; any region at a requested pixel size.
+"""Reader of H&E slides (OpenSlide formats, PNG, JPEG, TIFF): regions at any requested pixel size.
 
-Openslide-python comes with the training extra; plain pictures (PNG, JPEG, TIFF) need Pillow only.
+OpenSlide is in the extras `train` and `view`; PNG, JPEG and TIFF without a pyramid need Pillow only.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
 _PICTURES = {".png", ".jpg", ".jpeg"}
 _TIFFS = {".tif", ".tiff"}
 
-KERNEL = 2  # px, of the coarser grid: as far as the resampling looks to each side
-WHOLE = 1e-3  # zooms this near a whole number are one
-ROUNDING = 0.01  # px: a pixel size out of a file, a ratio of whole numbers, must not cost the last row
+KERNEL = 2  # px of the coarser grid: radius of the resampling kernel
+WHOLE = 1e-3  # zooms this near a whole number are taken for it
+ROUNDING = 0.01  # px: the rounding error of a pixel size in a file must not remove the last row
 
 
 class _Levels(Protocol):
-    """Where pixels come from: a pyramid of pictures, finest first."""
+    """Pyramid of RGB images, finest first."""
 
     sizes: tuple[Size, ...]
     microns_per_pixel: float | None
 
     def read(self, level: int, region: Region) -> Picture:
-        """RGB pixels of a region that lies inside that level."""
+        """RGB image of a region inside that level."""
 
     def close(self) -> None: ...
 
 
 class HistologySlide:
-    """An H&E slide whose regions can be read at any pixel size.
+    """H&E slide whose regions can be read at any pixel size.
 
     Attributes:
-        path: the file.
+        path: of the file.
         size: (width, height) of level 0 in pixels.
-        microns_per_pixel: of level 0.
+        microns_per_pixel: pixel size of level 0 in um.
     """
 
     def __init__(self, path: Path, levels: _Levels, microns_per_pixel: float) -> None:
@@ -88,31 +88,37 @@ class HistologySlide:
         if region.is_empty or region.intersection(whole.region) != region:
             raise SlideError(
                 f"{self.path}: region {region.x},{region.y},{region.width},{region.height} at "
-                f"{microns_per_pixel:g} um/px; expected one inside its {whole.width} x {whole.height} px at that size"
+                f"{microns_per_pixel:g} um/px; expected one inside its {whole.width} x {whole.height} px at that size; "
+                "give another region"
             )
         zoom = microns_per_pixel / self.microns_per_pixel
         level = self._level(zoom)
-        of = self._levels.sizes[level]
-        zoom_x, zoom_y = zoom * of.width / self.size.width, zoom * of.height / self.size.height
+        extent = self._levels.sizes[level]
+        zoom_x, zoom_y = zoom * extent.width / self.size.width, zoom * extent.height / self.size.height
         box = (region.x * zoom_x, region.y * zoom_y, region.right * zoom_x, region.bottom * zoom_y)
         reach_x, reach_y = (math.ceil(KERNEL * max(1, zoom)) for zoom in (zoom_x, zoom_y))
         x, y = max(0, math.floor(box[0]) - reach_x), max(0, math.floor(box[1]) - reach_y)
-        right, bottom = min(of.width, math.ceil(box[2]) + reach_x), min(of.height, math.ceil(box[3]) + reach_y)
+        right, bottom = (
+            min(extent.width, math.ceil(box[2]) + reach_x),
+            min(extent.height, math.ceil(box[3]) + reach_y),
+        )
         try:
             picture = self._levels.read(level, Region(x, y, right - x, bottom - y))
         except Exception as error:  # OpenSlide, libtiff and libjpeg each raise their own
-            raise SlideError(f"{self.path}: cannot be read at {x},{y} of level {level} ({error})") from error
-        inner = (box[0] - x, box[1] - y, min(box[2], of.width) - x, min(box[3], of.height) - y)
+            raise SlideError(
+                f"{self.path}: cannot be read at {x},{y} of level {level} ({error}); copy it again"
+            ) from error
+        inner = (box[0] - x, box[1] - y, min(box[2], extent.width) - x, min(box[3], extent.height) - y)
         return np.asarray(picture.resize(size, resampling_at(zoom_x, zoom_y), box=inner))
 
     def _level(self, zoom: float) -> int:
-        """The coarsest level that is still at least as fine as requested."""
+        """Coarsest level that is at least as fine as requested."""
         widths = [size.width for size in self._levels.sizes]
         fine = [level for level, width in enumerate(widths) if widths[0] / width <= zoom * 1.001]
         return fine[-1] if fine else 0
 
     def strips(self, microns_per_pixel: float, rows: int = 1024) -> Iterator[tuple[int, Rgb]]:
-        """The whole slide at a pixel size, from top to bottom: the first row of each strip, and uint8 (h, width, 3)."""
+        """Whole slide at a pixel size in strips from top to bottom: first row, and pixels, uint8 (h, width, 3)."""
         width, height = self.size_at(microns_per_pixel)
         for y in range(0, height, rows):
             yield y, self.read_region((0, y), (width, min(rows, height - y)), microns_per_pixel)
@@ -122,21 +128,21 @@ class HistologySlide:
         self._levels.close()
 
     def __enter__(self) -> Self:
-        """The slide itself."""
+        """Slide, to be closed at the end of a `with` statement."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the file."""
+        """Close the file, after an error too."""
         self.close()
 
 
 def resampling_at(*zooms: float) -> Resampling:
-    """How pixels become larger ones, `zooms` times as wide and high: by their mean where whole ones make up one.
+    """Resampling filter for pixels that become `zooms` times as wide and high: area mean for whole numbers.
 
-    Elsewhere by an antialiased bicubic kernel. Pillow's box takes whole pixels only, say one here and two there, which
-    would move edges by up to a third of a pixel and change the noise from one pixel to the next.
+    For others an antialiased bicubic kernel: Pillow's box filter takes whole pixels only, say one here and two there,
+    which would move edges by up to a third of a pixel and change the noise from one pixel to the next.
     """
     from PIL.Image import Resampling
 
@@ -174,33 +180,35 @@ def open_histology(path: str | os.PathLike[str], microns_per_pixel: float | None
 
 def _opened(path: Path) -> _Levels:
     if path.suffix.lower() in _PICTURES:
-        return _OnePicture(path)
+        return _PlainImage(path)
     try:
         return _OpenSlideLevels(path)
     except SlideError:
         if path.suffix.lower() not in _TIFFS:
             raise
-    return _OnePicture(path)  # a TIFF in strips: no slide to OpenSlide
+    return _PlainImage(path)  # a TIFF in strips, which OpenSlide does not read
 
 
 class _OpenSlideLevels:
-    """The pyramid of a slide that OpenSlide reads."""
+    """Pyramid of a slide that OpenSlide reads."""
 
     def __init__(self, path: Path) -> None:
         try:
             import openslide
         except ImportError as error:
-            raise SlideError(f"{path}: H&E slides are read by OpenSlide; pip install 'confostain[train]'") from error
+            raise SlideError(
+                f"{path}: H&E slides need OpenSlide, which is not installed; run: pip install 'confostain[view]'"
+            ) from error
         try:
             self._slide = openslide.OpenSlide(path)
         except openslide.OpenSlideError as error:
-            raise SlideError(f"{path}: not a slide that OpenSlide reads ({error})") from error
+            raise SlideError(f"{path}: not a slide that OpenSlide reads ({error}); give another file") from error
         self.sizes: tuple[Size, ...] = tuple(Size(width, height) for width, height in self._slide.level_dimensions)
-        said = self._slide.properties.get("openslide.mpp-x")
-        self.microns_per_pixel: float | None = float(said) if said else None
+        stated = self._slide.properties.get("openslide.mpp-x")
+        self.microns_per_pixel: float | None = float(stated) if stated else None
 
     def read(self, level: int, region: Region) -> Picture:
-        """RGB pixels; transparent ones, never scanned, are white."""
+        """RGB image; transparent pixels, which were not scanned, are white."""
         from PIL import Image
 
         down = self._slide.level_downsamples[level]
@@ -214,8 +222,8 @@ class _OpenSlideLevels:
         self._slide.close()
 
 
-class _OnePicture:
-    """A plain picture: one level; its resolution is believed where it can be that of a microscope."""
+class _PlainImage:
+    """Image without a pyramid; its resolution is used if it is plausible for a microscope."""
 
     def __init__(self, path: Path) -> None:
         from PIL import Image, UnidentifiedImageError
@@ -225,7 +233,7 @@ class _OnePicture:
                 dots_per_inch = picture.info.get("dpi", (0, 0))
                 self._picture = picture.convert("RGB")
         except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise SlideError(f"{path}: not a picture that can be read ({error})") from error
+            raise SlideError(f"{path}: not an image that can be read ({error}); give another file") from error
         self.microns_per_pixel = plausible_microns(*(25_400 / float(dots) if dots else None for dots in dots_per_inch))
         self.sizes: tuple[Size, ...] = (Size(*self._picture.size),)
 

@@ -1,4 +1,4 @@
-"""Finds the reflectance and the fluorescence channel of a slide in every layout that is known."""
+"""Layouts of a scan: finds the reflectance and the fluorescence channel in folders and files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from confostain.errors import SlideError
 from confostain.io.readers.channel_names import reflectance_and_fluorescence
 from confostain.io.readers.ome import COMPANION_SUFFIX
 from confostain.io.readers.picture import open_picture
-from confostain.io.readers.plane import Plane, refusing
+from confostain.io.readers.plane import Plane, as_slide_error
 from confostain.io.readers.tiff import open_tiff
 from confostain.io.readers.zarr import is_zarr, open_zarr
 
@@ -20,7 +20,7 @@ LAYOUTS = (
     "a two-channel OME-TIFF, a two-channel OME-Zarr, or one grey file each for reflectance and fluorescence"
 )
 
-MAX_NAME = 80  # characters of a name in messages; longer ones cannot be the name of a file anyway
+MAX_NAME = 80  # characters of a name in messages
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _DETECTOR = re.compile(r"det[#_ -]?([12])", re.IGNORECASE)
@@ -32,20 +32,27 @@ _CHANNEL_FILES = {  # how files in a folder are named after one channel, without
 
 @dataclass(frozen=True, eq=False)
 class Channels:
-    """The two planes of a slide: same size, same pixel size as far as both are known."""
+    """Two planes of a slide, of the same size and pixel size.
+
+    Attributes:
+        reflectance: R.
+        fluorescence: F.
+        layout: description for people.
+        paths: files, or the folder of an OME-Zarr, that contain them.
+    """
 
     reflectance: Plane
     fluorescence: Plane
-    layout: str  # in words, for people
-    paths: tuple[Path, ...]  # the files, or the folder of an OME-Zarr, that hold them
+    layout: str
+    paths: tuple[Path, ...]
 
     @property
     def microns_per_pixel(self) -> float | None:
-        """Pixel size from the metadata of either file; None where neither knows."""
+        """Pixel size (um/px) from the metadata of either file; None where neither has one."""
         return self.reflectance.microns_per_pixel or self.fluorescence.microns_per_pixel
 
     def close(self) -> None:
-        """Give back file handles and temporary files."""
+        """Close files and remove temporary ones."""
         self.reflectance.close()
         self.fluorescence.close()
 
@@ -58,19 +65,19 @@ def open_channels(
 ) -> Channels:
     """Open the two channels of a slide, from one `path` or from one file per channel.
 
-    Raises SlideError where no known layout is found, a file is damaged or not grey, or the channels do not
-    match.
+    Raises:
+        SlideError: no known layout is found, a file is damaged or not grey, or the channels do not match.
     """
     if path is not None and (reflectance is not None or fluorescence is not None):
         raise SlideError("a slide and single channel files are given; expected one or the other; leave one out")
     if path is not None:
         path = _existing(path)
-        with refusing(path.name):
+        with as_slide_error(path.name):
             channels = _open_path(path)
     elif reflectance is not None and fluorescence is not None:
         channels = _open_pair(_existing(reflectance), _existing(fluorescence), "file pair")
     elif reflectance is None and fluorescence is None:
-        raise SlideError(f"no slide given; expected {LAYOUTS}")
+        raise SlideError(f"no slide given; expected {LAYOUTS}; give a path")
     else:
         given, missing = ("reflectance", "fluorescence") if reflectance else ("fluorescence", "reflectance")
         raise SlideError(f"only the {given} file is given; expected both channels; give the {missing} file too")
@@ -79,10 +86,14 @@ def open_channels(
 
 
 def open_grey(path: str | Path) -> Plane:
-    """Open one grey image file (TIFF, PNG, JPEG); SlideError where it holds anything but one grey plane."""
+    """Open a grey image file (TIFF, PNG, JPEG).
+
+    Raises:
+        SlideError: it is damaged, or contains anything but one grey plane.
+    """
     path = _existing(path)
     if not path.is_file():
-        raise SlideError(f"{path}: a folder; expected one grey image file (TIFF, PNG or JPEG)")
+        raise SlideError(f"{path}: a folder; expected one grey image file (TIFF, PNG or JPEG); give the file")
     if not _is_tiff(path):
         return open_picture(path)
     found = open_tiff(path)
@@ -101,7 +112,8 @@ def is_grey_image(path: str | Path) -> bool:
 def open_reflectance(path: str | Path, swap_channels: bool = False) -> Plane:
     """Open the reflectance channel of a slide, or a file with one grey plane, which is taken for it.
 
-    Raises SlideError as `open_channels` and `open_grey` do.
+    Raises:
+        SlideError: as `open_channels` and `open_grey`.
     """
     if is_grey_image(path):
         return open_grey(path)
@@ -217,11 +229,11 @@ def _check_match(channels: Channels) -> None:
 
 def _existing(path: str | Path) -> Path:
     path = Path(path)
-    with refusing(path.name[-MAX_NAME:]):
+    with as_slide_error(path.name[-MAX_NAME:]):
         if not path.exists():
-            raise SlideError(f"{path}: no such file or folder; expected {LAYOUTS}")
+            raise SlideError(f"{path}: no such file or folder; expected {LAYOUTS}; check the path")
         if path.is_dir():
-            next(path.iterdir(), None)  # raises where the folder may not be read
+            next(path.iterdir(), None)  # raises if the folder may not be read
         elif not _start(path):
             raise SlideError(f"{path}: an empty file; expected a grey image; copy or export it again")
     return path

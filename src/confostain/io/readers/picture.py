@@ -1,4 +1,4 @@
-"""Opens PNG and JPEG, which libvips unpacks as a stream."""
+"""Reader of grey PNG and JPEG, decoded as a stream by libvips."""
 
 from __future__ import annotations
 
@@ -10,29 +10,40 @@ import numpy as np
 from confostain.errors import SlideError
 from confostain.geometry import Size
 from confostain.io.readers.orientation import upright
-from confostain.io.readers.plane import Plane, checked_dtype, file_label, plausible_microns, refuse_colour, refusing
+from confostain.io.readers.plane import (
+    Plane,
+    as_slide_error,
+    checked_dtype,
+    colour_error,
+    file_label,
+    plausible_microns,
+)
 from confostain.io.readers.sources import Unpacked
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 _DTYPES = {"uchar": np.uint8, "ushort": np.uint16}
 
-# libjpeg only warns where data end early or make no sense, and goes on with grey; libpng fails
+# on truncated or invalid data libjpeg warns and fills up with grey; libpng fails
 _FAIL_ON = {"pngload": "error", "jpegload": "warning"}
 
 
 def open_picture(path: Path) -> Plane:
-    """Open a grey PNG (8 or 16 bit) or JPEG; SlideError where it is damaged at first sight, or in colour."""
+    """Open a grey PNG (8 or 16 bit) or JPEG.
+
+    Raises:
+        SlideError: its header is damaged, or it is in colour. Damaged pixels are found when they are read.
+    """
     import pyvips
 
     name = file_label(path)
-    with refusing(name):
+    with as_slide_error(name):
         image = pyvips.Image.new_from_file(str(path), access="sequential", revalidate=True)
         fail_on = _FAIL_ON.get(image.get("vips-loader"))
         if fail_on is None:
             raise SlideError(f"{name}: unknown format; expected TIFF, PNG or JPEG; convert the image")
         if image.bands != 1:
-            raise refuse_colour(name, image.bands)
+            raise colour_error(name, image.bands)
         bits = image.get("bits-per-sample") if "bits-per-sample" in image.get_fields() else 8
         dtype = checked_dtype(name, np.dtype(_DTYPES[image.format]), bits)
         orientation = int(image.get("orientation")) if "orientation" in image.get_fields() else 1
@@ -58,9 +69,9 @@ def _is_aspect_ratio(path: Path) -> bool:
 
 
 def _unpack(path: Path, fail_on: str, target: BinaryIO) -> None:
-    """Stream the rows of `path` to `target`, uncompressed.
+    """Write the rows of `path` to `target`, uncompressed, as a stream.
 
-    Memory holds a few rows at a time, except for interlaced PNG and progressive JPEG, which come whole.
+    A few rows at a time are in memory; interlaced PNG and progressive JPEG are decoded whole.
     """
     import pyvips
 

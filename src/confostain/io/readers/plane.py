@@ -1,4 +1,4 @@
-"""One grey plane of a slide, read lazily in level-0 pixels, wherever and however its pixels are stored."""
+"""Grey plane: one channel of a scan, read lazily by region in stored values, whatever the file format."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Pixels = npt.NDArray[Any]
 
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
-# Slides are sampled at 0.2 to 1 um/px, their thumbnails at 10. Outside this range stands a print resolution
-# (72 or 300 dpi is 353 or 85 um/px) or a placeholder, which says nothing about the microscope.
+# Slides have 0.2 to 1 um/px, their thumbnails 10. A value outside this range is a print resolution (72 or 300 dpi is
+# 353 or 85 um/px) or a placeholder, and not the pixel size of a microscope.
 MICRONS_PER_PIXEL = (0.05, 20.0)
 
 _MICRONS = {
@@ -37,33 +37,42 @@ _UNREACHABLE = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR, err
 
 
 class Source(Protocol):
-    """Where the pixels of one plane come from. Safe to use from several threads at once."""
+    """Source of the pixels of one plane. Safe to use from several threads at once."""
 
     @property
     def band(self) -> int:
-        """How many rows belong together: reading within a band costs no other band's bytes twice."""
+        """Rows per band: bands can be read one after the other without decoding anything twice."""
 
     def fill(self, out: Pixels, x: int, y: int, step: int) -> None:
         """Fill `out` (n, w) from rows y, y + step, ... and columns x .. x + w, all inside the plane."""
 
     def close(self) -> None:
-        """Give back file handles; reading afterwards is an error."""
+        """Close files; reading afterwards is an error."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """One grey plane. Several threads may read at once; memory does not depend on the plane's size."""
+    """Grey plane. Several threads may read at once; memory does not depend on the plane's size.
 
-    name: str  # file name, and channel where a file holds several
-    size: Size  # level-0 pixels
-    dtype: np.dtype[Any]  # uint8, uint16 or float32 in this machine's byte order
-    microns_per_pixel: float | None  # as the metadata say; None where they say nothing plausible
+    Attributes:
+        name: file name, and channel where a file holds several.
+        size: in level-0 pixels.
+        dtype: uint8, uint16 or float32 in native byte order.
+        microns_per_pixel: pixel size by the metadata; None where they give no plausible one.
+        source: of the pixels.
+    """
+
+    name: str
+    size: Size
+    dtype: np.dtype[Any]
+    microns_per_pixel: float | None
     source: Source
 
     def read(self, region: Region) -> Pixels:
-        """Pixels of `region` (level 0) as (height, width) in `dtype`; 0 outside the plane.
+        """Pixels of a region (level 0), (height, width) in `dtype`; 0 outside the plane.
 
-        Raises SlideError where the file is damaged, and on NaN or infinite values.
+        Raises:
+            SlideError: the file is damaged, or a value is NaN or infinite.
         """
         out = np.zeros((region.height, region.width), self.dtype)
         inside = region.intersection(self.size.region)
@@ -72,7 +81,7 @@ class Plane:
         return out
 
     def read_rows(self, region: Region, step: int) -> Pixels:
-        """One row in every `step` of a region inside the plane, from near the middle: (ceil(height / step), width).
+        """One row in every `step` of a region inside the plane, near the middle: (ceil(height / step), width).
 
         Raises as `read` does.
         """
@@ -81,15 +90,18 @@ class Plane:
         return out
 
     def scan(self, step: int) -> Iterator[tuple[int, Pixels]]:
-        """Walk once over the plane, seeing one row in every `step`: the cheap pass behind statistics.
+        """One row in every `step` of the whole plane, in one pass: a sample for statistics.
 
-        Think of the plane as ceil(height / step) rows of blocks. For each of them one whole row of raw pixels
-        comes, always equally far below the top of its block, as near to its middle as fits the last one.
-        Yields (first, rows): rows is (n, width) in `dtype`; its row i belongs to block row first + i. Block
-        rows come in order, each once; n varies; little is held at a time.
+        The plane is divided into ceil(height / step) rows of blocks. From each, one whole row of pixels is read, at the
+        same distance from the top of the block, near its middle. The mean of `step` neighbours in such a row
+        (`np.add.reduceat` along axis 1) estimates the mean of a block.
 
-        So the mean of `step` neighbours in a row (`np.add.reduceat` along axis 1) estimates a block's mean,
-        and a histogram of everything yielded is a fair sample of the plane. Raises as `read` does.
+        Yields:
+            (first, rows): rows is (n, width) in `dtype`, of block rows first, first + 1, ... Block rows come in order,
+            each once; n varies, and is small.
+
+        Raises:
+            SlideError: as `read`.
         """
         offset = min(step // 2, (self.size.height - 1) % step)
         for top in range(0, self.size.height, self.source.band):
@@ -101,11 +113,11 @@ class Plane:
                 yield first, out
 
     def close(self) -> None:
-        """Give back file handles and temporary files."""
+        """Close files and remove temporary ones."""
         self.source.close()
 
     def _fill(self, out: Pixels, x: int, y: int, step: int) -> None:
-        with refusing(self.name):
+        with as_slide_error(self.name):
             self.source.fill(out, x, y, step)
         if self.dtype.kind == "f" and not np.isfinite(out).all():
             raise SlideError(
@@ -115,8 +127,9 @@ class Plane:
 
 
 def file_label(path: Path) -> str:
-    """The name of a file in messages and provenance; the files of all VivaScope scans share one name, so theirs
-    begins with the folder of the scan.
+    """Name of a file in messages and provenance.
+
+    The files of all VivaScope scans have the same name, so theirs begins with the folder of the scan.
     """
     detector = path.parent.resolve()
     if not detector.name.startswith("DET#"):
@@ -127,10 +140,10 @@ def file_label(path: Path) -> str:
 
 
 @contextmanager
-def refusing(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises on a damaged or foreign file into one SlideError that names it.
+def as_slide_error(name: str) -> Iterator[None]:
+    """Raise any exception of a decoder as a SlideError that names the file.
 
-    Lack of memory, of room on the disk or of file handles is not the file's fault and goes through as it is.
+    Errors for lack of memory, disk space or file handles are not caused by the file and are passed on.
     """
     try:
         yield
@@ -142,7 +155,7 @@ def refusing(name: str) -> Iterator[None]:
             raise
         if number in _UNREACHABLE:
             raise SlideError(
-                f"{name}: cannot be opened ({os.strerror(number)}); expected a file or folder that may be read; "
+                f"{name}: cannot be opened ({os.strerror(number)}); expected a file or folder that can be read; "
                 "check its path and its permissions"
             ) from error
         reason = " ".join(str(error).split())[:160] or type(error).__name__
@@ -152,7 +165,7 @@ def refusing(name: str) -> Iterator[None]:
 
 
 def checked_dtype(name: str, dtype: np.dtype[Any] | None, bits: int) -> np.dtype[Any]:
-    """`dtype` in this machine's byte order; SlideError unless uint8, uint16 or float32 in all its bits."""
+    """Pixel data type in native byte order; SlideError unless uint8, uint16 or float32 with all `bits` in use."""
     native = dtype.newbyteorder("=") if dtype is not None else None
     if native not in DTYPES or native.itemsize * 8 != bits:
         found = "unknown" if native is None else f"{native} ({bits} bits)"
@@ -162,8 +175,8 @@ def checked_dtype(name: str, dtype: np.dtype[Any] | None, bits: int) -> np.dtype
     return native
 
 
-def refuse_colour(name: str, samples: int) -> SlideError:
-    """The error for an image with `samples` values per pixel where one grey value is expected."""
+def colour_error(name: str, samples: int) -> SlideError:
+    """Error for an image with `samples` values per pixel where one grey value is expected."""
     return SlideError(
         f"{name}: {samples} values per pixel (colour or transparency); expected one grey value; "
         "save each channel as a grey image, for example with: vips extract_band IN OUT.tif 0"
@@ -171,9 +184,9 @@ def refuse_colour(name: str, samples: int) -> SlideError:
 
 
 def plausible_microns(x: float | None, y: float | None = None) -> float | None:
-    """`x` (um/px) where it can be a microscope's pixel size and `y`, if known, is within 1 %; else None.
+    """Pixel size `x` (um/px) if it is plausible for a microscope and `y`, if known, is within 1 % of it; else None.
 
-    To six digits: what lies beyond comes from writing it as pixels per centimetre or per inch.
+    Rounded to six digits: further ones come from its storage as pixels per centimetre or per inch.
     """
     low, high = MICRONS_PER_PIXEL
     if x is None or not (math.isfinite(x) and low <= x <= high):
@@ -182,6 +195,6 @@ def plausible_microns(x: float | None, y: float | None = None) -> float | None:
 
 
 def microns(value: float, unit: str | None) -> float | None:
-    """A length in micrometres; None where the unit is missing or unknown."""
+    """Length in micrometres; None where the unit is missing or unknown."""
     scale = _MICRONS.get((unit or "").strip().lower())
     return None if scale is None else value * scale

@@ -1,4 +1,4 @@
-"""The three ways to get at the pixels of a plane: as stored, chunk by chunk, or unpacked once to disk."""
+"""Pixel sources of a plane: uncompressed rows, decoded chunks, or a temporary file decoded once."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from confostain.errors import SlideError
 from confostain.geometry import Size
 from confostain.io.readers.plane import Pixels
 
-BAND_BYTES = 8 << 20  # rows walked over at a time where the file suggests no number
+BAND_BYTES = 8 << 20  # rows read at a time where the file has no tiles
 CACHED_BYTES = 64 << 20  # decoded chunks kept: one row of 512 px chunks over a slide 64,000 px wide
 
 
 class OpenFile:
-    """A file that is read by position, from any thread; closed when told to or when forgotten."""
+    """File read by position, from any thread; closed by `close` or with the last reference to it."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._finalizer = weakref.finalize(self, os.close, descriptor)
 
     @classmethod
-    def at(cls, path: Path) -> OpenFile:
+    def open(cls, path: Path) -> OpenFile:
         """Open `path` for reading."""
         return cls(os.open(path, os.O_RDONLY))
 
     def close(self) -> None:
-        """Close; the number is forgotten, since the next file opened may be given the same one."""
+        """Close; the descriptor is reset, since the next file opened may be given the same number."""
         self.descriptor = -1
         self._finalizer()
 
@@ -59,18 +59,18 @@ class OpenFile:
 
 @dataclass(frozen=True)
 class Strips:
-    """Where uncompressed rows lie in a file."""
+    """Layout of uncompressed rows in a file."""
 
     offsets: npt.NDArray[np.int64]  # byte position of each strip
     height: int  # rows in each strip (fewer in the last)
     width: int  # pixels in each row
     stored: np.dtype[Any]  # with its byte order in the file
     samples: int = 1  # interleaved values per pixel
-    sample: int = 0  # which of them is wanted
+    sample: int = 0  # the one that is read
 
     @property
     def row_bytes(self) -> int:
-        """Distance between rows of a strip."""
+        """Bytes from one row of a strip to the next."""
         return self.width * self.samples * self.stored.itemsize
 
     def positions(self, rows: npt.NDArray[np.int64], x: int) -> list[int]:
@@ -82,10 +82,10 @@ class Strips:
 
 
 class StoredRows:
-    """Uncompressed rows, each read straight into its place.
+    """Source of uncompressed rows, each read directly into the output array.
 
-    Not through a memory map: each page a map has touched counts as resident memory, mapping and unmapping
-    small windows is no faster while both cores are busy, and a file cut short under a map kills the process.
+    Not through a memory map: each page that was touched counts as resident memory, mapping and unmapping small parts
+    is no faster while both cores are busy, and a file truncated under a map kills the process.
     """
 
     def __init__(self, file: OpenFile, strips: Strips) -> None:
@@ -127,7 +127,7 @@ def cached_chunks(
 
 
 class Chunks:
-    """Tiles or chunks on a regular grid, each decoded whole by `load(row, column)` to (h, w)."""
+    """Source of tiles or chunks on a regular grid, each decoded whole by `load(row, column)` to (h, w)."""
 
     def __init__(self, chunk: Size, load: Callable[[int, int], Pixels], file: OpenFile | None = None) -> None:
         self._chunk = chunk
@@ -140,7 +140,7 @@ class Chunks:
         height, width = self._chunk.height, self._chunk.width
         bottom, right = y + (len(out) - 1) * step, x + out.shape[1] - 1
         for row in range(y // height, bottom // height + 1):
-            first = max(0, -((y - row * height) // step))  # first of the rows asked for that lies in this chunk
+            first = max(0, -((y - row * height) // step))  # first of the requested rows in this chunk
             last = min(len(out), -((y - (row + 1) * height) // step))
             if first >= last:
                 continue
@@ -155,28 +155,28 @@ class Chunks:
                 ]
 
     def close(self) -> None:
-        """Close the file the chunks come from."""
+        """Close the file of the chunks."""
         if self._file is not None:
             self._file.close()
 
 
 class Unpacked:
-    """Pixels of a file that cannot be read in pieces: unpacked on first use to a nameless temporary file.
+    """Source of pixels that cannot be decoded in parts: decoded on first use into an unnamed temporary file.
 
-    The file has no name from the start, so nothing remains of it however the program ends. It lies where the
-    TMPDIR variable says and takes as many bytes as the plane has uncompressed.
+    The file has no name, so nothing remains of it however the program ends. It is in the folder of the variable TMPDIR
+    and takes as many bytes as the uncompressed plane.
     """
 
     def __init__(self, size: Size, dtype: np.dtype[Any], unpack: Callable[[BinaryIO], None]) -> None:
         self._size = size
         self._dtype = dtype
-        self._unpack = unpack  # writes all rows in this machine's byte order to a file
+        self._unpack = unpack  # writes all rows to a file, in native byte order
         self._rows: StoredRows | None = None
         self._lock = threading.Lock()
         self.band = max(1, BAND_BYTES // (size.width * dtype.itemsize))
 
     def fill(self, out: Pixels, x: int, y: int, step: int) -> None:
-        """Fill `out` (n, w), unpacking the file first if that has not happened."""
+        """Fill `out` (n, w); decodes the file on the first call."""
         self._unpacked().fill(out, x, y, step)
 
     def close(self) -> None:
@@ -197,7 +197,7 @@ class Unpacked:
             free = os.fstatvfs(spool.fileno())
             if free.f_bavail * free.f_frsize < expected:
                 raise SlideError(
-                    f"{tempfile.gettempdir()}: too little room to unpack a compressed channel; expected "
+                    f"{tempfile.gettempdir()}: too little disk space to decode a compressed channel; expected "
                     f"{math.ceil(expected / 1e6):,} MB; set TMPDIR to a larger disk or save the slide uncompressed"
                 )
             self._unpack(spool)

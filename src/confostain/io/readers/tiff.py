@@ -27,17 +27,17 @@ from confostain.io.readers.orientation import Inverted, upright
 from confostain.io.readers.plane import (
     Plane,
     Source,
+    as_slide_error,
     checked_dtype,
+    colour_error,
     file_label,
     microns,
     plausible_microns,
-    refuse_colour,
-    refusing,
 )
 from confostain.io.readers.tiff_pixels import contiguous_sources, page_sources
 
-# What tifffile has to say about a file becomes an error here or does not matter; without a handler of its own
-# its remarks would go to stderr in programs that have not set up logging.
+# Problems that tifffile logs are errors here or do not matter; without a handler they would be printed to stderr in
+# programs that have not configured logging.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _CHANNEL_AXES = frozenset("CSIQ")  # channel, sample, page sequence, unknown
@@ -93,7 +93,7 @@ def open_tiff(path: Path, series: int | None = None) -> TiffPlanes:
         SlideError: the file is damaged, or that image is in colour or no plain set of grey planes.
     """
     name = file_label(path)
-    with refusing(name), _opened(path) as tiff:
+    with as_slide_error(name), _opened(path) as tiff:
         stated = ome_images(name, tiff.ome_metadata)  # refuses what would exhaust memory in tifffile
         candidates = [_candidate(name, number, one) for number, one in enumerate(tiff.series)]
         chosen = _chosen(name, candidates, series)
@@ -187,7 +187,7 @@ def _check_axes(name: str, shape: dict[str, int]) -> None:
 
 
 def _checked_page(name: str, page: Any) -> Any:
-    """The page with all its tags; SlideError unless it is whole, and grey values in a known dtype."""
+    """Page with all its tags; SlideError unless it is complete, grey, and of a known data type."""
     if page is None:
         raise SlideError(f"{name}: a plane that its metadata announces is missing; expected all; export it again")
     with _open_file(page):
@@ -213,7 +213,7 @@ def _open_file(page: Any) -> Iterator[None]:
 
 
 def _check_tags(name: str, page: Any) -> None:
-    """Refuse a page with unreadable tags: what they said (names, pixel size) would be lost in silence."""
+    """Raise SlideError for a page with unreadable tags: names or pixel size could be lost without notice."""
     handle, count_bytes = page.parent.filehandle, page.parent.tiff.tagnosize
     handle.seek(page.offset)
     announced = int.from_bytes(handle.read(count_bytes), "big" if page.parent.byteorder == ">" else "little")
@@ -227,7 +227,7 @@ def _check_tags(name: str, page: Any) -> None:
 
 def _check_grey(name: str, page: Any) -> None:
     if page.photometric in (2, 5, 6, 8) or page.samplesperpixel > 2 or set(page.extrasamples) & {1, 2}:
-        raise refuse_colour(name, page.samplesperpixel)
+        raise colour_error(name, page.samplesperpixel)
     if page.photometric != 1 and not (page.photometric == 0 and page.dtype is not None and page.dtype.kind == "u"):
         kind = getattr(page.photometric, "name", page.photometric)
         raise SlideError(
@@ -299,7 +299,7 @@ def _imagej_pixel_size(tiff: Any, page: Any) -> float | None:
 
 
 def _from_resolution(page: Any, unit: str | None) -> float | None:
-    """um/px from the XResolution and YResolution tags, which count pixels per unit."""
+    """Pixel size (um/px) from the tags XResolution and YResolution, which are pixels per unit."""
     x, y = (
         microns(denominator / numerator, unit) if numerator else None
         for numerator, denominator in (page.tags.valueof(tag, (0, 1)) for tag in (282, 283))

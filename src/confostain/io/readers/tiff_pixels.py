@@ -1,4 +1,4 @@
-"""The pixels of one TIFF page: rows as stored, tiles decoded one by one, compressed strips unpacked once."""
+"""Pixel sources of a TIFF page: uncompressed strips, tiles, compressed strips."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _INFLATED_BYTES = 8 << 20
 
 
 def page_sources(name: str, page: Any) -> list[Source]:
-    """The cheapest way to get at each sample of a page (a tifffile TiffPage).
+    """Pixel source of each sample of a page (a tifffile TiffPage), the cheapest that its layout allows.
 
-    Raises SlideError where the page's data are incomplete or reach beyond the end of the file.
+    Raises:
+        SlideError: data are missing, or lie beyond the end of the file.
     """
     # Interleaved samples are decoded together, so all samples share one cache.
     tile_bytes = page.tilewidth * page.tilelength * page.samplesperpixel * page.dtype.itemsize
@@ -49,12 +50,12 @@ def contiguous_sources(name: str, page: Any, planes: int) -> list[Source]:
     for number in range(planes):
         begin = np.array([first + number * plane_bytes], np.int64)
         strips = Strips(begin, page.imagelength, page.imagewidth, stored)
-        sources.append(StoredRows(OpenFile.at(path), strips))
+        sources.append(StoredRows(OpenFile.open(path), strips))
     return list(sources)
 
 
 def _source(name: str, page: Any, sample: int, decode: Callable[..., Pixels]) -> Source:
-    segments = Segments.of(name, page, sample)
+    segments = Segments.of_sample(name, page, sample)
     if page.is_tiled:
         return _tiles(page, segments, decode)
     if page.compression == 1 and page.predictor == 1 and page.fillorder == 1:
@@ -65,19 +66,29 @@ def _source(name: str, page: Any, sample: int, decode: Callable[..., Pixels]) ->
 
 @dataclass(frozen=True)
 class Segments:
-    """Where the strips or tiles that hold one sample of a page lie in its file."""
+    """Strips or tiles that contain one sample of a page.
+
+    Attributes:
+        path: of the file.
+        offsets: position of each segment in the file in bytes.
+        counts: length of each segment in bytes.
+        first: index of the first one among all segments of the page.
+        sample: position of the sample within a decoded segment.
+        samples: number of samples in a decoded segment.
+        decode: (bytes, index among all segments) to pixels (1, h, w, samples), position and shape.
+    """
 
     path: Path
     offsets: tuple[int, ...]
     counts: tuple[int, ...]
-    first: int  # index of the first one among all segments of the page
-    sample: int  # position of the sample within a decoded segment
-    samples: int  # samples in a decoded segment
-    decode: Callable[..., Any]  # (bytes, index among all segments) -> pixels (1, h, w, samples), place, shape
+    first: int
+    sample: int
+    samples: int
+    decode: Callable[..., Any]
 
     @classmethod
-    def of(cls, name: str, page: Any, sample: int) -> Segments:
-        """All segments of a sample; SlideError unless they are complete and lie inside the file."""
+    def of_sample(cls, name: str, page: Any, sample: int) -> Segments:
+        """Segments of one sample; SlideError unless they are complete and inside the file."""
         planar = page.planarconfig == 2
         across = math.ceil(page.imagewidth / page.tilewidth) if page.is_tiled else 1
         down = math.ceil(page.imagelength / (page.tilelength if page.is_tiled else page.rowsperstrip))
@@ -114,15 +125,15 @@ def _rows(name: str, page: Any, segments: Segments) -> StoredRows:
     stored = page.dtype.newbyteorder(page.parent.byteorder)
     offsets = np.asarray(segments.offsets, np.int64)
     strips = Strips(offsets, page.rowsperstrip, page.imagewidth, stored, segments.samples, segments.sample)
-    # Counted from the rows, since some writers put down wrong byte counts; only the last strip is shorter.
+    # Computed from the rows, since some writers store wrong byte counts; only the last strip is shorter.
     heights = np.full(len(offsets), strips.height)
     heights[-1] = page.imagelength - (len(offsets) - 1) * strips.height
     _check_inside(name, int((offsets + heights * strips.row_bytes).max()), page)
-    return StoredRows(OpenFile.at(segments.path), strips)
+    return StoredRows(OpenFile.open(segments.path), strips)
 
 
 def _tiles(page: Any, segments: Segments, decode: Callable[..., Pixels]) -> Chunks:
-    file = OpenFile.at(segments.path)
+    file = OpenFile.open(segments.path)
     across = math.ceil(page.imagewidth / page.tilewidth)
 
     def load(row: int, column: int) -> Pixels:
@@ -132,22 +143,22 @@ def _tiles(page: Any, segments: Segments, decode: Callable[..., Pixels]) -> Chun
 
 
 def _decoded(page: Any, segments: Segments, file: OpenFile, index: int) -> Pixels:
-    """One strip or tile, (h, w, samples)."""
+    """Decoded strip or tile, (h, w, samples)."""
     count = segments.counts[index]
     data = file.read(segments.offsets[index], count) if count else None
     decoded, _, shape = segments.decode(data, segments.first + index)
-    if decoded is None:  # a sparse segment, never written: all zero
+    if decoded is None:  # a sparse segment, which was never written: all zero
         return np.zeros((*shape[1:3], segments.samples), page.dtype)
     pixels: Pixels = decoded[0]
     return pixels
 
 
 def _unpack(page: Any, segments: Segments, target: BinaryIO) -> None:
-    """Write all rows of one sample to `target`, uncompressed, in this machine's byte order."""
+    """Write all rows of one sample to `target`, uncompressed, in native byte order."""
     native = page.dtype.newbyteorder("=")
     row_bytes = page.imagewidth * segments.samples * page.dtype.itemsize
     streamed = page.compression in _DEFLATE and page.rowsperstrip * row_bytes > _STREAMED_BYTES
-    file = OpenFile.at(segments.path)
+    file = OpenFile.open(segments.path)
     try:
         for index in range(len(segments.offsets)):
             blocks = (
@@ -160,7 +171,7 @@ def _unpack(page: Any, segments: Segments, target: BinaryIO) -> None:
 
 
 def _inflated(page: Any, segments: Segments, file: OpenFile, index: int) -> Iterator[Pixels]:
-    """The rows of one large deflate strip, (n, w, samples), some at a time: memory stays flat."""
+    """Rows of one large deflate strip, (n, w, samples), a few at a time, in bounded memory."""
     from tifffile import TIFF
 
     stored = page.dtype.newbyteorder(page.parent.byteorder)
@@ -177,7 +188,7 @@ def _inflated(page: Any, segments: Segments, file: OpenFile, index: int) -> Iter
 
 
 def _inflate(file: OpenFile, offset: int, count: int, row_bytes: int) -> Iterator[bytes]:
-    """Whole rows of a zlib stream."""
+    """Decompressed bytes of a zlib stream, in whole rows."""
     inflate, end, rows = zlib.decompressobj(), offset + count, b""
     while not inflate.eof and (offset < end or inflate.unconsumed_tail):
         packed = inflate.unconsumed_tail

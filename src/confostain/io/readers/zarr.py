@@ -1,4 +1,4 @@
-"""Opens OME-Zarr (NGFF 0.4 and 0.5, Zarr formats 2 and 3): each channel of the full-resolution array."""
+"""Reader of OME-Zarr (NGFF 0.4 and 0.5, Zarr formats 2 and 3): channels of the full-resolution array."""
 
 from __future__ import annotations
 
@@ -12,34 +12,41 @@ import numpy as np
 
 from confostain.errors import ConfostainWarning, SlideError
 from confostain.geometry import Size
-from confostain.io.readers.plane import Pixels, Plane, checked_dtype, microns, plausible_microns, refusing
+from confostain.io.readers.plane import Pixels, Plane, as_slide_error, checked_dtype, microns, plausible_microns
 from confostain.io.readers.sources import Chunks, cached_chunks
 
 
 @dataclass(frozen=True)
 class ZarrPlanes:
-    """The channels of an OME-Zarr image, in file order."""
+    """Channels of an OME-Zarr image, in file order."""
 
     planes: tuple[Plane, ...]
-    channel_names: tuple[str, ...]  # from the omero metadata; empty where there are none
+    channel_names: tuple[str, ...]  # from the omero metadata; empty if they have none
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether the folder is a Zarr group."""
+    """Whether a folder is a Zarr group."""
     return any((path / name).is_file() for name in (".zgroup", ".zattrs", "zarr.json"))
 
 
 def open_zarr(path: Path) -> ZarrPlanes:
-    """Open the image at `path`; SlideError where it is no OME-Zarr, or a stack in depth or time."""
+    """Open the image at `path`.
+
+    Raises:
+        SlideError: it is no OME-Zarr, damaged, or a stack in depth or time.
+    """
     import zarr
 
-    with refusing(path.name):
+    with as_slide_error(path.name):
         group: Any = zarr.open_group(str(path), mode="r")
-        if "bioformats2raw.layout" in _metadata(group):  # a collection: its first image
+        if "bioformats2raw.layout" in _metadata(group):  # a collection; its first image is taken
             group = group["0"]
         metadata = _metadata(group)
         if not metadata.get("multiscales"):
-            raise SlideError(f"{path.name}: no multiscales metadata; expected an OME-Zarr image (NGFF 0.4 or 0.5)")
+            raise SlideError(
+                f"{path.name}: no multiscales metadata; expected an OME-Zarr image (NGFF 0.4 or 0.5); "
+                "give the folder of one image"
+            )
         image = metadata["multiscales"][0]
         array = group[image["datasets"][0]["path"]]
         axes = [axis["name"] for axis in image["axes"]]
@@ -53,7 +60,7 @@ def open_zarr(path: Path) -> ZarrPlanes:
 
 
 def _metadata(group: Any) -> dict[str, Any]:
-    """The OME part of a group's attributes: below "ome" since NGFF 0.5, at the top before."""
+    """OME part of a group's attributes: under "ome" since NGFF 0.5, at the top before."""
     attributes = dict(group.attrs)
     ome: dict[str, Any] = attributes.get("ome", attributes)
     return ome
@@ -69,8 +76,8 @@ def _check_axes(name: str, axes: list[str], shape: tuple[int, ...]) -> None:
 
 
 def _warn_of_missing_chunks(name: str, array: Any) -> None:
-    """Absent chunks are legal, for what was not scanned; a copy that broke off looks the same."""
-    stored = array.shards or array.chunks  # what one file holds
+    """Warn of missing chunks: they are allowed, for areas that were not scanned, but may be an incomplete copy."""
+    stored = array.shards or array.chunks  # shape of the part in one file
     expected = math.prod(math.ceil(n / each) for n, each in zip(array.shape, stored, strict=True))
     found = array.nchunks_initialized * math.prod(array.chunks) // math.prod(stored)
     if found < expected:
@@ -97,7 +104,7 @@ def _plane(name: str, array: Any, axes: list[str], channel: int, microns_per_pix
 
 
 def _pixel_size(image: dict[str, Any], axes: list[str]) -> float | None:
-    """um/px from the scales of the first dataset and of the image, which multiply."""
+    """Pixel size (um/px): product of the scales of the first dataset and of the image."""
     scale = np.ones(len(axes))
     transforms = [
         *image["datasets"][0].get("coordinateTransformations", ()),

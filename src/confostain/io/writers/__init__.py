@@ -1,1 +1,1 @@
-"""Writers of results: every format complete or absent."""
+"""Writers of stained slides in each format; a result is complete or absent."""

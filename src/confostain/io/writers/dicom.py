@@ -1,7 +1,7 @@
-"""Writes a stained slide as DICOM VL Whole Slide Microscopy images, one instance per level of the pyramid.
+"""Writer of DICOM VL Whole Slide Microscopy images, one instance per level of the pyramid.
 
-The tiles are the same JPEG bytes as in an OME-TIFF; DICOM has them wrapped as frames, in rows from top to bottom
-(TILED_FULL), behind a table of where each begins. Nothing but that table is in memory.
+The tiles are the same JPEG bytes as in an OME-TIFF, here as frames, in rows from top to bottom (TILED_FULL), after an
+offset table. Only that table is in memory.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import numpy.typing as npt
 
 from confostain.errors import OutputError
 from confostain.io.writers.encoding import ScratchWriter
-from confostain.io.writers.output import PartialFolder, ResultImage, known_scale, refuse_existing, writing_to
+from confostain.io.writers.output import PartialFolder, ResultImage, as_output_error, known_scale, refuse_existing
 
-BASIC_OFFSET_LIMIT = 2**32 - 1  # bytes; the basic offset table has 32 bits, beyond it the extended one has 64
+BASIC_OFFSET_LIMIT = 2**32 - 1  # bytes; the basic offset table has 32 bits, the extended one 64
 ITEM, SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 
 
 class DicomWriter(ScratchWriter):
-    """Writer of one stained slide into a folder; see `SlideWriter`.
+    """DICOM writer of one stained slide into a folder; see `SlideWriter`.
 
     Args:
-        path: the final name of the folder, `.dcm`.
-        image: size, scale, name, provenance and JPEG quality.
-        overwrite: whether what stands there may be replaced.
+        path: final name of the folder, `.dcm`.
+        image: size, pixel size, name, provenance and JPEG quality.
+        overwrite: whether an existing result may be replaced.
 
     Raises:
         OutputError: the path cannot be written, the image has no pixel size or is to be lossless, or pydicom is
@@ -44,15 +44,15 @@ class DicomWriter(ScratchWriter):
         super().__init__(path, image, overwrite)
 
     def complete(self) -> None:
-        """Write the instances into a hidden folder and put it under its final name.
+        """Write the instances into a hidden folder and rename it to its final name.
 
         Raises:
-            OutputError: a tile is missing, something appeared under the final name meanwhile, or the disk is full.
+            OutputError: a tile is missing, a folder of the final name has appeared, or the disk is full.
         """
         from confostain.io.writers.dicom_attributes import level_attributes, pyramid_attributes
 
         shared = pyramid_attributes(self.image)
-        with PartialFolder(self.path, self.overwrite) as folder, writing_to(self.path):
+        with PartialFolder(self.path, self.overwrite) as folder, as_output_error(self.path):
             for level in range(len(self._tiles.levels)):
                 lengths = self._tiles.lengths(level)
                 attributes = level_attributes(shared, self.image, level, lengths)
@@ -82,11 +82,11 @@ def _require_pydicom(path: Path) -> None:
 
 
 def _begin_pixel_data(file: IO[bytes], lengths: npt.NDArray[np.int64]) -> None:
-    """Write the header of the pixel data and the offsets of its frames (PS3.5, A.4).
+    """Write the header of the pixel data and the offset table of its frames (PS3.5, A.4).
 
     Args:
-        file: stands behind the last attribute.
-        lengths: bytes of each frame, even: (frames,).
+        file: positioned after the last attribute.
+        lengths: bytes of each frame, even numbers, (frames,).
     """
     ends = np.cumsum(lengths + len(_item(0)))
     offsets = np.concatenate([[0], ends[:-1]])
@@ -100,7 +100,7 @@ def _begin_pixel_data(file: IO[bytes], lengths: npt.NDArray[np.int64]) -> None:
 
 
 def _element(number: int, representation: bytes, length: int) -> bytes:
-    """Header of element (7FE0, number): tag, representation, two bytes reserved, length."""
+    """Header of element (7FE0, number): tag, value representation, two reserved bytes, length."""
     return struct.pack("<HH2sHL", 0x7FE0, number, representation, 0, length)
 
 

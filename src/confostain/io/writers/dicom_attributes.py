@@ -1,6 +1,6 @@
-"""What DICOM wants to know about a stained slide (PS3.3, A.32.8: VL Whole Slide Microscopy Image).
+"""DICOM attributes of a stained slide (PS3.3, A.32.8: VL Whole Slide Microscopy Image).
 
-What is not known stays empty where the standard lets it (patient, accession number, preparation of the specimen).
+Unknown values stay empty where the standard allows it (patient, accession number, preparation of the specimen).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from confostain import RESEARCH_USE
 from confostain.io.writers.output import ResultImage, srgb_profile
 from confostain.io.writers.pyramid import TILE, level_sizes
 
-OPTICAL_SECTION = 5.0  # um; nominal for ex vivo confocal microscopes. The standard wants a depth other than 0
+OPTICAL_SECTION = 5.0  # um; nominal for ex vivo confocal microscopes. The standard requires a depth other than 0
 DIGITAL_STAINING = Code("digital-staining", "99CONFOSTAIN", "Digital staining")  # CID 7203 has no code for it
 
 
 def pyramid_attributes(image: ResultImage) -> Dataset:
-    """The attributes that all levels have in common, with fresh identifiers.
+    """Attributes common to all levels, with new identifiers.
 
     Args:
-        image: its pixel size is known.
+        image: with a known pixel size.
     """
     now = datetime.now().astimezone()
     shared = _study_and_series(image, now)
@@ -40,13 +40,13 @@ def pyramid_attributes(image: ResultImage) -> Dataset:
 
 
 def level_attributes(shared: Dataset, image: ResultImage, level: int, lengths: npt.NDArray[np.int64]) -> Dataset:
-    """All attributes of the instance that holds one level, without its pixel data.
+    """Attributes of the instance of one level, without its pixel data.
 
     Args:
-        shared: what `pyramid_attributes` gave.
+        shared: result of `pyramid_attributes`.
         image: as given to `pyramid_attributes`.
         level: 0 for full resolution.
-        lengths: bytes of each of the level's frames: (frames,).
+        lengths: bytes of each frame of the level, (frames,).
     """
     size = level_sizes(image.size)[level]
     dataset = Dataset()
@@ -90,7 +90,7 @@ def _study_and_series(image: ResultImage, now: datetime) -> Dataset:
 
 
 def _equipment(image: ResultImage, now: datetime) -> Dataset:
-    """The program counts as the equipment: it made these pixels. Which microscope made its input is unknown."""
+    """Equipment: the program, since it computed the pixels. The microscope is unknown."""
     equipment = _dataset(
         Manufacturer="confostain",
         ManufacturerModelName=_short(f"confostain, model {image.provenance.get('model', 'unknown')}"),
@@ -108,7 +108,7 @@ def _equipment(image: ResultImage, now: datetime) -> Dataset:
 
 
 def _provenance(image: ResultImage) -> Dataset:
-    """The raw channels are no DICOM instances, so they are named in words instead of references."""
+    """Provenance as text: the raw channels are no DICOM instances and cannot be referenced."""
     facts = image.provenance
     sources = [f"{key}: {facts[key]}." for key in ("reflectance source", "fluorescence source") if key in facts]
     label = facts.get("label", "digitally stained")
@@ -136,7 +136,7 @@ def _specimen(image: ResultImage) -> Dataset:
 
 
 def _optical_path() -> Dataset:
-    """How the microscope lit the tissue; the colour is that of the white light which the stain pretends."""
+    """Optical path: illumination of the microscope; the colour is that of bright-field light, as in the stain."""
     illumination = (codes.DCM.ReflectionIllumination, codes.DCM.EpifluorescenceIllumination)
     path = _dataset(
         OpticalPathIdentifier="1",
@@ -150,7 +150,7 @@ def _optical_path() -> Dataset:
 
 
 def _input_profile() -> bytes:
-    """The sRGB profile as that of an input device, the only class that DICOM allows (PS3.3, C.11.15.1.1)."""
+    """ICC profile of sRGB marked as that of an input device, the only class that DICOM allows (PS3.3, C.11.15.1.1)."""
     profile = bytearray(srgb_profile())
     profile[12:16] = b"scnr"
     return bytes(profile)
@@ -175,13 +175,13 @@ def _pixels() -> Dataset:
 
 
 def _whole_slide(image: ResultImage, now: datetime) -> Dataset:
-    """How the frames make a slide."""
+    """Geometry of the slide and order of its frames."""
     millimetres = _millimetres_per_pixel(image)
     origin = _dataset(XOffsetInSlideCoordinateSystem=0, YOffsetInSlideCoordinateSystem=0)
     return _dataset(
         ContentDate=_date(now),
         ContentTime=_time(now),
-        AcquisitionDateTime=_date(now) + _time(now),  # of the staining: the scans do not say theirs
+        AcquisitionDateTime=_date(now) + _time(now),  # of the staining: that of the scan is unknown
         TimezoneOffsetFromUTC=now.strftime("%z"),
         ImagedVolumeWidth=image.size.width * millimetres,
         ImagedVolumeHeight=image.size.height * millimetres,
@@ -200,7 +200,7 @@ def _whole_slide(image: ResultImage, now: datetime) -> Dataset:
 
 
 def _functional_groups(image: ResultImage, level: int) -> Dataset:
-    """What holds for all frames of a level."""
+    """Shared functional groups: attributes of all frames of a level."""
     spacing = _decimal(_millimetres_per_pixel(image) * 2**level)
     measures = _dataset(PixelSpacing=[spacing, spacing], SliceThickness=_decimal(OPTICAL_SECTION / 1000))
     return _dataset(
@@ -234,13 +234,13 @@ def _uid() -> str:
 
 
 def _short(text: str, limit: int = 64) -> str:
-    """A text within a limit of characters and without those that DICOM reserves."""
+    """Text cut to `limit` characters, without those that DICOM reserves."""
     allowed = "".join(letter if letter.isprintable() and letter != "\\" else " " for letter in text)
     return allowed[:limit].strip()
 
 
 def _decimal(value: float) -> DSfloat:
-    return DSfloat(value, auto_format=True)  # a decimal string has 16 characters at most
+    return DSfloat(value, auto_format=True)  # a decimal string has at most 16 characters
 
 
 def _date(moment: datetime) -> str:

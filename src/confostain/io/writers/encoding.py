@@ -1,4 +1,4 @@
-"""Tiles as a file stores them: encoded by many threads, kept in a scratch file, read back level by level."""
+"""Encoded tiles of a pyramid: JPEG or deflate by several threads, kept in a scratch file, read by level."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from confostain.errors import OutputError
 from confostain.geometry import Size
-from confostain.io.writers.output import ResultImage, writing_to
+from confostain.io.writers.output import ResultImage, as_output_error
 from confostain.io.writers.pyramid import TILE, WHITE, Pixels, PyramidTile, level_sizes
 
 # Colour at half the width, as in most slides of scanners. Finer colour (1, 1) is converted twice by Bio-Formats (issue
@@ -61,22 +61,22 @@ def _encoded_blank(quality: int | None) -> bytes:
 
 
 class EncodedTiles:
-    """The encoded tiles of a pyramid in an unnamed scratch file; in memory, 16 bytes a tile.
+    """Encoded tiles of a pyramid in an unnamed scratch file; in memory, 16 bytes per tile.
 
     Args:
         path: final name of the result; the scratch file lies beside it, where there must be room anyway.
         levels: size of each level that is stored, level 0 first.
 
     Raises:
-        OutputError: there is no room for the scratch file, here and in `append` and `read`.
+        OutputError: there is no space for the scratch file, here and in `append` and `read`.
     """
 
     def __init__(self, path: Path, levels: Sequence[Size]) -> None:
         self.path = path
         self.levels = levels
-        with writing_to(path):
+        with as_output_error(path):
             self._file: IO[bytes] = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  # closed by `close`
-        self._places = [  # offset and length of each tile; length 0 means that it has not come
+        self._places = [  # offset and length of each tile; length 0: missing
             np.zeros((-(-level.height // TILE), -(-level.width // TILE), 2), np.int64) for level in self.levels
         ]
         self._blank_place: tuple[int, int] | None = None
@@ -86,7 +86,7 @@ class EncodedTiles:
         """Store a tile; white ones are stored once."""
         place = self._blank_place if tile.pixels is None else None
         if place is None:
-            with writing_to(self.path):
+            with as_output_error(self.path):
                 place = self._end, self._file.write(data)
             self._end += place[1]
             if tile.pixels is None:
@@ -97,18 +97,20 @@ class EncodedTiles:
         """Bytes of each tile of a level, row by row: int64 (tiles,).
 
         Raises:
-            OutputError: a tile never came.
+            OutputError: a tile is missing.
         """
         lengths = self._places[level][..., 1]
         for row, column in np.argwhere(lengths == 0)[:1]:
-            raise OutputError(f"{self.path}: tile {column}, {row} of level {level} was never computed")
+            raise OutputError(
+                f"{self.path}: tile {column}, {row} of level {level} is missing; expected all tiles; report this error"
+            )
         return np.asarray(lengths.ravel())
 
     def read(self, level: int) -> Iterator[bytes]:
-        """The tiles of a level, row by row; raises as `lengths`."""
+        """Encoded tiles of a level, row by row; raises as `lengths`."""
         self.lengths(level)
         for offset, length in self._places[level].reshape(-1, 2):
-            with writing_to(self.path):  # seeking writes what still waits in the buffer
+            with as_output_error(self.path):  # seeking writes the buffer
                 self._file.seek(int(offset))
             yield self._file.read(int(length))
 
@@ -119,9 +121,9 @@ class EncodedTiles:
 
 
 class ScratchWriter:
-    """The half that writers of encoded tiles share: tiles are encoded as they come and wait in a scratch file.
+    """Base of writers of encoded tiles, which are kept in a scratch file until all are there.
 
-    What remains to a writer is `complete`: to lay the tiles out as its format wants them.
+    Each writer adds `complete`, which lays the tiles out in its format.
     """
 
     def __init__(self, path: Path, image: ResultImage, overwrite: bool, *, has_pyramid: bool = True) -> None:

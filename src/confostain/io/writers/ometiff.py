@@ -1,8 +1,8 @@
 """TIFF writers: a tiled, pyramidal OME-TIFF, or a plain tiled TIFF of one grey plane, written tile by tile.
 
-Encoded tiles go to an unnamed scratch file in whatever order they come; at the end tifffile lays them out level
-by level. The reduced levels are linked twice: as SubIFDs of the full image, where OME readers (Bio-Formats,
-QuPath, tifffile) look, and as following directories, where OpenSlide and other generic TIFF readers look.
+Encoded tiles are kept in an unnamed scratch file in any order; at the end tifffile writes them level by level. The
+reduced levels are linked twice: as SubIFDs of the full image, for OME readers (Bio-Formats, QuPath, tifffile), and as
+following directories, for OpenSlide and other generic TIFF readers.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class OmeTiffWriter(ScratchWriter):
         super().__init__(path, image, overwrite)
 
     def complete(self) -> None:
-        """Lay out the file and rename it to its final name.
+        """Write the file and rename it to its final name.
 
         Raises:
-            OutputError: a tile is missing, something appeared under the final name meanwhile, or the disk is full.
+            OutputError: a tile is missing, a file of the final name has appeared, or the disk is full.
         """
         with complete_or_absent(self.path, self.overwrite) as partial:
             self._write_levels(partial)
@@ -131,7 +131,7 @@ def page_options(image: ResultImage, level: int = 0) -> dict[str, Any]:
 
 
 def _link_levels_for_generic_readers(path: Path) -> None:
-    """Chain the SubIFDs behind the first directory by setting each one's "next" offset."""
+    """Link the SubIFDs as following directories, by setting the "next" offset of each."""
     import tifffile
 
     with tifffile.TiffFile(path, mode="r+") as tiff:

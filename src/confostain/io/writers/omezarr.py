@@ -1,6 +1,6 @@
-"""Writes a pyramidal OME-Zarr (NGFF 0.4, Zarr 2) while the image is being computed. Lossless.
+"""Writer of pyramidal OME-Zarr (NGFF 0.4, Zarr format 2), lossless.
 
-NGFF 0.4 has no place for a colour profile: it stands in the group's attributes as `icc_profile`, in base64.
+NGFF 0.4 has no field for a colour profile: it is in the group's attributes as `icc_profile`, in base64.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from confostain.io.writers.output import PartialFolder, ResultImage, known_scale, srgb_profile, writing_to
+from confostain.io.writers.output import PartialFolder, ResultImage, as_output_error, known_scale, srgb_profile
 from confostain.io.writers.pyramid import TILE, WHITE, PyramidTile, level_sizes
 
-NGFF = "0.4"  # the version that QuPath, napari and OMERO read today
+NGFF = "0.4"  # the version that QuPath, napari and OMERO read
 
 
 class OmeZarrWriter:
-    """Writer of one stained slide; see `SlideWriter`. White tiles are not stored: they are the fill value.
+    """OME-Zarr writer of one stained slide; see `SlideWriter`. White tiles are not stored: white is the fill value.
 
     Raises:
         OutputError: the path cannot be written, the image has no pixel size, or the disk is full.
@@ -30,7 +30,7 @@ class OmeZarrWriter:
         self.image, self._path = image, path
         with ExitStack() as undo:
             self._folder = undo.enter_context(PartialFolder(path, overwrite))
-            with writing_to(path):
+            with as_output_error(path):
                 self._levels = self._empty_levels(scale)
             undo.pop_all()
 
@@ -50,14 +50,14 @@ class OmeZarrWriter:
         if tile.pixels is not None:
             y, x = tile.row * TILE, tile.column * TILE
             height, width = tile.pixels.shape[:2]
-            with writing_to(self._path):
+            with as_output_error(self._path):
                 self._levels[tile.level][:, y : y + height, x : x + width] = np.moveaxis(tile.pixels, 2, 0)
 
     def append(self, tile: PyramidTile, encoded: object) -> None:
-        """Nothing remains to be stored."""
+        """Do nothing: `encode` has stored the tile."""
 
     def complete(self) -> None:
-        """Put the folder under its final name."""
+        """Rename the folder to its final name."""
         self._folder.complete()
 
     def _empty_levels(self, microns_per_pixel: float) -> list[Any]:

@@ -61,13 +61,13 @@ class ResultImage:
 
     @property
     def provenance_text(self) -> str:
-        """The provenance as one line."""
+        """Provenance as one line."""
         return " ".join(f"{key}: {value}".rstrip(".") + "." for key, value in self.provenance.items())
 
 
 @cache
 def srgb_profile() -> bytes:
-    """The sRGB ICC profile (IEC 61966-2-1) of LittleCMS, with a fixed date so that results are reproducible."""
+    """ICC profile of sRGB (IEC 61966-2-1) by LittleCMS, with a fixed date so that results are reproducible."""
     from PIL import ImageCms
 
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
@@ -76,13 +76,15 @@ def srgb_profile() -> bytes:
 
 
 def known_scale(image: ResultImage, path: Path) -> float:
-    """The image's um per pixel, for a format that cannot do without.
+    """Pixel size of an image in um, for a format that needs one.
 
     Raises:
         OutputError: it is unknown.
     """
     if image.microns_per_pixel is None:
-        raise OutputError(f"{path}: the pixel size is unknown and a whole-slide image needs one; give it with --mpp")
+        raise OutputError(
+            f"{path}: the pixel size is unknown; expected one for a whole-slide image; give it with --mpp"
+        )
     return image.microns_per_pixel
 
 
@@ -99,30 +101,30 @@ class SlideWriter(Protocol):
         """Number of levels that are stored, 1 for level 0 only; tiles of further levels need not come."""
 
     def encode(self, tile: PyramidTile) -> object:
-        """Turn a tile into what `append` stores. Called from several threads at once."""
+        """Encode a tile for `append`. Called from several threads at once."""
 
     def append(self, tile: PyramidTile, encoded: object) -> None:
         """Store an encoded tile. Called from one thread."""
 
     def complete(self) -> None:
-        """Write what remains and put the result under its final name."""
+        """Write the rest and rename the result to its final name."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exception: object) -> None:
-        """Remove what is not complete."""
+        """Remove an incomplete result."""
 
 
 @contextmanager
-def writing_to(path: Path) -> Iterator[None]:
-    """Where the system refuses to write, say what, where and what to do.
+def as_output_error(path: Path) -> Iterator[None]:
+    """Raise any OSError while writing `path` as an OutputError that names it.
 
     Raises:
         OutputError: instead of an OSError.
     """
     try:
         yield
-    except BrokenPipeError:  # not of a file: the reader of the progress has closed it
+    except BrokenPipeError:  # of the progress output, not of the file
         raise
     except OSError as error:
         reason = error.strerror or str(error)
@@ -132,7 +134,7 @@ def writing_to(path: Path) -> Iterator[None]:
 
 
 def _is_folder_result(folder: Path) -> bool:
-    """Whether a folder is empty or holds what its suffix says: --overwrite must not cost anybody other files."""
+    """Whether a folder is a result of the kind of its suffix, so that --overwrite cannot remove other files."""
     suffix = folder.suffix.lower()
     try:
         entries = list(folder.iterdir())
@@ -146,16 +148,23 @@ def _is_folder_result(folder: Path) -> bool:
 
 
 def refuse_existing(path: Path, overwrite: bool, is_result: Callable[[Path], bool] = _is_folder_result) -> None:
-    """Raise OutputError where `path` must not be written; `is_result` says whether a folder there may be replaced.
+    """Check that `path` may be written.
+
+    Args:
+        path: of the result.
+        overwrite: whether an existing result may be replaced.
+        is_result: whether a folder at `path` is a result of the right kind, which may be replaced.
 
     Raises:
-        OutputError: it exists and `overwrite` is off, or it is a folder and no result of the kind that its name
-            says; its folder does not exist or cannot be written; or the file system takes no such name.
+        OutputError: it exists and `overwrite` is off; it is a folder but no result of the kind of its name; its parent
+            folder does not exist or cannot be written; or the file system does not accept the name.
     """
     if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist; make it first")
+        raise OutputError(f"{path}: the folder {path.parent} does not exist; expected an existing one; create it first")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{path}: the folder {path.parent} cannot be written; choose another")
+        raise OutputError(
+            f"{path}: the folder {path.parent} cannot be written; expected a writable one; choose another"
+        )
     try:
         path.lstat()
     except FileNotFoundError:
@@ -170,13 +179,13 @@ def refuse_existing(path: Path, overwrite: bool, is_result: Callable[[Path], boo
 
 @contextmanager
 def complete_or_absent(path: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a temporary file name beside `path`; rename it to `path` at the end, remove it after an error.
+    """Atomic write of a file: a temporary file beside `path`, renamed to it at the end, removed after an error.
 
     Raises:
-        OutputError: as `refuse_existing`, before and after, and as `writing_to`.
+        OutputError: as `refuse_existing`, before and after, and as `as_output_error`.
     """
     refuse_existing(path, overwrite)
-    with writing_to(path):
+    with as_output_error(path):
         handle, name = tempfile.mkstemp(prefix=_hidden(path), suffix=".partial", dir=path.parent)
         os.close(handle)
         partial = Path(name)
@@ -190,40 +199,40 @@ def complete_or_absent(path: Path, overwrite: bool) -> Iterator[Path]:
 
 
 class PartialFolder:
-    """A hidden folder beside `path` that takes its name once complete, and is removed on leaving the context.
+    """Atomic write of a folder: a hidden folder beside `path`, renamed to it by `complete`, else removed.
 
     Attributes:
-        partial: the hidden folder, empty at first.
+        partial: hidden folder, empty at first.
 
     Raises:
-        OutputError: as `refuse_existing` and `writing_to`, at the beginning and in `complete`.
+        OutputError: as `refuse_existing` and `as_output_error`, at the beginning and in `complete`.
     """
 
     def __init__(self, path: Path, overwrite: bool, is_result: Callable[[Path], bool] = _is_folder_result) -> None:
         refuse_existing(path, overwrite, is_result)
         self._path, self._overwrite, self._is_result = path, overwrite, is_result
-        with writing_to(path):
+        with as_output_error(path):
             self.partial = Path(tempfile.mkdtemp(prefix=_hidden(path), suffix=".partial", dir=path.parent))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for _ in range(50):  # a chunk still under way after an error may put a file where one was removed
+        for _ in range(50):  # after an error, a thread may still be writing a file
             shutil.rmtree(self.partial, ignore_errors=True)
             time.sleep(0.02)
             if not self.partial.exists():
                 return
 
     def complete(self) -> None:
-        """Put the folder under its final name.
+        """Rename the folder to its final name.
 
-        What stood there goes aside, under a hidden name, and is removed once the folder has taken its place; if it
-        cannot take it, the old result comes back. A process killed between the two renames leaves both, hidden.
+        An earlier result is renamed to a hidden name and removed afterwards; if the new one cannot be renamed, the
+        earlier one is restored. A process killed between the two renames leaves both, hidden.
         """
         refuse_existing(self._path, self._overwrite, self._is_result)
         aside = self.partial.with_suffix(".replaced")
-        with writing_to(self._path):
+        with as_output_error(self._path):
             self.partial.chmod(0o777 & ~_umask())
             try:
                 if os.path.lexists(self._path):
@@ -237,7 +246,7 @@ class PartialFolder:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file, a link or a folder, as far as it is there."""
+    """Remove a file, a link or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -245,7 +254,7 @@ def _remove(path: Path) -> None:
 
 
 def _hidden(path: Path) -> str:
-    """How temporary names begin: with enough of the final name to know it, and short enough for any file system."""
+    """Beginning of temporary names: part of the final name, short enough for any file system."""
     return f".{path.name[:40]}."
 
 

@@ -1,4 +1,4 @@
-"""Writes a stained region as one PNG, for pictures rather than slides."""
+"""Writer of PNG, for a stained region of limited size."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from confostain.errors import OutputError
 from confostain.io.writers.output import ResultImage, complete_or_absent, refuse_existing, srgb_profile
 from confostain.io.writers.pyramid import TILE, WHITE, PyramidTile
 
-MOST_PIXELS = 100_000_000  # held in memory as 300 MB; viewers choke on larger PNG files anyway
+MAX_PIXELS = 100_000_000  # 300 MB in memory; viewers do not open larger PNG files well
 
 
 class PngWriter:
-    """Writer of one picture; see `SlideWriter`. Keeps only level 0, lossless.
+    """PNG writer of one stained region; see `SlideWriter`. Level 0 only, lossless.
 
     Raises:
         OutputError: the path cannot be written, or the image is too large for a PNG.
@@ -23,10 +23,10 @@ class PngWriter:
 
     def __init__(self, path: Path, image: ResultImage, overwrite: bool = False) -> None:
         refuse_existing(path, overwrite)
-        if image.size.pixels > MOST_PIXELS:
+        if image.size.pixels > MAX_PIXELS:
             raise OutputError(
                 f"{path}: {image.size.width} x {image.size.height} px is too large for a PNG;"
-                " write .ome.tif, or choose a part with --region"
+                f" expected at most {MAX_PIXELS:,} px; write .ome.tif, or choose a part with --region"
             )
         self.path, self.image, self.overwrite = path, image, overwrite
         self._rgb = np.full((image.size.height, image.size.width, 3), WHITE, np.uint8)
@@ -49,10 +49,10 @@ class PngWriter:
             self._rgb[y : y + tile.pixels.shape[0], x : x + tile.pixels.shape[1]] = tile.pixels
 
     def append(self, tile: PyramidTile, encoded: object) -> None:
-        """Nothing remains to be stored."""
+        """Do nothing: `encode` has stored the tile."""
 
     def complete(self) -> None:
-        """Write the file with its scale, profile and provenance, and rename it to its final name."""
+        """Write the file with pixel size, colour profile and provenance, and rename it to its final name."""
         from PIL import Image, PngImagePlugin
 
         text = PngImagePlugin.PngInfo()

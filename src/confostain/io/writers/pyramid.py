@@ -1,4 +1,4 @@
-"""A pyramid built while its full resolution is being computed, in memory that does not grow with the slide.
+"""Image pyramid by area means, built while level 0 is computed, in memory that does not grow with the slide.
 
 Blocks of full resolution arrive along the Z curve. Each is cut into the tiles of the file and averaged down
 until it is a single tile; four such tiles make one of the next level. Every pixel of every level is the mean of
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from confostain.geometry import Size
 
-TILE = 256  # side of a tile in the file; what OpenSlide, QuPath and OpenSeadragon use by default
+TILE = 256  # px, side of a tile in the file; the default of OpenSlide, QuPath and OpenSeadragon
 WHITE = 255
 
 Pixels = npt.NDArray[Any]  # (h, w, samples): uint8 of 3 colours, or uint8, uint16 or float32 of one grey plane
@@ -49,14 +49,14 @@ def level_sizes(size: Size) -> list[Size]:
 
 
 def block_side(wanted: int) -> int:
-    """The smallest side of a block that is at least `wanted`: TILE times a power of two."""
+    """Smallest allowed side of a block that is at least `wanted`: TILE times a power of two."""
     return TILE << max(0, -(-wanted // TILE) - 1).bit_length()
 
 
 def summed(image: Pixels) -> Sums:
     """Sum of each 2 x 2 pixels: (h, w, samples) to float32 (ceil(h / 2), ceil(w / 2), samples).
 
-    At an odd edge the sum is over the pixels that are there.
+    At an odd edge the sum is over the existing pixels.
     """
     upper, lower = image[0::2], image[1::2]
     rows: npt.NDArray[Any] = upper.astype(SUM_OF_TWO.get(image.dtype, np.dtype(np.float32)))
@@ -69,7 +69,7 @@ def summed(image: Pixels) -> Sums:
 
 
 def covered(length: int, level: int) -> Sums:
-    """How many of `length` pixels each pixel of a level covers along one side: float32 (ceil(length / 2**level),)."""
+    """Number of level-0 pixels under each pixel of a level along one axis: float32 (ceil(length / 2**level),)."""
     starts = np.arange(0, length, 1 << level)
     return np.minimum(1 << level, length - starts).astype(np.float32)
 
@@ -83,7 +83,7 @@ def rounded_mean(sums: Sums, size: Size, level: int, dtype: npt.DTypeLike = np.u
         level: which.
         dtype: of the means: uint8, uint16 or float32.
     """
-    rows = sums.reshape(len(sums), -1)  # a pixel's colours side by side: long loops instead of triplets
+    rows = sums.reshape(len(sums), -1)  # the colours of a pixel side by side: long loops instead of triplets
     means = rows / covered(size.height, level)[:, np.newaxis]
     means /= np.repeat(covered(size.width, level), sums.shape[2])
     if np.dtype(dtype).kind == "u":
@@ -99,7 +99,7 @@ def white_sums(size: Size, level: int, samples: int = 3) -> Sums:
 
 @dataclass(frozen=True, slots=True)
 class CutBlock:
-    """What one block of full resolution gives: its tiles of the lower levels and the sums that go on upwards."""
+    """Tiles of the lower levels from one block of level 0, and its sums for the levels above."""
 
     tiles: list[PyramidTile]
     level: int
@@ -134,13 +134,13 @@ def cut_block(block: Pixels | None, size: Size, column: int, row: int) -> CutBlo
 
 
 def _tiles_across(length: int, level: int) -> int:
-    """How many tiles of a level cover `length` pixels of level 0."""
+    """Number of tiles of a level over `length` level-0 pixels."""
     return -(-length // (TILE << level))
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A tile of an upper level of which not all four quarters have come."""
+    """Tile of an upper level with the number of quarters that are still missing."""
 
     missing: int
     sums: Sums | None = None
@@ -167,7 +167,7 @@ class PyramidTop:
         self.levels = level_sizes(self.size)
 
     def add(self, cut: CutBlock) -> Iterator[PyramidTile]:
-        """Tiles above the block's own levels that its arrival completes."""
+        """Tiles of the levels above the block's own that are complete with it."""
         level, column, row, sums = cut.level, cut.column, cut.row, cut.sums
         while level + 1 < len(self.levels):
             key = (level + 1, column // 2, row // 2)
@@ -189,7 +189,7 @@ class PyramidTop:
         return min(2, columns - 2 * column) * min(2, rows - 2 * row)
 
     def _covered_by(self, level: int, column: int, row: int) -> Size:
-        """Level-0 pixels that a tile covers."""
+        """Size of the area under a tile in level-0 pixels."""
         side = TILE << level
         return Size(min(side, self.size.width - column * side), min(side, self.size.height - row * side))
 

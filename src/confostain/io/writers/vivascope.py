@@ -1,4 +1,4 @@
-"""Writes a two-channel scan laid out as the VivaScope lays out its mosaics, band by band."""
+"""Writer of a two-channel scan in the folder layout of VivaScope mosaics, band by band."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from confostain.errors import OutputError
 from confostain.geometry import Size
-from confostain.io.writers.output import complete_or_absent, writing_to
+from confostain.io.writers.output import as_output_error, complete_or_absent
 
 DETECTORS = ("DET#1", "DET#2")  # reflectance, fluorescence
-MOSAIC = "mosaic"  # name of the one mosaic in the scan's folder
+MOSAIC = "mosaic"  # folder name of the mosaic
 
 
 def write_mosaic(
@@ -26,14 +26,20 @@ def write_mosaic(
 ) -> None:
     """Write `folder`/mosaic/DET#n/highres_raw.tif: uncompressed 16-bit TIFF, BigTIFF above 4 GB.
 
-    `bands` are (2, rows, width) uint16, reflectance then fluorescence, from top to bottom. One band at a time is in
-    memory. The files take their names only when both are complete.
+    One band at a time is in memory. Both files are complete or absent.
+
+    Args:
+        folder: of the scan.
+        size: in pixels.
+        bands: uint16 (2, rows, width) each, reflectance then fluorescence, from top to bottom.
+        microns_per_pixel: pixel size in um.
+        overwrite: whether existing files may be replaced.
 
     Raises:
-        OutputError: a file exists and `overwrite` is off, the bands do not make up `size`, or the disk refuses.
+        OutputError: a file exists and `overwrite` is off, the bands do not add up to `size`, or writing fails.
     """
     paths = [folder / MOSAIC / detector / "highres_raw.tif" for detector in DETECTORS]
-    with writing_to(folder):
+    with as_output_error(folder):
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -57,7 +63,7 @@ def write_mosaic(
 
 
 def _write_header(path: Path, size: Size, microns_per_pixel: float) -> int:
-    """Make a TIFF of one strip with a hole where its pixels belong; return where the hole begins, in bytes."""
+    """Write a TIFF of one strip with a gap for its pixels; return the position of the gap in bytes."""
     import tifffile
 
     per_centimetre = 1e4 / microns_per_pixel
@@ -74,5 +80,7 @@ def _write_header(path: Path, size: Size, microns_per_pixel: float) -> int:
             returnoffset=True,
         )
     if place is None:
-        raise OutputError(f"{path}: the disk took no picture of {size.width} x {size.height} px; make room")
+        raise OutputError(
+            f"{path}: no space for an image of {size.width} x {size.height} px; expected more; free disk space"
+        )
     return int(place[0])

@@ -1,4 +1,4 @@
-"""The phantom: skin-like tissue with known truth, painted lazily at any size. Demo, tests and benchmarks live on it."""
+"""Phantom: synthetic skin slide with known ground truth, generated region by region at any size."""
 
 from confostain.simulation.phantom.cells import Cell, Nuclei
 from confostain.simulation.phantom.phantom import BLOCK, Phantom

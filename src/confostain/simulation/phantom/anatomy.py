@@ -1,7 +1,7 @@
-"""The ground plan of the phantom: outline, layers and fibres, as signed distances on a coarse lattice.
+"""Anatomy of the phantom: outline, layers and fibre directions, as signed distances on a coarse lattice.
 
 The layout is that of an excision: a piece of skin with a cut margin, glass around it, epidermis with rete ridges
-along its surface, and below that the dermis, into which `organs.py` puts what grows there.
+along its surface, and below it the dermis, to which `organs.py` adds appendages, vessels, fat and tumour.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from confostain.geometry import Size
 from confostain.simulation.phantom.lattice import Canvas, Floats, hashed, uniform
 
 STEP = 4  # px between samples of the anatomy; its finest structure, the lumen of a duct, is 10 px wide
-FAR = np.float32(-1e4)  # signed distance to a structure that is nowhere near
+FAR = np.float32(-1e4)  # signed distance to an absent structure
 
-HORN_REACH = 40.0  # px outside the surface that flakes of horn may stand off
-CORNEUM_DEPTH = 9.0  # px below the surface at which compact horn ends
+HORN_REACH = 40.0  # px outside the surface that flakes of the stratum corneum may reach
+CORNEUM_DEPTH = 9.0  # px below the surface at which the compact stratum corneum ends
 GRANULAR_DEPTH = 24.0  # px below the surface at which the granular layer ends
 EPIDERMIS = 52.0  # px between the surface and the tops of the papillae
 PEG_PITCH = 88.0  # px along the surface from one rete ridge to the next
@@ -26,16 +26,16 @@ PEG_HEIGHT = 85.0  # px that rete ridges reach deeper than the tops of the papil
 
 @dataclass
 class Anatomy:
-    """What lies where on a canvas: float32 (n, n) each, one sample every `STEP` px.
+    """Signed distances to the structures on a canvas: float32 (n, n) each, one sample every `STEP` px.
 
-    Signed distances in level-0 px, positive inside, but for `cuff` and `angle`.
+    In level-0 px, positive inside; `cuff` and `angle` are no distances.
     """
 
     canvas: Canvas
     tilt: float  # direction of the skin surface, radians, x towards y
     surface: Floats  # depth below the skin surface
     margin: Floats  # distance inward from the cut
-    epidermis: Floats  # what covers the skin, without organs
+    epidermis: Floats  # without appendages
     epithelium: Floats  # epidermis, sheaths, ducts and tumour; small values are the basal layer
     tumour: Floats
     foam: Floats  # sebaceous lobules
@@ -58,7 +58,7 @@ class Anatomy:
 
 
 def skin(canvas: Canvas, size: Size) -> Anatomy:
-    """Lay out the piece of skin on a slide of `size`, as far as it shows on `canvas`, without organs."""
+    """Anatomy of the skin on a slide of `size`, as far as it lies on `canvas`, without appendages."""
     tilt = 0.5 * (slide_draws(canvas.seed, "tilt", 1)[0] - 0.5)
     surface, margin = _surface(canvas, size, tilt), _margin(canvas, size)
     absent = [np.full_like(surface, FAR) for _ in range(8)]
@@ -72,24 +72,24 @@ def skin(canvas: Canvas, size: Size) -> Anatomy:
 
 
 def slide_draws(seed: int, layer: str, count: int) -> list[float]:
-    """Return `count` numbers in [0, 1) that belong to the slide as a whole."""
+    """Random numbers in [0, 1) that hold for the slide as a whole: `count` of them."""
     draws: list[float] = uniform(hashed(seed, layer, np.arange(count), np.zeros(1, np.int64)))[0].tolist()
     return draws
 
 
 def along_surface(canvas: Canvas, tilt: float) -> Floats:
-    """Return the coordinate that runs along the skin surface, px."""
+    """Coordinate along the skin surface in px."""
     x, y = canvas.coordinates(STEP)
     return np.float32(np.cos(tilt)) * x + np.float32(np.sin(tilt)) * y
 
 
 def _raggedness(size: Size) -> float:
-    """Return how much of the coarse irregularity a slide has room for."""
+    """Factor in [0, 1] on coarse irregularities: smaller on small slides."""
     return min(1.0, min(size.width, size.height) / 4000)
 
 
 def _margin(canvas: Canvas, size: Size) -> Floats:
-    """Return the distance inward from the cut: an egg that fills the slide, with bumps from large to small."""
+    """Distance inward from the cut margin: an oval that fills the slide, with irregularities at several scales."""
     x, y = canvas.coordinates(STEP)
     dx, dy = x / np.float32(size.width) - np.float32(0.5), y / np.float32(size.height) - np.float32(0.5)
     radius = ((np.abs(dx) / 0.47) ** 2.3 + (np.abs(dy) / 0.47) ** 2.3) ** (1 / 2.3)  # 1 near the slide's border
@@ -102,7 +102,7 @@ def _margin(canvas: Canvas, size: Size) -> Floats:
 
 
 def _surface(canvas: Canvas, size: Size, tilt: float) -> Floats:
-    """Return the depth below the skin surface, which crosses the upper third of the slide in gentle waves."""
+    """Depth below the skin surface, which crosses the upper third of the slide in slight waves."""
     x, y = canvas.coordinates(STEP)
     dx, dy = x - np.float32(size.width / 2), y - np.float32(size.height / 2)
     along, across = dx * np.cos(tilt) + dy * np.sin(tilt), dy * np.cos(tilt) - dx * np.sin(tilt)
@@ -115,7 +115,7 @@ def _surface(canvas: Canvas, size: Size, tilt: float) -> Floats:
 
 
 def _epidermis(canvas: Canvas, surface: Floats, tilt: float) -> Floats:
-    """Return the signed distance to the epidermis: below the surface, above the rete ridges' outline."""
+    """Signed distance to the epidermis, between the surface and the outline of the rete ridges."""
     bent = along_surface(canvas, tilt) + 19 * canvas.noise("rete/bend", 64, STEP)
     bent += 6 * canvas.noise("rete/bow", 32, STEP)
     pegs = _pegs(canvas.seed, bent / np.float32(PEG_PITCH))
@@ -128,7 +128,7 @@ def _epidermis(canvas: Canvas, surface: Floats, tilt: float) -> Floats:
 
 
 def _pegs(seed: int, position: Floats) -> Floats:
-    """Return how far rete ridges reach down, 0 to 1: a long or short one around every integer, gaps between."""
+    """Relative depth of the rete ridges, 0 to 1: a long or short one around every integer position."""
     half = np.floor(2 * position).astype(np.int64)
     first = int(half.min())
     knot = np.arange(first, int(half.max()) + 2)
@@ -140,6 +140,6 @@ def _pegs(seed: int, position: Floats) -> Floats:
 
 
 def _fibre_angle(canvas: Canvas, tilt: float) -> Floats:
-    """Return the direction of collagen: mostly along the skin, in bundles that weave and ripple."""
+    """Direction of collagen fibres in radians: mostly along the skin, with variation at several scales."""
     angle = tilt + 0.55 * canvas.noise("fibre/slow", 256, STEP) + 0.33 * canvas.noise("fibre/weave", 64, STEP)
     return (angle + 0.22 * canvas.noise("fibre/ripple", 16, STEP)).astype(np.float32)

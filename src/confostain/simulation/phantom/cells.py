@@ -1,4 +1,4 @@
-"""The phantom's nuclei: where they are, what they look like, and how they are stamped into a picture."""
+"""Nuclei of the phantom: positions, shapes, and their rendering as a chromatin map."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PALISADE = 9.0  # px from the rim of a nest within which tumour cells stand in 
 
 
 class Cell(IntEnum):
-    """What a nucleus belongs to."""
+    """Cell type of a nucleus."""
 
     BASAL = 0
     SPINOUS = 1
@@ -31,26 +31,28 @@ class Cell(IntEnum):
     TUMOUR = 6
 
 
-class _Look(NamedTuple):
+class _Appearance(NamedTuple):
+    """Size, shape and chromatin of the nuclei of one cell type."""
+
     long: float  # semi-axis, px
     short: float  # semi-axis, px
-    variety: float  # spread of both axes, share
+    variation: float  # range of both axes, share
     chromatin: float  # density of the darkest, 0 to 1
-    fading: float  # share of it that the palest lack
+    fading: float  # share of it that the palest ones lack
     pallor: float  # share of it missing in the middle: vesicular nuclei
-    wander: float  # spread of the long axis around its rule, radians
+    deviation: float  # range of the long axis around its preferred direction, radians
 
 
-_LOOKS = {
-    Cell.BASAL: _Look(5.6, 3.4, 0.5, 0.95, 0.25, 0.2, 0.6),
-    Cell.SPINOUS: _Look(5.9, 4.5, 0.5, 0.8, 0.3, 0.5, 3.1),
-    Cell.GRANULAR: _Look(6.2, 2.5, 0.5, 0.8, 0.3, 0.1, 0.5),
-    Cell.FIBROBLAST: _Look(8.5, 1.9, 0.95, 0.9, 0.5, 0.0, 0.7),
-    Cell.LYMPHOCYTE: _Look(3.9, 3.5, 0.3, 1.0, 0.2, 0.05, 3.1),
-    Cell.SEBOCYTE: _Look(3.3, 2.9, 0.4, 0.75, 0.3, 0.2, 3.1),
-    Cell.TUMOUR: _Look(5.6, 3.6, 0.6, 1.0, 0.3, 0.2, 0.4),
+_APPEARANCES = {
+    Cell.BASAL: _Appearance(5.6, 3.4, 0.5, 0.95, 0.25, 0.2, 0.6),
+    Cell.SPINOUS: _Appearance(5.9, 4.5, 0.5, 0.8, 0.3, 0.5, 3.1),
+    Cell.GRANULAR: _Appearance(6.2, 2.5, 0.5, 0.8, 0.3, 0.1, 0.5),
+    Cell.FIBROBLAST: _Appearance(8.5, 1.9, 0.95, 0.9, 0.5, 0.0, 0.7),
+    Cell.LYMPHOCYTE: _Appearance(3.9, 3.5, 0.3, 1.0, 0.2, 0.05, 3.1),
+    Cell.SEBOCYTE: _Appearance(3.3, 2.9, 0.4, 0.75, 0.3, 0.2, 3.1),
+    Cell.TUMOUR: _Appearance(5.6, 3.6, 0.6, 1.0, 0.3, 0.2, 0.4),
 }
-_LOOK_TABLE = np.array([_LOOKS[cell] for cell in Cell], np.float32)
+_APPEARANCE_TABLE = np.array([_APPEARANCES[cell] for cell in Cell], np.float32)
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,16 @@ class Nuclei:
         return len(self.kind)
 
     def subset(self, chosen: npt.NDArray[np.bool_]) -> Nuclei:
-        """Return the nuclei at which the mask (n,) is true."""
+        """Nuclei at which the mask (n,) is true."""
         return Nuclei(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
     def within(self, region: Region) -> Nuclei:
-        """Return the nuclei whose centres lie in `region`, level-0 pixels."""
+        """Nuclei whose centres lie in `region`, level-0 pixels."""
         x, y = self.level0_xy.T
         return self.subset((x >= region.x) & (x < region.right) & (y >= region.y) & (y < region.bottom))
 
     def outlines(self, points: int = 24) -> npt.NDArray[np.float64]:
-        """Return (n, points, 2) outline polygons, level-0 x, y."""
+        """Outline polygons in level-0 x, y: float64 (n, points, 2)."""
         turn = np.linspace(0, 2 * np.pi, points, endpoint=False)
         along = self.semi_axes[:, :1] * np.cos(turn)
         across = self.semi_axes[:, 1:] * np.sin(turn) * (1 + self.egg[:, None] * np.cos(turn))
@@ -91,19 +93,19 @@ class Nuclei:
 
 
 def joined(parts: list[Nuclei]) -> Nuclei:
-    """Return all nuclei of several lists as one."""
+    """Nuclei of several sets in one set."""
     return Nuclei(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Nuclei)))
 
 
 def no_nuclei() -> Nuclei:
-    """Return an empty list of nuclei."""
+    """Empty set of nuclei."""
     none = np.zeros(0, np.float32)
     pairs = np.zeros((0, 2))
     return Nuclei(pairs, pairs.astype(np.float32), none, none, none, none, none, np.zeros(0, np.uint8))
 
 
 def nuclei(parts: Anatomy, canvas: Canvas) -> Nuclei:
-    """Return the nuclei whose centres lie within `REACH` px of `canvas`, which lies well within the anatomy."""
+    """Nuclei whose centres lie within `REACH` px of `canvas`, which lies well within the anatomy."""
     return joined([_population(parts, canvas, pitch) for pitch in (DENSE, LOOSE)])
 
 
@@ -111,7 +113,7 @@ Sample = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 def _population(parts: Anatomy, canvas: Canvas, pitch: int) -> Nuclei:
-    """Return the nuclei of one jittered hexagonal lattice: the crowded tissues', or the others'."""
+    """Nuclei on one of the two jittered hexagonal lattices: that of dense tissue, or the other."""
     layer = f"nuclei/{pitch}"
     x, y = canvas.scattered(layer, pitch, REACH)
     last = parts.surface.shape[0] - 1
@@ -119,32 +121,37 @@ def _population(parts: Anatomy, canvas: Canvas, pitch: int) -> Nuclei:
         np.clip(np.rint((centre - start) / STEP).astype(np.int64), 0, last)
         for centre, start in ((y, parts.canvas.y), (x, parts.canvas.x))
     )
-    kind, chance = _residents(parts, (row, column), pitch == DENSE)
+    kind, chance = _cell_types(parts, (row, column), pitch == DENSE)
     chosen = uniform(canvas.words(f"{layer}/presence", pitch, REACH)) < chance
     long, short, turn, bend, dark = (
         uniform(canvas.words(f"{layer}/{name}", pitch, REACH))[chosen]
         for name in ("long", "short", "turn", "bend", "dark")
     )
     at, kind = (row[chosen], column[chosen]), kind[chosen]
-    look = dict(zip(_Look._fields, _LOOK_TABLE[kind].T, strict=True))
+    typical = dict(zip(_Appearance._fields, _APPEARANCE_TABLE[kind].T, strict=True))
     axes = np.stack(
-        [look["long"] * (1 + look["variety"] * (long - 0.5)), look["short"] * (1 + look["variety"] * (short - 0.5))], -1
+        [
+            typical["long"] * (1 + typical["variation"] * (long - 0.5)),
+            typical["short"] * (1 + typical["variation"] * (short - 0.5)),
+        ],
+        -1,
     )
     in_line = (kind != Cell.TUMOUR) | (parts.tumour[at] < _PALISADE)
     return Nuclei(
         level0_xy=np.stack([x[chosen], y[chosen]], -1),
         semi_axes=axes,
-        angle=_rule(parts, at, kind) + (turn - np.float32(0.5)) * np.where(in_line, look["wander"], np.float32(np.pi)),
+        angle=_preferred_angle(parts, at, kind)
+        + (turn - np.float32(0.5)) * np.where(in_line, typical["deviation"], np.float32(np.pi)),
         bend=np.float32(0.35) * (bend - np.float32(0.5)) * axes[:, 0],
         egg=(long - np.float32(0.5)) * np.float32(0.5),
-        chromatin=look["chromatin"] * (1 - look["fading"] * dark),
-        pallor=np.asarray(look["pallor"]),
+        chromatin=typical["chromatin"] * (1 - typical["fading"] * dark),
+        pallor=np.asarray(typical["pallor"]),
         kind=kind.astype(np.uint8),
     )
 
 
-def _residents(parts: Anatomy, at: Sample, dense: bool) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Return the kind of cell at each sample and the chance that one is there, for one of the two lattices."""
+def _cell_types(parts: Anatomy, at: Sample, dense: bool) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Cell type at each sample and the probability that a cell is there, for one of the two lattices."""
     height, depth, foam, cuff = parts.epithelium[at], parts.surface[at], parts.foam[at], parts.cuff[at]
     life = parts.canvas.noise("nuclei/life", 64, STEP)[at]
     papillary = np.exp(np.minimum(parts.epidermis[at], 0) / 100)
@@ -152,7 +159,7 @@ def _residents(parts: Anatomy, at: Sample, dense: bool) -> tuple[npt.NDArray[np.
     empty = np.maximum(np.maximum(parts.lumen[at] + 4, parts.keratin[at] + 3), parts.fat[at] + 1.5) > 0
     sure: Floats = np.ones_like(height)
     never: Floats = np.zeros_like(height)
-    rules: list[tuple[npt.NDArray[np.bool_], Cell, Floats, Floats]] = [  # where, who, chance if dense, if loose
+    rules: list[tuple[npt.NDArray[np.bool_], Cell, Floats, Floats]] = [  # where, type, probability if dense, if loose
         (empty | (parts.tissue[at] < 3), Cell.FIBROBLAST, never, never),
         (foam > 6, Cell.SEBOCYTE, never, 0.55 * sure),
         (foam > 0, Cell.BASAL, 0.5 * sure, never),
@@ -170,8 +177,8 @@ def _residents(parts: Anatomy, at: Sample, dense: bool) -> tuple[npt.NDArray[np.
     return kind, np.select(where, [rule[2] if dense else rule[3] for rule in rules])
 
 
-def _rule(parts: Anatomy, at: Sample, kind: npt.NDArray[np.int64]) -> Floats:
-    """Return the long axis: across the basement membrane, along the surface, or along the fibres."""
+def _preferred_angle(parts: Anatomy, at: Sample, kind: npt.NDArray[np.int64]) -> Floats:
+    """Preferred direction of the long axis, radians: across the basement membrane, along the surface or the fibres."""
     down, across = _slope(np.where(parts.foam > -8, parts.foam, parts.epithelium), at)
     upright = np.arctan2(down, across)
     down, across = _slope(parts.surface, at)
@@ -181,18 +188,18 @@ def _rule(parts: Anatomy, at: Sample, kind: npt.NDArray[np.int64]) -> Floats:
 
 
 def _slope(field: Floats, at: Sample) -> tuple[Floats, Floats]:
-    """Return the slope of a field, down and across, at samples that are not on its border."""
+    """Slope of a field, down and across, at samples that are not on its border."""
     row, column = (np.clip(index, 1, field.shape[0] - 2) for index in at)
     return field[row + 1, column] - field[row - 1, column], field[row, column + 1] - field[row, column - 1]
 
 
 def stamped(cells: Nuclei, canvas: Canvas) -> Floats:
-    """Return chromatin (side, side) in 0 to 1; where nuclei overlap, the denser one shows."""
+    """Chromatin map, float32 (side, side) in [0, 1]; where nuclei overlap, the denser one is visible."""
     wide = canvas.grown(REACH + 1)
     picture = np.zeros(wide.side * wide.side, np.float32)
     extent = np.hypot(cells.semi_axes[:, 0], cells.bend) + 1
     smaller = 0
-    for half in (5, 7, 10, REACH):  # squares no larger than needed: most of the time goes here
+    for half in (5, 7, 10, REACH):  # squares no larger than needed: this takes most of the time
         group = cells.subset((extent > smaller) & (extent <= (np.inf if half == REACH else half)))
         if len(group):
             _stamp(group, half, wide, picture)
@@ -202,7 +209,7 @@ def stamped(cells: Nuclei, canvas: Canvas) -> Floats:
 
 
 def _stamp(cells: Nuclei, half: int, canvas: Canvas, picture: Floats) -> None:
-    """Stamp nuclei into the flattened `picture`, each in a square of 2 * half + 1 px."""
+    """Draw nuclei into the flattened `picture`, each in a square of 2 * half + 1 px."""
     home = np.floor(cells.level0_xy).astype(np.int64)
     place = home - (canvas.x, canvas.y)
     seen = np.all((place >= half) & (place < canvas.side - half), axis=1)
@@ -218,7 +225,7 @@ def _stamp(cells: Nuclei, half: int, canvas: Canvas, picture: Floats) -> None:
 
 
 def _chromatin(cells: Nuclei, x: Floats, y: Floats) -> Floats:
-    """Return (n, rows, columns): each nucleus' density at offsets x (n, 1, columns), y (n, rows, 1) from its centre."""
+    """Chromatin (n, rows, columns) of each nucleus at offsets x (n, 1, columns), y (n, rows, 1) from its centre."""
     c, s = np.cos(cells.angle)[:, None, None], np.sin(cells.angle)[:, None, None]
     long, short = cells.semi_axes[:, 0, None, None], cells.semi_axes[:, 1, None, None]
     along = (x * c + y * s) / long

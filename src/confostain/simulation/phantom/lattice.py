@@ -1,7 +1,7 @@
-"""Randomness that hangs on absolute position: hashes, smooth noise and stroke texture on lattices.
+"""Position-based random numbers: hashes, smooth noise, fibre texture and Voronoi cells on lattices.
 
-Nothing here has a state. The value at a lattice point follows from (seed, layer, x, y) alone, so two
-neighbouring pieces of one picture agree about everything they share, whoever paints them and when.
+There is no state: the value at a lattice point depends only on (seed, layer, x, y), so neighbouring parts of one image
+agree on everything they share, in whatever order they are generated.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ Words = npt.NDArray[np.uint32]
 Positions = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-_B_SPLINE_GAIN = 3.61  # uniform [-1, 1) values under a 2-D cubic B-spline have a deviation of 1 / 3.61
+_B_SPLINE_GAIN = 3.61  # uniform [-1, 1) values under a 2-D cubic B-spline have a standard deviation of 1 / 3.61
 
 
 def _mixed(words: Words) -> Words:
-    """Spread every bit over all 32, in place (the `lowbias32` finaliser of Wellons' hash prospector)."""
+    """Words with every bit mixed into all 32, in place (the `lowbias32` finaliser of Wellons' hash prospector)."""
     words ^= words >> np.uint32(16)
     words *= np.uint32(0x7FEB352D)
     words ^= words >> np.uint32(15)
@@ -32,7 +32,7 @@ def _mixed(words: Words) -> Words:
 
 
 def hashed(seed: int, layer: str, x: Indices, y: Indices) -> Words:
-    """Return uint32 (len(y), len(x)): one random word for each point of the grid spanned by `x` and `y`."""
+    """Random 32-bit word for each point of the grid spanned by `x` and `y`: uint32 (len(y), len(x))."""
     key = np.uint32(zlib.crc32(f"{seed}/{layer}".encode()))
     columns = _mixed(x.astype(np.uint32) + key)
     rows = _mixed(y.astype(np.uint32) * np.uint32(0x9E3779B1) + ~key)
@@ -40,12 +40,12 @@ def hashed(seed: int, layer: str, x: Indices, y: Indices) -> Words:
 
 
 def uniform(words: Words) -> Floats:
-    """Map words to float32 in [0, 1)."""
+    """Uniform variable in [0, 1) from each random word: float32."""
     return (words >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
 def normal(words: Words) -> Floats:
-    """Map words to float32, mean 0, deviation 1: the sum of the four bytes, within 3.5 deviations."""
+    """Nearly normal variable from each random word, the scaled sum of its bytes: float32, mean 0, deviation 1."""
     pairs = (words & np.uint32(0x00FF00FF)) + ((words >> np.uint32(8)) & np.uint32(0x00FF00FF))
     total = ((pairs & np.uint32(0xFFFF)) + (pairs >> np.uint32(16))).astype(np.float32)
     total -= np.float32(510.0)
@@ -54,10 +54,12 @@ def normal(words: Words) -> Floats:
 
 
 def _b_spline(t: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
+    """Weights of the four knots around a position with the fraction `t`."""
     return [(1 - t) ** 3 / 6, (3 * t**3 - 6 * t**2 + 4) / 6, (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6, t**3 / 6]
 
 
 def _catmull_rom(t: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
+    """Weights of the four samples around a position with the fraction `t`."""
     return [
         (-(t**3) + 2 * t**2 - t) / 2,
         (3 * t**3 - 5 * t**2 + 2) / 2,
@@ -68,7 +70,7 @@ def _catmull_rom(t: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
 
 @lru_cache(maxsize=512)
 def _noise_weights(offset: int, spacing: int, step: int, count: int) -> Floats:
-    """Return (count, knots): the B-spline weights of the knots at samples offset, offset + step, ..."""
+    """B-spline weights of the knots at samples offset, offset + step, ...: float32 (count, knots)."""
     position = (offset + step * np.arange(count)) / spacing
     knot = np.floor(position).astype(np.int64)
     weights = np.zeros((count, int(knot[-1]) + 4), np.float32)
@@ -79,7 +81,7 @@ def _noise_weights(offset: int, spacing: int, step: int, count: int) -> Floats:
 
 @lru_cache(maxsize=64)
 def _zoom_weights(samples: int, factor: int) -> Floats:
-    """Return (samples + 3, samples * factor): Catmull-Rom weights of a run of samples and its neighbours."""
+    """Catmull-Rom weights of a run of samples and its neighbours: float32 (samples + 3, samples * factor)."""
     position = np.arange(samples * factor) / factor
     knot = np.floor(position).astype(np.int64)
     weights = np.zeros((samples + 3, samples * factor), np.float32)
@@ -90,30 +92,30 @@ def _zoom_weights(samples: int, factor: int) -> Floats:
 
 @lru_cache(maxsize=64)
 def _zoom_runs(count: int) -> Indices:
-    """Return (runs, length + 3): the samples of each run and its neighbours, repeated past the ends."""
+    """Indices of the samples of each run and of its neighbours, repeated past the ends: (runs, length + 3)."""
     length = next(run for run in (20, 17, 16, 12, 8, 4, 2, 1) if count % run == 0)
     starts = np.arange(0, count, length)[:, None]
     return np.clip(starts + np.arange(-1, length + 2), 0, count - 1)
 
 
-def _stretched(field: Floats, factor: int) -> Floats:
-    """Interpolate (m, n) to (m, n * factor), in runs of samples: a matrix product without most of its zeros."""
+def _interpolate_rows(field: Floats, factor: int) -> Floats:
+    """Field interpolated from (m, n) to (m, n * factor), as matrix products over short runs of samples."""
     runs = _zoom_runs(field.shape[1])
     weights = _zoom_weights(runs.shape[1] - 3, factor)
-    stretched = field.take(runs.ravel(), axis=1).reshape(-1, runs.shape[1]) @ weights
-    return stretched.reshape(field.shape[0], -1)
+    wide = field.take(runs.ravel(), axis=1).reshape(-1, runs.shape[1]) @ weights
+    return wide.reshape(field.shape[0], -1)
 
 
 def enlarged(field: Floats, factor: int) -> Floats:
-    """Interpolate (n, n) to (n * factor, n * factor); sample 0 stays in place, samples past the end repeat."""
+    """Field interpolated from (n, n) to (n * factor, n * factor); sample 0 stays in place, the last one is repeated."""
     if factor == 1:
         return field
-    return _stretched(_stretched(field.T, factor).T, factor)
+    return _interpolate_rows(_interpolate_rows(field.T, factor).T, factor)
 
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A square of the slide to paint on, level-0 pixels, with the seed of the slide.
+    """Square of the slide, in level-0 pixels, on which fields are generated, with the seed of the slide.
 
     Fields are sampled at (x + i * step, y + j * step); `side` must be a multiple of every step used.
     """
@@ -124,24 +126,24 @@ class Canvas:
     seed: int
 
     def grown(self, margin: int) -> Canvas:
-        """Return the canvas with `margin` more pixels on every side."""
+        """Canvas with `margin` more pixels on every side."""
         return Canvas(self.x - margin, self.y - margin, self.side + 2 * margin, self.seed)
 
     def coordinates(self, step: int) -> tuple[Floats, Floats]:
-        """Return x as (1, n) and y as (n, 1), float32, level-0 pixels."""
+        """Coordinates x as (1, n) and y as (n, 1), float32, in level-0 pixels."""
         steps = np.arange(0, self.side, step)
         return (self.x + steps)[None, :].astype(np.float32), (self.y + steps)[:, None].astype(np.float32)
 
     def cells(self, start: int, pitch: int, margin: int = 0) -> Indices:
-        """Return the indices along one axis of the cells that touch the canvas grown by `margin` px."""
+        """Indices along one axis of the cells of `pitch` px that touch the canvas grown by `margin` px."""
         return np.arange((start - margin) // pitch, (start + self.side + margin - 1) // pitch + 1)
 
     def words(self, layer: str, pitch: int = 1, margin: int = 0) -> Words:
-        """Return one random word for every cell of `pitch` px that touches the canvas grown by `margin`."""
+        """Random word for each cell of `pitch` px that touches the canvas grown by `margin` px."""
         return hashed(self.seed, layer, *(self.cells(start, pitch, margin) for start in (self.x, self.y)))
 
     def noise(self, layer: str, spacing: int, step: int = 1) -> Floats:
-        """Return smooth noise, (side / step, side / step), mean 0, deviation about 1, features of `spacing` px."""
+        """Smooth noise with features of `spacing` px, float32 (side / step, side / step), mean 0, deviation about 1."""
         count = self.side // step
         first_x, first_y = self.x // spacing, self.y // spacing
         across = _noise_weights(self.x - first_x * spacing, spacing, step, count)
@@ -152,7 +154,7 @@ class Canvas:
         return result
 
     def strokes(self, layer: str, angle: Floats, angle_step: int, shape: tuple[int, int, int]) -> Floats:
-        """Return fibre texture that flows along `angle`, mean 0: noise averaged along the streamlines.
+        """Fibre texture along the direction field `angle`, mean 0: noise averaged along the streamlines.
 
         `angle` is (side / angle_step, side / angle_step) radians; `shape` is (sampling step, width px,
         doublings): each doubling makes the fibres twice as long, starting from one sampling step. This is line
@@ -174,14 +176,14 @@ class Canvas:
         return texture
 
     def scattered(self, layer: str, pitch: int, margin: int) -> tuple[Positions, Positions]:
-        """Return level-0 x and y (rows, columns): one point in every cell of a hexagonal lattice, jittered."""
+        """Level-0 x and y of one jittered point in each cell of a hexagonal lattice: (rows, columns) each."""
         columns, rows = self.cells(self.x, pitch, margin), self.cells(self.y, pitch, margin)
         jitter_x, jitter_y = (uniform(hashed(self.seed, f"{layer}/{axis}", columns, rows)) for axis in "xy")
         x = (columns[None, :] + 0.5 * (rows[:, None] % 2) + 0.1 + 0.7 * jitter_x) * pitch
         return x, (rows[:, None] + 0.1 + 0.7 * jitter_y) * pitch
 
     def mosaic(self, layer: str, pitch: int, step: int) -> Mosaic:
-        """Return the Voronoi cells around `scattered` points, sampled every `step` px."""
+        """Voronoi cells around the `scattered` points, sampled every `step` px."""
         x, y = self.scattered(layer, pitch, 2 * pitch)
         first_column, first_row = (self.cells(start, pitch, 2 * pitch)[0] for start in (self.x, self.y))
         local_x, local_y = (x - self.x).astype(np.float32).ravel(), (y - self.y).astype(np.float32).ravel()
@@ -191,7 +193,7 @@ class Canvas:
         nearest, second = np.full(shape, np.inf, np.float32), np.full(shape, np.inf, np.float32)
         owner = np.zeros(shape, np.int32)
         for down in (-1, 0, 1):
-            shift = pitch * ((row + down) % 2)  # odd rows stand half a cell to the right
+            shift = pitch * ((row + down) % 2)  # odd rows are shifted by half a cell
             column = (2 * (self.x + np.arange(0, self.side, step))[None, :] - shift) // (2 * pitch)
             place = ((row + down - first_row) * x.shape[1] + column - first_column).astype(np.int32)
             for across in (-1, 0, 1):
@@ -206,7 +208,7 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class Mosaic:
-    """Voronoi cells: whose cell every sample lies in, and how far it is from the nearest two centres."""
+    """Voronoi diagram: the cell of every sample, and its distance from the nearest two centres."""
 
     x: Positions  # level-0 px, of every centre
     y: Positions
@@ -216,12 +218,12 @@ class Mosaic:
 
     @property
     def inside(self) -> Floats:
-        """Distance to the nearest wall, px (exact only near it)."""
+        """Distance to the nearest cell border in px, exact only near it."""
         return (self.second - self.nearest) * np.float32(0.5)
 
 
 def _twice(move_x: Floats, move_y: Floats) -> tuple[Floats, Floats]:
-    """Follow a displacement field, in samples, a second time from where it led."""
+    """Displacement field applied twice, in samples."""
     from scipy.ndimage import map_coordinates
 
     rows, columns = np.indices(move_x.shape, dtype=np.float32)

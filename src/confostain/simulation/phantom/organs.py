@@ -1,7 +1,7 @@
-"""What grows in the phantom's dermis: hair follicles, glands, vessels, fat, and in one place a tumour.
+"""Structures in the phantom's dermis: hair follicles, glands, vessels, fat, and one basal cell carcinoma.
 
-Each cell of a jittered lattice may hold one organ. An organ is a signed distance painted into the anatomy within
-`REACH` px of its centre; the fibres around it are led along its outline.
+Each cell of a jittered lattice may contain one of them: a signed distance that is united with the anatomy within
+`REACH` px of its centre, and fibres around it that run along its outline.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from confostain.geometry import Size
 from confostain.simulation.phantom.anatomy import FAR, STEP, Anatomy, along_surface, slide_draws
 from confostain.simulation.phantom.lattice import Floats, hashed, uniform
 
-REACH = 150  # px: no organ, with the fibres that it turns aside, is wider than this around its centre
-_PITCH = 330  # px (250 um) between neighbouring organs
-_SHARES = {"follicle": 0.16, "sebaceous": 0.14, "eccrine": 0.14, "vessel": 0.3}  # the rest of the places is empty
-_ROOTED = 110.0  # px below the surface above which no organ has its centre
+REACH = 150  # px around its centre: no structure, with the fibres that it diverts, extends beyond
+_PITCH = 330  # px (250 um) between neighbouring structures
+_SHARES = {"follicle": 0.16, "sebaceous": 0.14, "eccrine": 0.14, "vessel": 0.3}  # the other places are empty
+_MIN_DEPTH = 110.0  # px below the surface; the centres lie deeper
 _HAIR_PITCH = 620  # px along the surface between hairs cut lengthwise
-_HAIR_SHARE = 0.45  # share of those places where one stands
+_HAIR_SHARE = 0.45  # share of those places with a hair
 _FAT_PITCH = 58  # px (43 um) between fat cells
 
 Window = tuple[slice, slice]
 
 
-def grow_organs(parts: Anatomy, size: Size) -> None:
-    """Add everything that grows in the skin of a slide of `size`."""
+def add_organs(parts: Anatomy, size: Size) -> None:
+    """Add hairs, the structures of the lattice and fat to the skin of a slide of `size`, in place."""
     _hairs(parts)
     cells_x, cells_y = (parts.canvas.cells(start, _PITCH, REACH) for start in (parts.canvas.x, parts.canvas.y))
     for row in cells_y:
         for column in cells_x:
             place = _Place(parts, int(column), int(row))
             if place.is_seen:
-                _PAINTERS[place.kind(size)](place)
+                _STRUCTURES[place.kind(size)](place)
     _fat(parts)
 
 
 class _Place:
-    """One lattice cell: where its organ's centre is, its own random numbers, and its window of the anatomy."""
+    """One lattice cell: centre of its structure, random numbers, and its window of the anatomy."""
 
     def __init__(self, parts: Anatomy, column: int, row: int) -> None:
         self.parts, self.column, self.row = parts, column, row
@@ -59,14 +59,14 @@ class _Place:
         return min(self.dx.size, self.dy.size) >= 2
 
     def draws(self, layer: str, count: int) -> list[float]:
-        """Return `count` numbers in [0, 1) of this place's own."""
+        """Random numbers in [0, 1) that belong to this place: `count` of them."""
         columns = self.column * count + np.arange(count)
         words = hashed(self.parts.canvas.seed, f"organ/{layer}/{count}", columns, np.array([self.row]))
         numbers: list[float] = uniform(words)[0].tolist()
         return numbers
 
     def kind(self, size: Size) -> str:
-        """Return which organ grows here: tumour in one part of the slide, elsewhere by lot."""
+        """Structure at this place: tumour in one part of the slide, drawn at random elsewhere."""
         across, down = slide_draws(self.parts.canvas.seed, "tumour", 2)
         away = np.hypot(self.x - (0.3 + 0.4 * across) * size.width, self.y - (0.42 + 0.1 * down) * size.height)
         if away < 0.12 * min(size.width, size.height) + 60:
@@ -79,17 +79,17 @@ class _Place:
         return "nothing"
 
     def noise(self, layer: str, spacing: int) -> Floats:
-        """Return smooth noise over the window."""
+        """Smooth noise over the window."""
         return self.parts.canvas.noise(f"organ/{layer}", spacing, STEP)[self.window]
 
     def ellipse(self, radius: float, ratio: float, angle: float) -> Floats:
-        """Return the signed distance (approximate) to an ellipse with long semi-axis `radius`."""
+        """Approximate signed distance to an ellipse with long semi-axis `radius`."""
         c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         long, short = self.dx * c + self.dy * s, (self.dy * c - self.dx * s) / np.float32(ratio)
         return (np.float32(radius) - np.hypot(long, short)) * np.float32(ratio**0.5)
 
     def lobes(self, layer: str, count: int, radius: float, spread: float) -> Floats:
-        """Return `count` discs of about `radius` on a ring of about `spread` px, thin septa where they touch."""
+        """Signed distance to `count` discs of about `radius` px on a ring of `spread` px, with thin septa between."""
         nearest = np.full((self.dy.size, self.dx.size), FAR)
         second = nearest
         turn, *draws = self.draws(layer, 1 + 2 * count)
@@ -102,16 +102,16 @@ class _Place:
         return np.minimum(nearest, (nearest - second) / 2 - np.float32(1.5))
 
     def fitted(self, shape: Floats, gap: float, fibre_reach: float) -> Floats:
-        """Keep a shape `gap` px off what is there already; lead the fibres within `fibre_reach` px around it."""
+        """Shape kept `gap` px away from existing structures; fibres within `fibre_reach` px are turned along it."""
         taken = np.maximum(self.parts.epithelium[self.window], self.parts.foam[self.window])
         below = self.dy * np.float32(np.cos(self.parts.tilt)) - self.dx * np.float32(np.sin(self.parts.tilt))
-        shallow = np.maximum(np.float32(_ROOTED) - (self.parts.surface[self.window] - below), 0)
-        shape = np.minimum(shape - 6 * shallow, -taken - np.float32(gap))  # too near the surface it shrinks away
+        shallow = np.maximum(np.float32(_MIN_DEPTH) - (self.parts.surface[self.window] - below), 0)
+        shape = np.minimum(shape - 6 * shallow, -taken - np.float32(gap))  # too near the surface it vanishes
         down, across = np.gradient(shape)
-        augment = np.arctan2(-across, down) - self.parts.angle[self.window]
-        augment -= np.pi * np.round(augment / np.pi)  # a fibre has no front and back
+        rotation = np.arctan2(-across, down) - self.parts.angle[self.window]
+        rotation -= np.pi * np.round(rotation / np.pi)  # a fibre has no orientation, only a direction
         weight = np.clip(1 + shape / np.float32(fibre_reach), 0, 1)
-        self.parts.angle[self.window] += weight * augment
+        self.parts.angle[self.window] += weight * rotation
         return shape
 
     def add(self, field: Floats, shape: Floats) -> None:
@@ -120,7 +120,7 @@ class _Place:
 
 
 def _follicle(place: _Place) -> None:
-    """A hair follicle cut across: outer sheath, canal, hair."""
+    """Hair follicle in cross-section: outer sheath, canal, hair."""
     size, flatness, angle = place.draws("follicle", 3)
     radius, ratio = 48 + 42 * size, 0.6 + 0.4 * flatness
     outline = place.ellipse(radius, ratio, np.pi * angle) + np.float32(2.5) * place.noise("wobble", 32)
@@ -132,14 +132,14 @@ def _follicle(place: _Place) -> None:
 
 
 def _sebaceous(place: _Place) -> None:
-    """Lobules of cells full of fat droplets."""
+    """Sebaceous gland: lobules of cells full of fat droplets."""
     count = 3 + int(3 * place.draws("sebaceous", 1)[0])
     lobules = place.lobes("lobule", count, 42, 58) + 3 * place.noise("wobble", 32)
     place.add(place.parts.foam, place.fitted(lobules, 10, 30))
 
 
 def _eccrine(place: _Place) -> None:
-    """A coil of sweat ducts, cut many times."""
+    """Eccrine gland: a coil of sweat ducts in many cross-sections."""
     count = 4 + int(4 * place.draws("eccrine", 1)[0])
     outer, inner = place.lobes("coil", count, 19, 54), place.lobes("inner", 3, 18, 22)
     coil = np.minimum(np.maximum(outer, inner), np.abs(outer - inner) / 2 - np.float32(1.5))
@@ -149,7 +149,7 @@ def _eccrine(place: _Place) -> None:
 
 
 def _vessel(place: _Place) -> None:
-    """A small vessel, with a cuff of lymphocytes around most."""
+    """Small vessel, mostly with a cuff of lymphocytes."""
     size, flatness, angle, crowd = place.draws("vessel", 4)
     shape = place.fitted(place.ellipse(8 + 17 * size**2, 0.35 + 0.6 * flatness, np.pi * angle), 20, 24)
     place.add(place.parts.lumen, shape)
@@ -160,7 +160,7 @@ def _vessel(place: _Place) -> None:
 
 
 def _tumour(place: _Place) -> None:
-    """Nests of basal cell carcinoma, which shrink away from the stroma around them."""
+    """Nests of basal cell carcinoma, with retraction clefts around them."""
     count = 2 + int(4 * place.draws("tumour", 1)[0])
     shape = place.fitted(place.lobes("nest", count, 42, 52) + 8 * place.noise("nest", 32), 14, 20)
     place.add(place.parts.epithelium, shape)
@@ -170,10 +170,10 @@ def _tumour(place: _Place) -> None:
 
 
 def _nothing(place: _Place) -> None:
-    """Leave the dermis as it is."""
+    """Empty place: plain dermis."""
 
 
-_PAINTERS: dict[str, Callable[[_Place], None]] = {
+_STRUCTURES: dict[str, Callable[[_Place], None]] = {
     "follicle": _follicle,
     "sebaceous": _sebaceous,
     "eccrine": _eccrine,
@@ -184,7 +184,7 @@ _PAINTERS: dict[str, Callable[[_Place], None]] = {
 
 
 def _hairs(parts: Anatomy) -> None:
-    """Add hair follicles cut lengthwise: tubes that slant down from the surface, with a hair in a canal."""
+    """Add hair follicles in longitudinal section: tubes that slant down from the surface, with a hair in a canal."""
     canvas, depth = parts.canvas, parts.surface
     along = along_surface(canvas, parts.tilt)
     place = np.floor(along / _HAIR_PITCH).astype(np.int64)
@@ -208,7 +208,7 @@ def _hairs(parts: Anatomy) -> None:
 
 
 def _fat(parts: Anatomy) -> None:
-    """Add fat cells where nothing else is: lobules in the depth, here and there a few in the dermis."""
+    """Add fat cells where there is nothing else: lobules below the dermis, a few within it."""
     cells = parts.canvas.mosaic("fat", _FAT_PITCH, STEP)
     column, row = (
         np.clip(((centre - start) / STEP).astype(np.int64), 0, parts.surface.shape[0] - 1)

@@ -1,4 +1,4 @@
-"""How each modality sees the phantom: reflectance, fluorescence, and the H&E that would have been."""
+"""Rendering of the phantom's ground truth: reflectance, fluorescence and H&E."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from confostain.simulation.speckle import Speckle
 # Measured on a raw reflectance image of ex vivo skin
 MICROSCOPE = Speckle(looks=45.0, grain=0.5, pedestal=20 / 255, read_noise=1.2 / 255)
 FLUORESCENCE_NOISE = 0.06  # coefficient of variation, white
-FOCUS_BLUR = 0.9  # px, sigma of the fluorescence channel's spot
+FOCUS_BLUR = 0.9  # px, sigma of the fluorescence channel's point spread function
 
-# Optical density per unit of dye, and the grey of empty glass, read off H&E sections of skin (Aperio, CMU-1)
+# Optical density (natural logarithm) per unit of dye, and the grey level of glass, measured on H&E sections of skin
+# (Aperio, CMU-1)
 _HAEMATOXYLIN = np.array([1.05, 1.12, 0.58], np.float32)
 _EOSIN = np.array([0.14, 0.86, 0.55], np.float32)
 _MELANIN = np.array([0.55, 0.85, 1.20], np.float32)
@@ -25,7 +26,7 @@ _GLASS = 243.0
 
 
 def clean_reflectance(view: Section) -> Floats:
-    """Return R without speckle: collagen, keratin and melanin bright, by factors over 10 to 100 px."""
+    """Reflectance without speckle, float32 (side, side): bright collagen, keratin and melanin, with uneven light."""
     cloud = _slow(view.canvas, ("r/cloud", 128, 0.45), ("r/patch", 32, 0.28), ("r/blotch", 16, 0.12))
     cloud *= 1 + np.float32(0.15) * view.canvas.noise("r/mottle", 8)
     light = view.collagen * (np.float32(0.30) + np.float32(0.015) * view.fibre)
@@ -39,17 +40,17 @@ def clean_reflectance(view: Section) -> Floats:
 
 
 def reflectance(view: Section) -> Floats:
-    """Return R as the microscope records it: speckle above the pedestal, and read noise."""
+    """Reflectance as recorded, float32 (side, side): speckle above the dark level, and read noise."""
     clean, canvas = clean_reflectance(view), view.canvas
     pedestal, read_noise = np.float32(MICROSCOPE.pedestal), np.float32(MICROSCOPE.read_noise)
     variance = np.float32(1 / (9 * MICROSCOPE.looks))
     grain = _correlated(normal(canvas.words("speckle")), MICROSCOPE.grain)
-    factor = (1 - variance + grain * np.sqrt(variance)) ** 3  # Wilson and Hilferty: a cubed normal is a gamma
+    factor = (1 - variance + grain * np.sqrt(variance)) ** 3  # Wilson-Hilferty: a cubed normal is about a gamma
     return np.clip(pedestal + (clean - pedestal) * factor + read_noise * normal(canvas.words("r/noise")), 0, 1)
 
 
 def fluorescence(view: Section) -> Floats:
-    """Return F: nuclei over cytoplasm, fibres and haze, with uneven dye, blur and noise."""
+    """Fluorescence, float32 (side, side): nuclei over cytoplasm, fibres and haze, with uneven dye, blur and noise."""
     from scipy.ndimage import gaussian_filter
 
     canvas = view.canvas
@@ -66,7 +67,7 @@ def fluorescence(view: Section) -> Floats:
 
 
 def histology(view: Section) -> npt.NDArray[np.uint8]:
-    """Return the H&E section (side, side, 3): dyes add up as optical densities."""
+    """H&E section, uint8 (side, side, 3): the optical densities of the dyes add up."""
     canvas = view.canvas
     uneven = 1 + np.float32(0.08) * canvas.noise("he/stain", 128) + np.float32(0.06) * canvas.noise("he/grain", 4)
     clumps = np.float32(1.2) + np.float32(0.26) * canvas.noise("he/chromatin", 2)
@@ -82,13 +83,13 @@ def histology(view: Section) -> npt.NDArray[np.uint8]:
 
 
 def _slow(canvas: Canvas, *waves: tuple[str, int, float]) -> Floats:
-    """Return a factor around 1 that varies slowly: noises of (layer, spacing px, deviation of the logarithm)."""
+    """Smooth random factor around 1: sum of noises of (layer, spacing in px, standard deviation of the logarithm)."""
     total = sum((np.float32(depth) * canvas.noise(layer, spacing, STEP) for layer, spacing, depth in waves), 0)
     return enlarged(np.exp(total), STEP)
 
 
 def _correlated(field: Floats, sigma: float) -> Floats:
-    """Correlate neighbours as a Gaussian of `sigma` px does, below 0.6: three taps; the deviation stays."""
+    """Field correlated as by a Gaussian of `sigma` px (below 0.6), with three taps; the standard deviation is kept."""
     beside = math.exp(-0.5 / sigma**2)
     taps = np.array([beside, 1, beside], np.float32) / np.float32(math.sqrt(1 + 2 * beside**2))
     for _ in range(2):  # along one axis, then the other

@@ -1,4 +1,4 @@
-"""The truth at full resolution: what is in every pixel of a block, from which all four renderings derive."""
+"""Ground truth of a block at full resolution: the share of each tissue component in every pixel."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from confostain.geometry import Size
 from confostain.simulation.phantom.anatomy import CORNEUM_DEPTH, HORN_REACH, STEP, Anatomy, skin
 from confostain.simulation.phantom.cells import LOOSE, Nuclei, no_nuclei, nuclei, stamped
 from confostain.simulation.phantom.lattice import Canvas, Floats, enlarged
-from confostain.simulation.phantom.organs import grow_organs
+from confostain.simulation.phantom.organs import add_organs
 
-HALO = 16  # px around a block that are painted too, for blurs and for nuclei that reach in
-_FLOW = 48  # px further for the anatomy: with the halo, as far as fibres are followed
+HALO = 16  # px generated around a block, for blurs and for nuclei that reach into it
+_FLOW = 48  # px of anatomy beyond the halo: with it, as far as fibres are followed
 _PIGMENT_DEPTH = 150.0  # px below the surface at which melanin ends: deeper epithelium is follicle or gland
 
 
 @dataclass(frozen=True)
 class Section:
-    """Shares of what is in every pixel of a canvas: float32 (side, side), 0 to 1, but for `fibre`."""
+    """Share of each component in every pixel of a canvas: float32 (side, side), 0 to 1, except `fibre`."""
 
     canvas: Canvas
     tissue: Floats
@@ -31,32 +31,32 @@ class Section:
     foam: Floats  # sebaceous cytoplasm around its droplets
     collagen: Floats
     cleft: Floats  # gaps between bundles, which fixation tears open
-    fibre: Floats  # fine structure of collagen, mean 0, deviation about 1
+    fibre: Floats  # fine structure of collagen, mean 0, standard deviation about 1
     blood: Floats  # red cells in vessels
-    crowd: Floats  # slow density of cells, for light from out of focus
+    crowd: Floats  # smoothed density of cells, for light from out of focus
     chromatin: Floats
 
 
 def section(block: Canvas, size: Size) -> tuple[Section, Nuclei]:
-    """Paint the truth on `block` and `HALO` px around it; the list of nuclei reaches a little farther."""
+    """Ground truth of `block` and `HALO` px around it, and its nuclei, some of which lie a little outside."""
     canvas = block.grown(HALO)
     parts = skin(canvas.grown(_FLOW), size)
     if parts.is_glass:
         nothing = np.zeros((canvas.side, canvas.side), np.float32)
         return Section(canvas, *[nothing] * 13), no_nuclei()
-    grow_organs(parts, size)
+    add_organs(parts, size)
     cells = nuclei(parts, canvas)
     return _filled(canvas, parts, cells), cells
 
 
 def _magnified(field: Floats, limit: float = 60.0) -> Floats:
-    """Bring the inner part of a field of the anatomy to full resolution, clipped to +-`limit`."""
+    """Inner part of an anatomy field at full resolution, clipped to +-`limit`."""
     inner = slice(_FLOW // STEP, -_FLOW // STEP)
     return enlarged(np.clip(field[inner, inner], -limit, limit), STEP)
 
 
 def _soft(distance: Floats) -> Floats:
-    """Turn a signed distance into coverage: an edge one px wide."""
+    """Coverage from a signed distance: an edge one px wide."""
     return np.clip(distance + np.float32(0.5), 0, 1)
 
 
@@ -64,7 +64,7 @@ def _filled(canvas: Canvas, parts: Anatomy, cells: Nuclei) -> Section:
     depth = _magnified(parts.surface, _PIGMENT_DEPTH)
     epithelial, glandular = _magnified(parts.epithelium), _magnified(parts.foam)
     fibre, bundle = _fibres(canvas, parts)
-    inside = _soft(_magnified(parts.margin) + np.float32(3) * fibre * (epithelial < 0))  # cut collagen frays
+    inside = _soft(_magnified(parts.margin) + np.float32(3) * fibre * (epithelial < 0))  # cut collagen is frayed
     flakes, horn = _horn(canvas, depth)
     hair = _soft(_magnified(parts.keratin))
     tissue = np.maximum(np.maximum(_soft(depth), flakes), hair) * inside
@@ -95,7 +95,7 @@ def _filled(canvas: Canvas, parts: Anatomy, cells: Nuclei) -> Section:
 
 
 def _fibres(canvas: Canvas, parts: Anatomy) -> tuple[Floats, Floats]:
-    """Return fine fibres and coarse bundles, mean 0, deviation about 1."""
+    """Fine fibres and coarse bundles, mean 0, standard deviation about 1."""
     angle = np.ascontiguousarray(parts.angle[::2, ::2])
     strokes = []
     for layer, step, width, doublings, gain in (("fine", 2, 3, 4, 2.9), ("coarse", 4, 8, 3, 2.0)):
@@ -106,23 +106,23 @@ def _fibres(canvas: Canvas, parts: Anatomy) -> tuple[Floats, Floats]:
 
 
 def _clefts(canvas: Canvas, papillary: Floats, fibre: Floats, bundle: Floats) -> Floats:
-    """Return the gaps where both textures are thin: more in loose places, few just below the epidermis."""
+    """Clefts where both textures are low: more in loose dermis, few just below the epidermis."""
     threshold = np.float32(1.6) + papillary + np.float32(0.35) * canvas.noise("collagen/loose", 128)
     return np.clip((-fibre - np.float32(0.75) * bundle - threshold) * np.float32(1.5), 0, 1)
 
 
 def _cell_walls(canvas: Canvas, epithelial: Floats, glandular: Floats) -> tuple[Floats, Floats]:
-    """Return the pale seams between epithelial cells, and the fat droplets in sebaceous ones."""
+    """Pale borders between epithelial cells, and fat droplets in sebaceous cells."""
     if max(epithelial.max(), glandular.max()) <= 0:
         return np.zeros_like(epithelial), np.zeros_like(epithelial)
-    walls = canvas.mosaic(f"nuclei/{LOOSE}", LOOSE, 2).inside  # the same lattice as the nuclei: one to a cell
+    walls = canvas.mosaic(f"nuclei/{LOOSE}", LOOSE, 2).inside  # the lattice of the nuclei: one per cell
     seams = enlarged(np.clip(np.float32(1.3) - walls, 0, 1), 2)
     droplets = np.clip(canvas.noise("foam/droplet", 4) * np.float32(0.8) + np.float32(0.35), 0, 0.85)
     return seams * np.clip((epithelial - 8) / 4, 0, 1), droplets * (1 - seams)
 
 
 def _horn(canvas: Canvas, depth: Floats) -> tuple[Floats, Floats]:
-    """Return flakes that stand off the surface, and all horn: flakes and the compact layer."""
+    """Flakes that stand off the surface, and all of the stratum corneum: flakes and compact layer."""
     if depth.min() > HORN_REACH:
         return np.zeros_like(depth), np.zeros_like(depth)
     wave = depth + 7 * canvas.noise("horn/wave", 64) + 4 * canvas.noise("horn/ripple", 20)
@@ -135,13 +135,13 @@ def _horn(canvas: Canvas, depth: Floats) -> tuple[Floats, Floats]:
 
 
 def _granules(canvas: Canvas, depth: Floats) -> Floats:
-    """Return the dark grains of the granular layer."""
+    """Dark granules of the granular layer."""
     layer = np.clip(1 - np.abs(depth - np.float32(15)) / np.float32(8), 0, 1)
     return layer * np.clip(canvas.noise("granules", 2), 0, 1) if layer.any() else layer
 
 
 def _melanin(canvas: Canvas, epithelial: Floats, depth: Floats) -> Floats:
-    """Return grains in the basal layer of the epidermis, in patches."""
+    """Melanin granules in the basal layer of the epidermis, in patches."""
     layer: Floats = np.maximum(1 - np.abs(epithelial - 6) / np.float32(6), 0) * (depth < _PIGMENT_DEPTH)
     if not layer.any():
         return layer
@@ -150,7 +150,7 @@ def _melanin(canvas: Canvas, epithelial: Floats, depth: Floats) -> Floats:
 
 
 def _red_cells(canvas: Canvas, vessel: Floats) -> Floats:
-    """Return the red cells that were left in the vessels."""
+    """Red blood cells in the vessels."""
     if vessel.max() <= 0:
         return np.zeros_like(vessel)
     left = canvas.noise("blood/left", 24) + np.float32(0.9) * canvas.noise("blood/cells", 5)
