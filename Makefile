@@ -22,7 +22,7 @@ test: install
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-engine-avx2: install
-	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest tests/inference/test_engine.py tests/inference/test_models.py
+	ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest -n auto tests/models tests/inference
 
 check: install
 	$(BIN)/ruff format --check .
