@@ -88,7 +88,7 @@ def test_every_make_target_and_command_that_the_readme_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"(?:^|`)make (\w+)", README, flags=re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
-    for path in set(re.findall(r"(?:benchmarks|recipes|docs)/[\w.-]+\w", README)):
+    for path in set(re.findall(r"\b(?:benchmarks|docs|recipes|scripts|tests)/[\w./-]*\w", README + makefile)):
         assert (ROOT / path).exists(), path
     code = "".join(README.split("```")[1::2])
     for command in set(re.findall(r"^confostain (\w+)", code, flags=re.MULTILINE)):
