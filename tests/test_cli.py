@@ -1,5 +1,4 @@
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -9,28 +8,9 @@ from pathlib import Path
 import pytest
 import tifffile
 
-from confostain import cli
+from command_line import answered, refused
 
 Stalled = Callable[..., subprocess.Popen[str]]
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The one line that a refused call prints."""
-    with pytest.raises(SystemExit) as exit_:
-        cli.main([str(argument) for argument in arguments])
-    assert exit_.value.code == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.fullmatch(r"confostain: [^\n]+\n", err)
-    return err
-
-
-def answered(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    with pytest.raises(SystemExit) as exit_:
-        cli.main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    assert exit_.value.code == 0, err
-    return out
 
 
 def test_a_slide_is_stained_from_the_command_line(
