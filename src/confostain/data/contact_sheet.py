@@ -1,4 +1,4 @@
-"""Contact sheets: thumbnails of many patches on one picture, each with a line of text."""
+"""Contact sheet: thumbnails of many patches in one image, each with a caption."""
 
 from __future__ import annotations
 

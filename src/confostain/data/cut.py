@@ -1,4 +1,4 @@
-"""Slides as patches of 0.75 um/px: the one interface behind which confocal and H&E slides are cut alike."""
+"""Patch extraction from confocal and H&E slides, resampled to 0.75 um/px, behind one interface."""
 
 from __future__ import annotations
 

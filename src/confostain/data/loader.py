@@ -1,4 +1,4 @@
-"""Batches drawn ahead of the training by processes of their own, in the order of the steps."""
+"""Batch loader: batches for consecutive training steps, prepared ahead by worker processes."""
 
 from __future__ import annotations
 

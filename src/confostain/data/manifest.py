@@ -1,4 +1,4 @@
-"""Prepared patches: a folder with a manifest, which trainings read.
+"""Manifest of a folder of prepared patches, and their files.
 
 manifest.jsonl     one line per place that was looked at, kept or not
 train/, validate/  the patches: .ome.tif (confocal) or .png (histology)

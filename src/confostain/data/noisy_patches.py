@@ -1,4 +1,4 @@
-"""Training patches: inverted grey H&E, add_speckle with speckle on the fly.
+"""Training patches for despecklers: inverted grey H&E with simulated speckle.
 
 Every batch is a pure function of (seed, step, rank), so that a resumed training sees what an unbroken one sees.
 """

@@ -1,4 +1,4 @@
-"""Training pairs: H&E and the reflectance and fluorescence simulated from it.
+"""Training pairs for stainers: H&E patches, and reflectance and fluorescence simulated from them.
 
 Every batch is a pure function of (seed, step, rank), so that a resumed training sees what an unbroken one sees.
 """

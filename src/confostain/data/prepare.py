@@ -1,4 +1,4 @@
-"""Slides to patches that trainings can read: cut, judged, split by slide, told of in a manifest."""
+"""Preparation of training patches: extraction, quality control, split by slide, manifest."""
 
 from __future__ import annotations
 

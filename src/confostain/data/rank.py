@@ -1,4 +1,4 @@
-"""H&E slides in the order of their proportion of haematoxylin to eosin."""
+"""Ranking of H&E slides by their proportion of haematoxylin to eosin."""
 
 from __future__ import annotations
 

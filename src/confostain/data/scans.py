@@ -1,4 +1,4 @@
-"""Patches of real confocal scans, without truth: what a CycleGAN learns from, and what others are held to."""
+"""Training patches of real confocal scans, without matching H&E."""
 
 from __future__ import annotations
 

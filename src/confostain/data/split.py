@@ -1,4 +1,4 @@
-"""Slides before they are cut: what they contain, where their patches lie, and on which side of the split they stand."""
+"""Split of slides into training and validation, and the positions of their patches."""
 
 from __future__ import annotations
 
