@@ -5,6 +5,7 @@ python stalled.py MODULE:FUNCTION N MARKER MODULE-TO-RUN [ARGUMENTS...]
 
 import importlib
 import runpy
+import signal
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,7 @@ def stall(target: str, number: int, marker: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started the tests in the background
     target, number, marker, module = sys.argv[1:5]
     sys.argv = [module, *sys.argv[5:]]
     stall(target, int(number), Path(marker))
