@@ -34,7 +34,7 @@ def stall(target: str, number: int, marker: Path) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started the tests in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
     target, number, marker, module = sys.argv[1:5]
     sys.argv = [module, *sys.argv[5:]]
     stall(target, int(number), Path(marker))
