@@ -1,1 +1,1 @@
-"""Training data: preparation of slides, batches of patches and pairs."""
+"""Training data: patch extraction from slides, manifests, batches of patches and simulated pairs."""

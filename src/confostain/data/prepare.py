@@ -12,9 +12,9 @@ from pathlib import Path
 
 from confostain.arrays import REFERENCE_MPP, Progress
 from confostain.data.contact_sheet import ContactSheet, Thumbnail, thumbnail_of, write_sheet
-from confostain.data.cut import ConfocalCutter, Cutter, HistologyCutter
+from confostain.data.patch_extractor import ConfocalPatchExtractor, PatchExtractor, HistologyPatchExtractor
 from confostain.data.manifest import CONTENTS, MANIFEST, PreparedPatch, write_manifest
-from confostain.data.split import Opener, PatchPlan, Scan, survey
+from confostain.data.split import OpenExtractor, PatchPlan, PlannedSlide, plan_slides
 from confostain.errors import OutputError, SlideError
 from confostain.geometry import Region
 from confostain.imaging.patch_quality import MIN_TISSUE
@@ -42,8 +42,8 @@ def prepare_confocal(
         SlideError: a slide cannot be read, is given twice, or no patch could be kept.
         OutputError: the folder cannot be written.
     """
-    cutter = partial(ConfocalCutter, microns_per_pixel=plan.microns_per_pixel, swap_channels=plan.swap_channels)
-    return _prepare(cutter, slides, folder, plan, overwrite, progress)
+    extractor = partial(ConfocalPatchExtractor, microns_per_pixel=plan.microns_per_pixel, swap_channels=plan.swap_channels)
+    return _prepare(extractor, slides, folder, plan, overwrite, progress)
 
 
 def prepare_histology(
@@ -53,12 +53,12 @@ def prepare_histology(
 
     Arguments, result and errors as of `prepare_confocal`.
     """
-    cutter = partial(HistologyCutter, microns_per_pixel=plan.microns_per_pixel)
-    return _prepare(cutter, slides, folder, plan, overwrite, progress)
+    extractor = partial(HistologyPatchExtractor, microns_per_pixel=plan.microns_per_pixel)
+    return _prepare(extractor, slides, folder, plan, overwrite, progress)
 
 
 def _prepare(
-    opened: Opener,
+    opened: OpenExtractor,
     slides: Sequence[Path],
     folder: Path,
     plan: PatchPlan,
@@ -67,7 +67,7 @@ def _prepare(
 ) -> list[PreparedPatch]:
     _refuse_own_sources(folder, (*slides, *plan.validate))
     with PartialFolder(folder, overwrite, _is_prepared) as output, ExitStack() as stack:
-        scans = survey(opened, slides, plan)
+        scans = plan_slides(opened, slides, plan)
         total, kept, dropped = sum(len(scan.places) for scan in scans), ContactSheet(), dict[str, ContactSheet]()
         patches: list[PreparedPatch] = []
         with as_output_error(folder):
@@ -110,38 +110,38 @@ def _refuse_nothing(patches: Sequence[PreparedPatch]) -> None:
 
 
 def _cut_all(
-    opened: Opener, scans: Sequence[Scan], side: int, folder: Path
+    opened: OpenExtractor, scans: Sequence[PlannedSlide], side: int, folder: Path
 ) -> Generator[tuple[PreparedPatch, Thumbnail | None], None, None]:
     """Every place of every slide in turn; what is kept has been written."""
     for scan in scans:
         if scan.places:
-            with closing(opened(scan.path)) as cutter, ThreadPoolExecutor(os.cpu_count()) as pool:
-                cutter.tissue_share(scan.places[0])  # looks at the whole slide, before several threads would
-                yield from pool.map(partial(_judged, cutter, scan, side, folder), scan.places)
+            with closing(opened(scan.path)) as extractor, ThreadPoolExecutor(os.cpu_count()) as pool:
+                extractor.tissue_share(scan.places[0])  # looks at the whole slide, before several threads would
+                yield from pool.map(partial(_judged, extractor, scan, side, folder), scan.places)
 
 
 def _judged(
-    cutter: Cutter, scan: Scan, side: int, folder: Path, place: Region
+    extractor: PatchExtractor, scan: PlannedSlide, side: int, folder: Path, place: Region
 ) -> tuple[PreparedPatch, Thumbnail | None]:
-    tissue = cutter.tissue_share(place)
-    pixels = cutter.read(place) if tissue >= SHOWN_BLANK else None
-    dropped = "blank" if pixels is None or tissue < MIN_TISSUE else cutter.fault(pixels)
-    corner = (round(place.x * cutter.scale), round(place.y * cutter.scale))
-    file = Path(scan.split) / f"{scan.name}_x{corner[0]:06}_y{corner[1]:06}{cutter.suffix}"
+    tissue = extractor.tissue_share(place)
+    pixels = extractor.read(place) if tissue >= SHOWN_BLANK else None
+    dropped = "blank" if pixels is None or tissue < MIN_TISSUE else extractor.rejection_reason(pixels)
+    corner = (round(place.x * extractor.scale), round(place.y * extractor.scale))
+    file = Path(scan.split) / f"{scan.name}_x{corner[0]:06}_y{corner[1]:06}{extractor.suffix}"
     if pixels is not None and dropped is None:
-        cutter.write(folder / file, pixels)
+        extractor.write(folder / file, pixels)
     patch = PreparedPatch(
         file=None if dropped else file,
-        kind=cutter.kind,
+        kind=extractor.kind,
         split=scan.split,
         slide=scan.name,
         sources=scan.sources,
         sha256=scan.sha256,
         level0_xy=corner,
-        scale=round(cutter.scale, 6),
+        scale=round(extractor.scale, 6),
         microns_per_pixel=REFERENCE_MPP,
         side=side,
         tissue_share=round(tissue, 4),
         dropped=dropped,
     )
-    return patch, None if pixels is None else thumbnail_of(cutter.picture(pixels))
+    return patch, None if pixels is None else thumbnail_of(extractor.preview(pixels))
