@@ -50,7 +50,8 @@ def batch_loader(draw: Draw, steps: range, workers: int, *, pinned: bool) -> Ite
         pin_memory=pinned,
     )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This process", DeprecationWarning)  # about threads in forked processes; these use none
+        # of threads in forked processes; these workers start none
+        warnings.filterwarnings("ignore", "This process", DeprecationWarning)
         batches = iter(loader)
     yield from batches
 

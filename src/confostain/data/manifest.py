@@ -102,9 +102,7 @@ def _parsed(where: str, line: str) -> PreparedPatch:
         record["file"] = None if record["file"] is None else Path(record["file"])
         patch = PreparedPatch(**record)
     except (ValueError, TypeError, KeyError) as error:
-        raise SlideError(
-            f"{where}: not a line of `confostain prepare` ({error}); prepare the patches again"
-        ) from error
+        raise SlideError(f"{where}: not a line of `confostain prepare` ({error}); prepare the patches again") from error
     if patch.split not in ("train", "validate") or (patch.file is None) != (patch.dropped is not None):
         raise SlideError(
             f"{where}: split {patch.split!r}, file {patch.file}, dropped {patch.dropped!r}: expected "
@@ -141,12 +139,16 @@ def read_patch(patch: PreparedPatch) -> npt.NDArray[np.float32] | npt.NDArray[np
         SlideError: the file cannot be read or has another shape or data type.
     """
     if patch.file is None:
-        raise SlideError(f"{patch.slide} at {patch.level0_xy}: left out ({patch.dropped}); expected a patch with a file")
+        raise SlideError(
+            f"{patch.slide} at {patch.level0_xy}: left out ({patch.dropped}); expected a patch with a file"
+        )
     pixels = _stored(patch.file, patch.kind)
     shape = (2, patch.side, patch.side) if patch.kind == "confocal" else (patch.side, patch.side, 3)
     kind = np.uint16 if patch.kind == "confocal" else np.uint8
     if pixels.shape != shape or pixels.dtype != kind:
-        raise SlideError(f"{patch.file}: {pixels.dtype} {pixels.shape}; expected {kind.__name__} {shape}; prepare again")
+        raise SlideError(
+            f"{patch.file}: {pixels.dtype} {pixels.shape}; expected {kind.__name__} {shape}; prepare again"
+        )
     return pixels * np.float32(1 / FULL_SCALE) if patch.kind == "confocal" else pixels
 
 

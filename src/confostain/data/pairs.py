@@ -125,7 +125,7 @@ def read_histology(files: Sequence[str], microns_per_pixel: float, at_least: int
         raise ConfigError("no H&E files are given; list them under train and validate of the table data")
     slides = [slide for file in files for slide in _slides_of(Path(file), microns_per_pixel, at_least, split)]
     if not slides:
-        raise ConfigError(f"{', '.join(files)}: no H&E to {split} on; expected prepared patches of that split; prepare more")
+        raise ConfigError(f"{', '.join(files)}: no H&E to {split} on; expected patches of that split; prepare more")
     return slides
 
 

@@ -51,7 +51,7 @@ class PatchExtractor(Protocol):
     scale: float
 
     def tissue_share(self, scaled_region: Region) -> float:
-        """Tissue as a share of a region, 0 to 1. The first call reads the whole slide and must be in one thread alone."""
+        """Tissue as a share of a region, 0 to 1. The first call reads the whole slide; only one thread may make it."""
 
     def read(self, scaled_region: Region) -> Pixels:
         """Pixels of a region inside the slide."""

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from confostain.arrays import REFERENCE_MPP
-from confostain.data.patch_extractor import PatchExtractor
 from confostain.data.manifest import Split
+from confostain.data.patch_extractor import PatchExtractor
 from confostain.errors import ConfostainWarning, OptionError, SlideError
 from confostain.geometry import Region, Size
 
@@ -82,7 +82,7 @@ def plan_slides(open_extractor: OpenExtractor, slides: Sequence[Path], plan: Pat
 
 
 def _describe(open_extractor: OpenExtractor, slides: Sequence[Path], plan: PatchPlan) -> list[PlannedSlide]:
-    scans = []
+    described = []
     for path in slides:
         with closing(open_extractor(path)) as extractor:
             regions = _patch_regions(extractor.size, plan.side)
@@ -94,8 +94,8 @@ def _describe(open_extractor: OpenExtractor, slides: Sequence[Path], plan: Patch
                     stacklevel=5,
                 )
             sha256 = tuple(_sha256(file) for file in extractor.paths)
-            scans.append(PlannedSlide(path, _safe(extractor.name), extractor.sources, sha256, regions))
-    return scans
+            described.append(PlannedSlide(path, _file_name(extractor.name), extractor.sources, sha256, regions))
+    return described
 
 
 def _patch_regions(size: Size, side: int) -> tuple[Region, ...]:
@@ -103,7 +103,8 @@ def _patch_regions(size: Size, side: int) -> tuple[Region, ...]:
     return tuple(region for region in size.region.tiles(Size(side, side)) if region.size == (side, side))
 
 
-def _safe(name: str) -> str:
+def _file_name(name: str) -> str:
+    """Name of a slide with characters that are safe in file names."""
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "slide"
 
 
@@ -125,25 +126,25 @@ def _split(slides: list[PlannedSlide], validate: list[PlannedSlide], plan: Patch
     _refuse_duplicates((*slides, *validate))
     if not validate:
         slides, validate = _random_split(slides, plan)
-    scans = [
-        *(replace(scan, split="train") for scan in slides),
-        *(replace(scan, split="validate") for scan in validate),
+    assigned = [
+        *(replace(slide, split="train") for slide in slides),
+        *(replace(slide, split="validate") for slide in validate),
     ]
     named: dict[str, PlannedSlide] = {}
-    for scan in scans:
-        names = (scan.name if number == 1 else f"{scan.name}-{number}" for number in count(1))
+    for slide in assigned:
+        names = (slide.name if number == 1 else f"{slide.name}-{number}" for number in count(1))
         name = next(name for name in names if name not in named)
-        named[name] = replace(scan, name=name)
+        named[name] = replace(slide, name=name)
     return list(named.values())
 
 
 def _refuse_duplicates(slides: Sequence[PlannedSlide]) -> None:
     seen: dict[str, Path] = {}
-    for scan in scans:
-        for digest in scan.sha256:
+    for slide in slides:
+        for digest in slide.sha256:
             if digest in seen:
-                raise SlideError(f"{scan.path}: is the same as {seen[digest]}, byte for byte; give each slide once")
-        seen |= dict.fromkeys(scan.sha256, scan.path)
+                raise SlideError(f"{slide.path}: is the same as {seen[digest]}, byte for byte; give each slide once")
+        seen |= dict.fromkeys(slide.sha256, slide.path)
 
 
 def _random_split(slides: list[PlannedSlide], plan: PatchPlan) -> tuple[list[PlannedSlide], list[PlannedSlide]]:
@@ -157,6 +158,6 @@ def _random_split(slides: list[PlannedSlide], plan: PatchPlan) -> tuple[list[Pla
     if len(slides) == 1 or plan.train_share == 1:
         return slides, []
     number = min(max(round(plan.train_share * len(slides)), 1), len(slides) - 1)
-    known = sorted(slides, key=lambda scan: scan.sha256)
+    known = sorted(slides, key=lambda slide: slide.sha256)
     train = {known[index].path for index in np.random.default_rng(plan.seed).permutation(len(known))[:number]}
-    return [scan for scan in slides if scan.path in train], [scan for scan in slides if scan.path not in train]
+    return [slide for slide in slides if slide.path in train], [slide for slide in slides if slide.path not in train]
