@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from confostain.data.contact_sheet import COLUMNS, LINE, MOST, SIDE, ContactSheet, thumbnail_of, write_sheet
+from confostain.data.contact_sheet import COLUMNS, LINE, MAX_THUMBNAILS, SIDE, ContactSheet, thumbnail_of, write_sheet
 
 
 def grey(level: int) -> np.ndarray:
@@ -31,12 +31,12 @@ def test_an_empty_sheet_is_written_all_the_same(tmp_path: Path) -> None:
 
 def test_a_sheet_stays_small_and_shows_all_parts() -> None:
     sheet = ContactSheet()
-    total = 10 * MOST + 7
+    total = 10 * MAX_THUMBNAILS + 7
     for number in range(total):
         sheet.add(grey(0), str(number))
     shown = [int(caption) for _, caption in sheet.shown]
     assert len(sheet) == total
-    assert MOST / 2 <= len(shown) <= MOST
+    assert MAX_THUMBNAILS / 2 <= len(shown) <= MAX_THUMBNAILS
     assert len(set(np.diff(shown))) == 1
     assert total - shown[-1] <= shown[1] - shown[0]
 

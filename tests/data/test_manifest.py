@@ -93,14 +93,14 @@ def test_a_patch_that_is_something_else_is_refused(folder: Path) -> None:
         with pytest.raises(SlideError, match="cannot be read"):
             read_patch(found)
     histology.file.unlink()
-    with pytest.raises(SlideError, match="it is not there"):
+    with pytest.raises(SlideError, match="the file is not there"):
         load_manifest(folder)
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (patch(file=None, dropped="ink", split="validate"), "slide a stands in train and in validate"),
+        (patch(file=None, dropped="ink", split="validate"), "slide a is in train and in validate"),
         (patch(file=None, dropped="ink", split="validate", slide="z"), r"a \(as z again\)"),
         (patch(file=None, dropped="ink", split="validate", slide="z", sha256=("9" * 64, "1" * 64)), "again"),
     ],

@@ -137,13 +137,13 @@ def test_what_goes_wrong_on_the_way_leaves_nothing(
     fault: Callable[..., None],
     error: type[Exception],
 ) -> None:
-    write, calls = preparation.HistologyCutter.write, []
+    write, calls = preparation.HistologyPatchExtractor.write, []
 
-    def third_time(self: preparation.HistologyCutter, path: Path, pixels: npt.NDArray[np.uint8]) -> None:
+    def third_time(self: preparation.HistologyPatchExtractor, path: Path, pixels: npt.NDArray[np.uint8]) -> None:
         calls.append(path)
         (fault if len(calls) == 3 else lambda *given: write(self, *given))(path, pixels)
 
-    monkeypatch.setattr(preparation.HistologyCutter, "write", third_time)
+    monkeypatch.setattr(preparation.HistologyPatchExtractor, "write", third_time)
     before = set(threading.enumerate())
     with pytest.raises(error) as caught:  # whoever keeps the error keeps no thread at work
         prepare_histology(sections[:2], tmp_path / "out", plan)

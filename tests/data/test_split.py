@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from confostain.data.cut import Cutter, HistologyCutter
-from confostain.data.split import PatchPlan, survey
+from confostain.data.patch_extractor import HistologyPatchExtractor, PatchExtractor
+from confostain.data.split import PatchPlan, plan_slides
 from confostain.errors import ConfostainWarning, OptionError, SlideError
 from confostain.geometry import Region
 
 
-def opened(path: Path) -> Cutter:
-    return HistologyCutter(path, 0.75)
+def open_extractor(path: Path) -> PatchExtractor:
+    return HistologyPatchExtractor(path, 0.75)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def slides(tmp_path: Path) -> list[Path]:
 
 
 def sides(slides: list[Path], plan: PatchPlan) -> dict[Path, str]:
-    return {scan.path: scan.split for scan in survey(opened, slides, plan)}
+    return {scan.path: scan.split for scan in plan_slides(open_extractor, slides, plan)}
 
 
 def test_slides_are_drawn_by_seed_whatever_their_order(slides: list[Path]) -> None:
@@ -54,7 +54,7 @@ def test_one_slide_is_for_training_and_that_is_said(slides: list[Path]) -> None:
 
 
 def test_slides_of_one_name_get_names_of_their_own(slides: list[Path]) -> None:
-    names = [scan.name for scan in survey(opened, slides, PatchPlan(side=64, train_share=1))]
+    names = [scan.name for scan in plan_slides(open_extractor, slides, PatchPlan(side=64, train_share=1))]
     assert names == [f"s{number}" for number in range(9)] + ["s0-2"]
 
 
@@ -63,19 +63,19 @@ def test_the_same_slide_under_two_names_is_refused(slides: list[Path], tmp_path:
     copy.write_bytes(slides[4].read_bytes())
     for plan in (PatchPlan(side=64, validate=(copy,)), PatchPlan(side=64)):
         with pytest.raises(SlideError, match=r"copy.png: is the same as .*s4.png"):
-            survey(opened, slides if plan.validate else [*slides, copy], plan)
+            plan_slides(open_extractor, slides if plan.validate else [*slides, copy], plan)
 
 
 def test_places_lie_side_by_side_inside_the_slide(slides: list[Path]) -> None:
-    (scan,) = survey(opened, slides[:1], PatchPlan(side=64, train_share=1))
-    assert scan.places == tuple(Region(x, y, 64, 64) for y in (0, 64) for x in (0, 64, 128))
+    (scan,) = plan_slides(open_extractor, slides[:1], PatchPlan(side=64, train_share=1))
+    assert scan.patch_regions == tuple(Region(x, y, 64, 64) for y in (0, 64) for x in (0, 64, 128))
     assert len(scan.sha256[0]) == 64
 
 
 def test_a_slide_smaller_than_a_patch_is_pointed_out(slides: list[Path]) -> None:
     with pytest.warns(ConfostainWarning, match="200 x 150 px.*--side"):
-        (scan,) = survey(opened, slides[:1], PatchPlan(train_share=1))
-    assert scan.places == ()
+        (scan,) = plan_slides(open_extractor, slides[:1], PatchPlan(train_share=1))
+    assert scan.patch_regions == ()
 
 
 def test_plans_that_make_no_sense_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Commands that make training data: prepare confocal, prepare histology, prepare rank."""
+"""Commands for training data: prepare confocal, prepare histology, prepare rank."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_prepare(commands: Commands) -> None:
     """Add `prepare`."""
-    summary = "make training patches of slides, or rank H&E slides by their stain"
+    summary = "extract training patches from slides, or rank H&E slides by their stain"
     kinds = commands.add_parser("prepare", help=summary, description=summary[0].upper() + summary[1:] + ".")
     added = kinds.add_subparsers(metavar="KIND", required=True)
     _add_confocal(added)
@@ -32,12 +32,12 @@ def _add_confocal(commands: Commands) -> None:
         commands,
         "confocal",
         _prepare_confocal,
-        "cut confocal slides into patches of 0.75 um/px, normalised, without empty glass",
+        "extract patches of 0.75 um/px from confocal slides, scaled to [0, 1], without empty glass",
         "examples:\n  confostain prepare confocal scans/*/mosaic -o patches/confocal\n"
         "  confostain prepare confocal a/mosaic b/mosaic --validate c/mosaic -o patches/confocal",
     )
     _add_patch_arguments(parser, "SLIDE")
-    parser.add_argument("--swap-channels", action="store_true", help="take reflectance for fluorescence and back")
+    parser.add_argument("--swap-channels", action="store_true", help="swap reflectance and fluorescence")
 
 
 def _add_histology(commands: Commands) -> None:
@@ -45,7 +45,7 @@ def _add_histology(commands: Commands) -> None:
         commands,
         "histology",
         _prepare_histology,
-        "cut H&E slides into patches of 0.75 um/px, without what is blank, inked, folded or out of focus",
+        "extract patches of 0.75 um/px from H&E slides, without blank, inked, folded or blurred ones",
         "examples:\n  confostain prepare histology slides/*.svs -o patches/histology\n"
         "  confostain prepare histology fields/*.jpg --mpp 1.0 -o patches/histology",
     )
@@ -54,27 +54,27 @@ def _add_histology(commands: Commands) -> None:
 
 
 def _add_patch_arguments(parser: argparse.ArgumentParser, metavar: str) -> None:
-    parser.add_argument("slides", nargs="+", type=Path, metavar=metavar, help="slides to cut")
+    parser.add_argument("slides", nargs="+", type=Path, metavar=metavar, help="slides")
     parser.add_argument(
         "--validate",
         nargs="+",
         type=Path,
         default=[],
         metavar=metavar,
-        help="slides for validation; those named first are then all for training",
+        help="slides for validation; all others are then for training",
     )
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="the folder to make")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="folder for the patches")
     parser.add_argument("--side", type=int, default=1024, metavar="PX", help="side of a patch (default: 1024)")
     parser.add_argument(
         "--split",
         type=float,
         default=0.8,
         metavar="SHARE",
-        help="share of the slides that are for training, unless --validate says (default: 0.8)",
+        help="share of the slides for training, without --validate (default: 0.8)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="another draw of these slides (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the random split (default: 0)")
     parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel of slides that do not say it")
-    parser.add_argument("--overwrite", action="store_true", help="replace what an earlier preparation wrote")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier preparation")
 
 
 def _plan(options: argparse.Namespace) -> PatchPlan:
@@ -103,14 +103,14 @@ def _prepare_histology(options: argparse.Namespace) -> int:
 
 
 def _prepare(options: argparse.Namespace, prepare: Callable[..., list[PreparedPatch]]) -> int:
-    with progress_bar("cutting", unit=" places") as progress:
+    with progress_bar("extracting", unit=" patches") as progress:
         patches = prepare(options.slides, options.output, _plan(options), options.overwrite, progress)
-    print(_told(options.output, patches))
+    print(_summary(options.output, patches))
     return 0
 
 
-def _told(folder: Path, patches: list[PreparedPatch]) -> str:
-    """How many patches there are of which slides, and why the others are missing."""
+def _summary(folder: Path, patches: list[PreparedPatch]) -> str:
+    """Summary: number of patches and slides per split, and of patches left out by reason."""
     lines = []
     for split in ("train", "validate"):
         chosen = [patch for patch in patches if patch.split == split]
@@ -118,7 +118,7 @@ def _told(folder: Path, patches: list[PreparedPatch]) -> str:
         lines.append(f"{split:9} {kept:6} patches of {slides} slide{'s' * (slides != 1)}")
     reasons = Counter(patch.dropped for patch in patches if patch.dropped)
     lines += [f"left out  {count:6} {reason}" for reason, count in reasons.most_common()]
-    return "\n".join([*lines, f"{folder}: look at kept.png and dropped.png"])
+    return "\n".join([*lines, f"{folder}: see kept.png and dropped.png"])
 
 
 def _add_rank(commands: Commands) -> None:
@@ -126,7 +126,7 @@ def _add_rank(commands: Commands) -> None:
         commands,
         "rank",
         _rank,
-        "order H&E slides by their proportion of haematoxylin to eosin",
+        "rank H&E slides by their proportion of haematoxylin to eosin",
         "example:\n  confostain prepare rank slides/*.svs",
     )
     parser.add_argument("slides", nargs="+", type=Path, metavar="FILE", help="H&E slides")
@@ -140,7 +140,7 @@ def _rank(options: argparse.Namespace) -> int:
     with progress_bar("measuring", unit=" slides") as progress:
         ranked = rank_slides(options.slides, options.mpp, progress)
     if options.json:
-        told = [
+        records = [
             {
                 "file": str(slide.path),
                 "haematoxylin": None if math.isnan(slide.proportion) else slide.proportion,
@@ -148,7 +148,7 @@ def _rank(options: argparse.Namespace) -> int:
             }
             for slide in ranked
         ]
-        print(json.dumps(told, indent=2))
+        print(json.dumps(records, indent=2))
     else:
         print("haematoxylin  tissue mm2  slide")
         for slide in ranked:

@@ -12,11 +12,11 @@ Thumbnail = npt.NDArray[np.uint8]  # (SIDE, SIDE, 3)
 SIDE = 128  # px
 LINE = 14  # px above each thumbnail, for its caption
 COLUMNS = 12
-MOST = 240  # kept of each kind, whatever the number of patches
+MAX_THUMBNAILS = 240  # on one sheet, whatever the number of patches
 
 
 class ContactSheet:
-    """Keeps thumbnails, evenly spread over all that were added, and never more than it can show."""
+    """Bounded collection of thumbnails, spread evenly over all that were added."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[Thumbnail, str]] = []
@@ -26,29 +26,29 @@ class ContactSheet:
         return self._added
 
     def add(self, thumbnail: Thumbnail, caption: str) -> None:
-        """Take one thumbnail, uint8 (128, 128, 3), with a caption."""
+        """Add a thumbnail, uint8 (128, 128, 3), with a caption."""
         if self._added % self._step == 0:
             self._kept.append((thumbnail, caption))
         self._added += 1
-        if len(self._kept) > MOST:
+        if len(self._kept) > MAX_THUMBNAILS:
             self._kept = self._kept[::2]
             self._step *= 2
 
     @property
     def shown(self) -> list[tuple[Thumbnail, str]]:
-        """What stands on the sheet, in the order added."""
+        """Thumbnails and captions on the sheet, in the order added."""
         return self._kept
 
 
 def thumbnail_of(rgb: npt.NDArray[np.uint8]) -> Thumbnail:
-    """A picture (h, w, 3) at the size of a thumbnail."""
+    """Thumbnail of an image, uint8 (h, w, 3) to (128, 128, 3)."""
     from PIL import Image
 
     return np.asarray(Image.fromarray(rgb).resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
 def write_sheet(path: Path, title: str, sheets: list[ContactSheet]) -> None:
-    """Write one PNG with all that these sheets show, and how much of how much that is."""
+    """Write one PNG with the thumbnails of several sheets, and the number shown of the total."""
     from PIL import Image, ImageDraw
 
     shown = [entry for sheet in sheets for entry in sheet.shown]
@@ -60,6 +60,6 @@ def write_sheet(path: Path, title: str, sheets: list[ContactSheet]) -> None:
     draw.text((2, 2), f"{title}: {count}", fill=(0, 0, 0))
     for index, (thumbnail, caption) in enumerate(shown):
         x, y = index % COLUMNS * (SIDE + 4) + 2, LINE + 6 + index // COLUMNS * (SIDE + LINE + 4)
-        draw.text((x, y), caption[:21], fill=(0, 0, 0))  # about as many letters as a thumbnail is wide
+        draw.text((x, y), caption[:21], fill=(0, 0, 0))  # about as many characters as fit above a thumbnail
         picture.paste(Image.fromarray(thumbnail), (x, y + LINE))
     picture.save(path, format="PNG")

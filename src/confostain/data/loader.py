@@ -16,41 +16,42 @@ from confostain.errors import OptionError
 if TYPE_CHECKING:
     from torch import Tensor
 
-SEED_STREAMS = (
-    8  # the steps take turns in so many series; what is kept from one step to a later one, is kept within a lane
-)
+# Step i belongs to seed stream i % 8. State is kept from one step to another only within a stream, so that each worker
+# process, which takes every n-th step, has whole streams.
+SEED_STREAMS = 8
 AHEAD = 2  # batches per process
 
 Draw = Callable[[int], tuple[npt.NDArray[np.float32], ...]]
 
 
 def batch_loader(draw: Draw, steps: range, workers: int, *, pinned: bool) -> Iterator[Sequence[Tensor]]:
-    """What `draw` gives for each step, arrays augment into tensors.
+    """Batch of each step, in order, as tensors.
 
     Args:
-        draw: a pure function of the step: the outcome does not depend on which process draws.
+        draw: gives the arrays of a step's batch; a pure function of the step, so that the worker does not matter.
         steps: consecutive numbers.
-        workers: processes beside this one; 0: this one draws, while the training waits.
-        pinned: into memory from which a GPU fetches without waiting.
+        workers: worker processes; 0: this process draws while the training waits.
+        pinned: whether batches are put into page-locked memory, for faster transfer to a GPU.
 
     Raises:
-        OptionError: `workers` does not divide the lanes.
+        OptionError: `workers` does not divide the number of seed streams.
     """
     from torch.utils.data import DataLoader
 
     if workers and SEED_STREAMS % workers:
-        raise OptionError(f"{workers} workers: expected 0, 1, 2, 4 or {SEED_STREAMS}")
+        raise OptionError(f"{workers} workers: expected 0, 1, 2, 4 or {SEED_STREAMS}; give one of these")
     can_fork = "fork" in multiprocessing.get_all_start_methods()
     loader: DataLoader[Any] = DataLoader(
-        _Steps(draw, steps),  # type: ignore[arg-type]  # it has what a dataset needs
+        _Steps(draw, steps),  # type: ignore[arg-type]  # it has the methods of a dataset
         batch_size=None,
         num_workers=workers,
         prefetch_factor=AHEAD if workers else None,
-        multiprocessing_context="fork" if workers and can_fork else None,  # the slides are shared, not copied
+        multiprocessing_context="fork" if workers and can_fork else None,  # slides in memory are shared, not copied
         pin_memory=pinned,
     )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This process", DeprecationWarning)  # the children compute alone
+        # of threads in forked processes; these workers start none
+        warnings.filterwarnings("ignore", "This process", DeprecationWarning)
         batches = iter(loader)
     yield from batches
 

@@ -1,9 +1,9 @@
 """Manifest of a folder of prepared patches, and their files.
 
-manifest.jsonl     one line per place that was looked at, kept or not
+manifest.jsonl     one line per patch position, kept or not
 train/, validate/  the patches: .ome.tif (confocal) or .png (histology)
-kept.png           what was kept, and
-dropped.png        what was not, and why
+kept.png           contact sheet of the patches that were kept
+dropped.png        contact sheet of those that were not, with reasons
 """
 
 from __future__ import annotations
@@ -26,29 +26,44 @@ Split = Literal["train", "validate"]
 
 MANIFEST = "manifest.jsonl"
 CONTENTS = {MANIFEST, "train", "validate", "kept.png", "dropped.png"}
-FULL = 65535  # the stored value that means 1
+FULL_SCALE = 65535  # stored value of 1
 
 
 @dataclass(frozen=True)
 class PreparedPatch:
-    """One place of one slide, and the patch made of it."""
+    """Record of one patch position of a slide.
 
-    file: Path | None  # within the folder, as long as `load_manifest` has not put the folder before it
+    Attributes:
+        file: relative to the folder; from `load_manifest` with the folder. None if the patch was left out.
+        kind: confocal or histology.
+        split: train or validate; all patches of a slide have the same.
+        slide: unique name of the slide in the folder.
+        sources: names of the slide's files.
+        sha256: hashes of these files.
+        level0_xy: left upper corner, rounded to whole pixels of the slide.
+        scale: level-0 pixels per pixel of the patch.
+        microns_per_pixel: pixel size of the patch in um.
+        side: of the patch in px.
+        tissue_share: tissue as a share of the patch, 0 to 1.
+        dropped: reason why the patch was left out; None if it was kept.
+    """
+
+    file: Path | None
     kind: Kind
-    split: Split  # by slide
-    slide: str  # one name for each slide of the folder
-    sources: tuple[str, ...]  # names of the files that hold the slide
-    sha256: tuple[str, ...]  # and what they contain
-    level0_xy: tuple[int, int]  # upper left corner, rounded to whole pixels of the slide
-    scale: float  # level-0 pixels in one pixel of the patch
-    microns_per_pixel: float  # of the patch
-    side: int  # px of the patch
+    split: Split
+    slide: str
+    sources: tuple[str, ...]
+    sha256: tuple[str, ...]
+    level0_xy: tuple[int, int]
+    scale: float
+    microns_per_pixel: float
+    side: int
     tissue_share: float
-    dropped: str | None = None  # why there is no file
+    dropped: str | None = None
 
 
 def write_manifest(folder: Path, patches: Iterable[PreparedPatch]) -> None:
-    """Write the manifest of a folder, one line of JSON for each patch."""
+    """Write the manifest of a folder, one line of JSON per patch."""
     with (folder / MANIFEST).open("w", encoding="utf-8") as file:
         for patch in patches:
             line = dataclasses.asdict(patch) | {"file": patch.file and patch.file.as_posix()}
@@ -56,11 +71,11 @@ def write_manifest(folder: Path, patches: Iterable[PreparedPatch]) -> None:
 
 
 def load_manifest(folder: str | os.PathLike[str]) -> list[PreparedPatch]:
-    """The patches that were kept, in the order of the manifest; `file` is the path to open.
+    """Patches of a folder that were kept, in the order of the manifest; `file` is the path to open.
 
     Raises:
-        SlideError: there is no manifest, a line is not what was written, a patch is missing, or a slide stands on
-            both sides of the split, under one name or two.
+        SlideError: there is no manifest, a line is invalid, a patch file is missing, or a slide is in both training and
+            validation, under one name or two.
     """
     folder = Path(folder)
     path = folder / MANIFEST
@@ -68,14 +83,14 @@ def load_manifest(folder: str | os.PathLike[str]) -> list[PreparedPatch]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise SlideError(
-            f"{path}: cannot be read ({error.strerror}); expected what `confostain prepare` wrote"
+            f"{path}: cannot be read ({error.strerror}); expected a manifest; run `confostain prepare`"
         ) from error
     patches = [_parsed(f"{path}, line {number}", line) for number, line in enumerate(lines, 1)]
     check_split(str(path), patches)
     kept = [dataclasses.replace(patch, file=folder / patch.file) for patch in patches if patch.file is not None]
     for patch in kept:
         if patch.file is not None and not patch.file.is_file():
-            raise SlideError(f"{patch.file}: the manifest names it and it is not there; prepare the patches again")
+            raise SlideError(f"{patch.file}: in the manifest, but the file is not there; prepare the patches again")
     return kept
 
 
@@ -87,9 +102,7 @@ def _parsed(where: str, line: str) -> PreparedPatch:
         record["file"] = None if record["file"] is None else Path(record["file"])
         patch = PreparedPatch(**record)
     except (ValueError, TypeError, KeyError) as error:
-        raise SlideError(
-            f"{where}: not a line that `confostain prepare` wrote ({error}); prepare them again"
-        ) from error
+        raise SlideError(f"{where}: not a line of `confostain prepare` ({error}); prepare the patches again") from error
     if patch.split not in ("train", "validate") or (patch.file is None) != (patch.dropped is not None):
         raise SlideError(
             f"{where}: split {patch.split!r}, file {patch.file}, dropped {patch.dropped!r}: expected "
@@ -99,10 +112,10 @@ def _parsed(where: str, line: str) -> PreparedPatch:
 
 
 def check_split(where: str, patches: Sequence[PreparedPatch]) -> None:
-    """See to it that training and validation share no slide.
+    """Check that no slide is in both training and validation.
 
     Raises:
-        SlideError: a name, or the content of a file under any name, stands on both sides.
+        SlideError: a slide name, or the content of a file under any name, is in both.
     """
     sides: dict[str, PreparedPatch] = {}
     for patch in patches:
@@ -111,28 +124,32 @@ def check_split(where: str, patches: Sequence[PreparedPatch]) -> None:
             if first.split != patch.split:
                 names = first.slide if first.slide == patch.slide else f"{first.slide} (as {patch.slide} again)"
                 raise SlideError(
-                    f"{where}: slide {names} stands in {first.split} and in {patch.split}; "
-                    "expected each slide on one side; prepare the patches again"
+                    f"{where}: slide {names} is in {first.split} and in {patch.split}; "
+                    "expected each slide in one of them; prepare the patches again"
                 )
 
 
 def read_patch(patch: PreparedPatch) -> npt.NDArray[np.float32] | npt.NDArray[np.uint8]:
-    """The pixels of a patch that was kept.
+    """Pixels of a patch that was kept.
 
     Returns:
         confocal: float32 (2, side, side) in [0, 1], R then F. Histology: uint8 (side, side, 3), RGB.
 
     Raises:
-        SlideError: the file cannot be read or holds something else.
+        SlideError: the file cannot be read or has another shape or data type.
     """
     if patch.file is None:
-        raise SlideError(f"{patch.slide} at {patch.level0_xy}: left out ({patch.dropped}); there is nothing to read")
+        raise SlideError(
+            f"{patch.slide} at {patch.level0_xy}: left out ({patch.dropped}); expected a patch with a file"
+        )
     pixels = _stored(patch.file, patch.kind)
     shape = (2, patch.side, patch.side) if patch.kind == "confocal" else (patch.side, patch.side, 3)
     kind = np.uint16 if patch.kind == "confocal" else np.uint8
     if pixels.shape != shape or pixels.dtype != kind:
-        raise SlideError(f"{patch.file}: {pixels.dtype} {pixels.shape}; expected {kind.__name__} {shape}")
-    return pixels * np.float32(1 / FULL) if patch.kind == "confocal" else pixels
+        raise SlideError(
+            f"{patch.file}: {pixels.dtype} {pixels.shape}; expected {kind.__name__} {shape}; prepare again"
+        )
+    return pixels * np.float32(1 / FULL_SCALE) if patch.kind == "confocal" else pixels
 
 
 def _stored(path: Path, kind: Kind) -> npt.NDArray[Any]:
@@ -150,12 +167,12 @@ def _stored(path: Path, kind: Kind) -> npt.NDArray[Any]:
 
 
 def write_confocal(path: Path, pair: npt.NDArray[np.float32], microns_per_pixel: float) -> None:
-    """Write float32 (2, h, w) in [0, 1], R then F, as a two-channel OME-TIFF of 16 bits, which `open_slide` reads."""
+    """Write a patch, float32 (2, h, w) in [0, 1], R then F, as a 16-bit OME-TIFF, which `open_slide` reads."""
     import tifffile
 
     tifffile.imwrite(
         path,
-        np.rint(pair * np.float32(FULL)).astype(np.uint16),
+        np.rint(pair * np.float32(FULL_SCALE)).astype(np.uint16),
         ome=True,
         photometric="minisblack",
         compression="adobe_deflate",
@@ -175,7 +192,7 @@ def write_confocal(path: Path, pair: npt.NDArray[np.float32], microns_per_pixel:
 
 
 def write_histology(path: Path, rgb: npt.NDArray[np.uint8], microns_per_pixel: float) -> None:
-    """Write uint8 (h, w, 3) as a PNG that knows its pixel size."""
+    """Write a patch, uint8 (h, w, 3), as a PNG with its pixel size."""
     from PIL import Image
 
     dpi = 25_400 / microns_per_pixel

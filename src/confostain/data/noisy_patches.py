@@ -1,6 +1,6 @@
 """Training patches for despecklers: inverted grey H&E with simulated speckle.
 
-Every batch is a pure function of (seed, step, rank), so that a resumed training sees what an unbroken one sees.
+Every batch is a pure function of its seed, so that a resumed training gets the same batches as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -26,33 +26,49 @@ MOSTLY_TISSUE = 0.5  # share of tissue in a crop above which it is taken
 
 @dataclass(frozen=True)
 class HistologyData:
-    """Which H&E slides, at which pixel size."""
+    """H&E slides of a training.
 
-    train: tuple[str, ...]  # files, relative to the working directory
-    validate: tuple[str, ...]  # other pieces of tissue
-    microns_per_pixel: float = REFERENCE_MPP  # that of the confocal scans; plain pictures are taken to have it
+    Attributes:
+        train: files for training, relative to the working directory.
+        validate: files for validation, of other pieces of tissue.
+        microns_per_pixel: pixel size in um at which they are read; also that of files that do not say theirs.
+    """
+
+    train: tuple[str, ...]
+    validate: tuple[str, ...]
+    microns_per_pixel: float = REFERENCE_MPP
 
 
 @dataclass(frozen=True)
 class NoiseRange:
-    """From which noise is drawn, for each patch anew; the default is the paper's, one level of gamma speckle."""
+    """Ranges from which the noise of each patch is drawn; the default is the paper's, one level of gamma speckle.
 
-    looks: Range = (8.0, 8.0)  # evenly in the logarithm
-    microscope_share: float = 0.0  # share of patches that also get what follows; the others have white speckle only
-    microscope_looks: Range | None = None  # of those patches; None: as of the others
-    blur: Range = (0.0, 0.0)  # px, Gaussian on the clean image: confocal optics are softer than an H&E scanner's
-    grain: Range = (0.0, 0.0)  # px
-    pedestal: Range = (0.0, 0.0)  # share of the range
-    gain: Range = (1.0, 1.0)  # evenly in the logarithm
-    read_noise: Range = (0.0, 0.0)  # share of the range
-    contrast: Range = (
-        1.0,
-        1.0,
-    )  # exponent on the clean image, evenly in the logarithm: other tissue, other light
-    clipped_share: float = 0.0  # share of patches recorded by a detector that saturates at 1
+    Attributes:
+        looks: drawn uniformly in the logarithm.
+        microscope_share: share of patches with all of the following; the others have white speckle only.
+        microscope_looks: looks of those patches; None: as of the others.
+        blur: sigma in px of a Gaussian on the clean image, since confocal optics are softer than an H&E scanner's.
+        grain: sigma in px of the correlation of the speckle.
+        pedestal: dark level, in units of the range.
+        gain: drawn uniformly in the logarithm.
+        read_noise: standard deviation, in units of the range.
+        contrast: exponent on the clean image, drawn uniformly in the logarithm: for other tissue and other light.
+        clipped_share: share of patches that are clipped at 1, as by a saturated detector.
+    """
+
+    looks: Range = (8.0, 8.0)
+    microscope_share: float = 0.0
+    microscope_looks: Range | None = None
+    blur: Range = (0.0, 0.0)
+    grain: Range = (0.0, 0.0)
+    pedestal: Range = (0.0, 0.0)
+    gain: Range = (1.0, 1.0)
+    read_noise: Range = (0.0, 0.0)
+    contrast: Range = (1.0, 1.0)
+    clipped_share: float = 0.0
 
     def draw(self, clean: Image, rng: np.random.Generator) -> tuple[Speckle, Image]:
-        """One noise model, and what the tissue (h, w) in [0, 1] reflects under it."""
+        """Speckle model and reflected light for a clean image (h, w) in [0, 1]."""
         looks = _log_uniform(self.looks, rng)
         if rng.random() >= self.microscope_share:
             return Speckle(looks), clean
@@ -65,15 +81,15 @@ class NoiseRange:
             gain=_log_uniform(self.gain, rng),
             read_noise=rng.uniform(*self.read_noise),
         )
-        return speckle, _seen_by(clean, _log_uniform(self.contrast, rng), rng.uniform(*self.blur))
+        return speckle, _vary(clean, _log_uniform(self.contrast, rng), rng.uniform(*self.blur))
 
 
-def _seen_by(clean: Image, contrast: float, blur: float) -> Image:
-    """Tissue under another light and through other optics."""
+def _vary(clean: Image, contrast: float, blur: float) -> Image:
+    """Clean image with another contrast and blur."""
     from scipy.ndimage import gaussian_filter
 
-    seen = clean ** np.float32(contrast)
-    return gaussian_filter(seen, blur) if blur > 0 else seen
+    varied = clean ** np.float32(contrast)
+    return gaussian_filter(varied, blur) if blur > 0 else varied
 
 
 def _log_uniform(ends: Range, rng: np.random.Generator) -> float:
@@ -82,15 +98,22 @@ def _log_uniform(ends: Range, rng: np.random.Generator) -> float:
 
 @dataclass(frozen=True)
 class NoisyPatches:
-    """Draws batches of (noisy, clean) patches."""
+    """Source of batches of (noisy, clean) patches.
 
-    slides: Sequence[Grey]  # inverted grey slides, uint8 (h, w)
+    Attributes:
+        slides: inverted grey H&E, uint8 (h, w) each.
+        noise: ranges of the noise.
+        patch: side of a patch in pixels.
+        batch: number of patches.
+    """
+
+    slides: Sequence[Grey]
     noise: NoiseRange
-    patch: int  # side in pixels
+    patch: int
     batch: int
 
     def draw(self, seed: Sequence[int]) -> tuple[Image, Image]:
-        """The batch of that seed: noisy and clean, float32 (batch, 1, patch, patch) each."""
+        """Batch of a seed: noisy and clean, float32 (batch, 1, patch, patch) each."""
         rng = np.random.default_rng(seed)
         pairs = [add_speckle(self._crop(rng), self.noise, rng) for _ in range(self.batch)]
         noisy, clean = (np.stack(images)[:, np.newaxis] for images in zip(*pairs, strict=True))
@@ -99,7 +122,7 @@ class NoisyPatches:
     def _crop(self, rng: np.random.Generator) -> Image:
         areas = np.array([slide.size for slide in self.slides], float)
         slide = self.slides[rng.choice(len(areas), p=areas / areas.sum())]
-        for _ in range(30):  # glass is rare: most draws that miss the tissue are drawn again
+        for _ in range(30):  # most crops without tissue are drawn again, so that glass is rare
             y, x = (int(rng.integers(length - self.patch + 1)) for length in slide.shape)
             crop = slide[y : y + self.patch, x : x + self.patch]
             if tissue_share(~crop) > MOSTLY_TISSUE or rng.random() < 0.02:
@@ -110,7 +133,7 @@ class NoisyPatches:
 
 
 def add_speckle(clean: Image, noise: NoiseRange, rng: np.random.Generator) -> tuple[Image, Image]:
-    """A clean image (h, w) in [0, 1] as a detector might record it, and as it should come out."""
+    """Noisy recording of a clean image (h, w) in [0, 1], and the recording without noise as its target."""
     speckle, reflected = noise.draw(clean, rng)
     noisy, expected = speckle.recorded(reflected, rng), speckle.expected(reflected)
     if rng.random() < noise.clipped_share:
@@ -119,10 +142,11 @@ def add_speckle(clean: Image, noise: NoiseRange, rng: np.random.Generator) -> tu
 
 
 def read_inverted(files: Sequence[str], microns_per_pixel: float) -> list[Grey]:
-    """Whole H&E slides as the reflectance of their tissue: grey, inverted, uint8 (h, w) each, kept in memory.
+    """Whole H&E slides, inverted grey, uint8 (h, w) each, in memory: a substitute for clean reflectance.
 
     Raises:
-        ConfigError: there is no file. SlideError: one cannot be read.
+        ConfigError: no file is given.
+        SlideError: a file cannot be read.
     """
     if not files:
         raise ConfigError("no H&E files are given; list them under train and validate of the table data")

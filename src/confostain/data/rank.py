@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from confostain.data.cut import read_overview
+from confostain.arrays import Progress
+from confostain.data.patch_extractor import read_overview
 from confostain.imaging.patch_quality import OVERVIEW_MICRONS, find_background
 from confostain.imaging.stain_separation import haematoxylin_eosin_proportion
 from confostain.io.readers.histology import open_histology
@@ -15,31 +16,43 @@ from confostain.io.readers.histology import open_histology
 
 @dataclass(frozen=True)
 class RankedSlide:
-    """What one slide is stained with."""
+    """Stain proportion of one slide.
+
+    Attributes:
+        path: of the slide.
+        proportion: haematoxylin as a share of both dyes, over the tissue; NaN without tissue.
+        tissue_mm2: area of the tissue in mm2.
+    """
 
     path: Path
-    proportion: float  # haematoxylin as a share of both dyes, over the tissue; NaN without tissue
+    proportion: float
     tissue_mm2: float
 
 
 def rank_slides(
     slides: Sequence[Path],
     microns_per_pixel: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[RankedSlide]:
-    """Slides from the most haematoxylin to the most eosin, measured on an overview of 12 um/px.
+    """Slides in order of decreasing proportion of haematoxylin, measured on an overview of 12 um/px.
 
-    `microns_per_pixel` is that of slides that do not say it. Raises SlideError where one cannot be read.
+    Args:
+        slides: files of H&E slides.
+        microns_per_pixel: pixel size in um of slides that do not say it.
+        progress: called after each slide.
+
+    Raises:
+        SlideError: a slide cannot be read.
     """
     ranked = []
     for index, path in enumerate(slides):
-        ranked.append(_measured(path, microns_per_pixel))
+        ranked.append(_measure(path, microns_per_pixel))
         if progress is not None:
             progress(index + 1, len(slides))
     return sorted(ranked, key=lambda slide: math.inf if math.isnan(slide.proportion) else -slide.proportion)
 
 
-def _measured(path: Path, microns_per_pixel: float | None) -> RankedSlide:
+def _measure(path: Path, microns_per_pixel: float | None) -> RankedSlide:
     with open_histology(path, microns_per_pixel) as slide:
         overview = read_overview(slide)
     tissue = find_background(overview).tissue

@@ -17,12 +17,12 @@ from confostain.errors import ConfigError
 
 @dataclass(frozen=True)
 class ScanSource:
-    """Draws batches of crops from prepared confocal patches.
+    """Source of batches of crops from prepared confocal patches.
 
     Attributes:
         scans: float32 (2, h, w) each, R then F in [0, 1].
         patch: side of a crop in pixels.
-        batch: crops per draw.
+        batch: number of crops.
         intensity_jitter: range of the random factor on each channel, as for the simulated pairs.
     """
 
@@ -32,7 +32,7 @@ class ScanSource:
     intensity_jitter: Range = (1.0, 1.0)
 
     def draw(self, seed: int, step: int, rank: int = 0) -> Image:
-        """The batch of a step: float32 (batch, 2, patch, patch)."""
+        """Batch of a step: float32 (batch, 2, patch, patch), R then F."""
         rng = np.random.default_rng((seed, step, rank, 2))
         crops = []
         for _ in range(self.batch):
@@ -44,13 +44,16 @@ class ScanSource:
 
 
 def read_scans(folder: Path, at_least: int) -> list[Image]:
-    """The training patches of a folder that `confostain prepare confocal` made, kept in memory.
+    """Confocal training patches of a folder of `confostain prepare confocal`, float32 (2, h, w) each, in memory.
 
     Raises:
-        ConfigError: it holds no confocal patches for training, or smaller ones than `at_least` px a side.
+        ConfigError: the folder has no confocal patches for training, or smaller ones than `at_least` px a side.
         SlideError: it cannot be read.
     """
     patches = [patch for patch in load_manifest(folder) if (patch.kind, patch.split) == ("confocal", "train")]
     if not patches or min(patch.side for patch in patches) < at_least:
-        raise ConfigError(f"{folder}: expected confocal patches for training of at least {at_least} px a side")
+        raise ConfigError(
+            f"{folder}: expected confocal patches for training of at least {at_least} px a side; "
+            "run `confostain prepare confocal`"
+        )
     return [read_patch(patch).astype(np.float32) for patch in patches]

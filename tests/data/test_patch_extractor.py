@@ -6,8 +6,8 @@ import tifffile
 from PIL import Image
 
 import confostain
-from confostain.data import cut as cutting
-from confostain.data.cut import ConfocalCutter, HistologyCutter, read_overview
+from confostain.data import patch_extractor
+from confostain.data.patch_extractor import ConfocalPatchExtractor, HistologyPatchExtractor, read_overview
 from confostain.errors import SlideError
 from confostain.geometry import Region, Size
 from confostain.io.readers.histology import open_histology
@@ -30,13 +30,14 @@ def scan_of(pair: np.ndarray, microns_per_pixel: float, folder: Path) -> Path:
     return folder / "mosaic"
 
 
-def test_a_scan_of_the_right_pixel_size_is_cut_as_it_is(phantom_scan: Path) -> None:
-    cutter = ConfocalCutter(phantom_scan)
+def test_a_scan_of_the_right_pixel_size_is_not_resampled(phantom_scan: Path) -> None:
+    extractor = ConfocalPatchExtractor(phantom_scan)
     with confostain.open_slide(phantom_scan) as slide:
-        assert (cutter.size, cutter.scale, cutter.name, cutter.sources) == (slide.size, 1, slide.name, slide.sources)
-        assert np.array_equal(cutter.read(PLACE), slide.read(PLACE))
-        cutter.close()
-        swapped = ConfocalCutter(phantom_scan, swap_channels=True)
+        assert (extractor.size, extractor.scale) == (slide.size, 1)
+        assert (extractor.name, extractor.sources) == (slide.name, slide.sources)
+        assert np.array_equal(extractor.read(PLACE), slide.read(PLACE))
+        extractor.close()
+        swapped = ConfocalPatchExtractor(phantom_scan, swap_channels=True)
         with pytest.warns(confostain.errors.ConfostainWarning, match="swapped"):
             assert np.array_equal(swapped.read(PLACE), slide.read(PLACE)[::-1])
         swapped.close()
@@ -48,14 +49,14 @@ def test_other_scans_are_resampled_to_the_same_place(tmp_path: Path, microns_per
     """A slope in R along x, in F along y, in um: what it is worth anywhere is known."""
     y, x = (np.mgrid[:600, :800] + 0.5) * microns_per_pixel
     slopes = np.stack([x, y]).astype(np.float32) / 900
-    cutter = ConfocalCutter(scan_of(slopes, microns_per_pixel, tmp_path))
-    width, height = cutter.size
+    extractor = ConfocalPatchExtractor(scan_of(slopes, microns_per_pixel, tmp_path))
+    width, height = extractor.size
     assert (width, height) == (int(800 * microns_per_pixel / 0.75), int(600 * microns_per_pixel / 0.75))
     (dark_r, bright_r), (dark_f, bright_f) = (
-        (one.dark / 65535 * 900, one.bright / 65535 * 900) for one in cutter._slide.ranges
+        (one.dark / 65535 * 900, one.bright / 65535 * 900) for one in extractor._slide.ranges
     )
     for place in (Region(64, 96, 100, 80), Region(width - 100, height - 80, 100, 80)):
-        pair = cutter.read(place)
+        pair = extractor.read(place)
         assert (pair.shape, pair.dtype) == ((2, 80, 100), np.float32)
         x_um, y_um = ((start + np.arange(length) + 0.5) * 0.75 for start, length in ((place.x, 100), (place.y, 80)))
         expected_r = ((x_um - dark_r) / (bright_r - dark_r)).clip(0, 1)
@@ -63,20 +64,20 @@ def test_other_scans_are_resampled_to_the_same_place(tmp_path: Path, microns_per
         inner = np.s_[4:-4, 4:-4]
         assert np.abs(pair[0] - expected_r)[inner].max() < 2e-4
         assert np.abs(pair[1] - expected_f[:, None])[inner].max() < 2e-4
-    cutter.close()
+    extractor.close()
 
 
 def test_patches_of_a_resampled_scan_fit_together(tmp_path: Path, phantom: Phantom) -> None:
-    cutter = ConfocalCutter(scan_of(phantom.pair(Region(0, 0, 700, 523)), 0.54, tmp_path))
-    whole, part = cutter.read(Region(0, 0, 300, 300)), cutter.read(Region(100, 150, 100, 90))
+    extractor = ConfocalPatchExtractor(scan_of(phantom.pair(Region(0, 0, 700, 523)), 0.54, tmp_path))
+    whole, part = extractor.read(Region(0, 0, 300, 300)), extractor.read(Region(100, 150, 100, 90))
     assert np.abs(whole[:, 150:240, 100:200] - part).max() < 1e-4
-    cutter.close()
+    extractor.close()
 
 
 def test_tissue_is_counted_in_the_slides_own_frame(phantom_scan: Path, phantom: Phantom, tmp_path: Path) -> None:
     plain, fine = (
-        ConfocalCutter(phantom_scan),
-        ConfocalCutter(scan_of(phantom.pair(phantom.size.region), 0.375, tmp_path)),
+        ConfocalPatchExtractor(phantom_scan),
+        ConfocalPatchExtractor(scan_of(phantom.pair(phantom.size.region), 0.375, tmp_path)),
     )
     assert fine.size == (350, 261)
     for place in (Region(0, 0, 100, 60), Region(100, 80, 100, 60)):
@@ -91,27 +92,28 @@ def test_a_scan_without_pixel_size_is_refused(tmp_path: Path) -> None:
     for name in ("785", "488"):
         Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / f"{name}.png")
     with pytest.raises(SlideError, match="--mpp"):
-        ConfocalCutter(tmp_path)
+        ConfocalPatchExtractor(tmp_path)
 
 
-def test_a_section_is_cut_and_judged(section: Path, phantom: Phantom) -> None:
-    cutter = HistologyCutter(section, 0.75)
-    assert (cutter.size, cutter.scale, cutter.name, cutter.sources) == ((700, 523), 1, "section", ("section.png",))
-    pixels = cutter.read(Region(150, 150, 256, 256))
+def test_patches_of_a_section_are_checked(section: Path, phantom: Phantom) -> None:
+    extractor = HistologyPatchExtractor(section, 0.75)
+    assert (extractor.size, extractor.scale) == ((700, 523), 1)
+    assert (extractor.name, extractor.sources) == ("section", ("section.png",))
+    pixels = extractor.read(Region(150, 150, 256, 256))
     assert np.array_equal(pixels, phantom.histology(Region(150, 150, 256, 256)))
-    assert cutter.fault(pixels) is None
-    assert cutter.tissue_share(Region(240, 160, 160, 160)) == 1
-    assert cutter.tissue_share(Region(0, 0, 640, 48)) == 0
-    assert cutter.fault(np.full_like(pixels, (30, 60, 180))) == "ink"
-    cutter.close()
+    assert extractor.rejection_reason(pixels) is None
+    assert extractor.tissue_share(Region(240, 160, 160, 160)) == 1
+    assert extractor.tissue_share(Region(0, 0, 640, 48)) == 0
+    assert extractor.rejection_reason(np.full_like(pixels, (30, 60, 180))) == "ink"
+    extractor.close()
 
 
 def test_patches_are_stored_as_what_they_are(section: Path, phantom_scan: Path, tmp_path: Path) -> None:
-    for cutter in (HistologyCutter(section, 0.75), ConfocalCutter(phantom_scan)):
-        pixels = cutter.read(PLACE)
-        cutter.write(tmp_path / f"a{cutter.suffix}", pixels)
-        assert cutter.picture(pixels).shape == (96, 128, 3)
-        cutter.close()
+    for extractor in (HistologyPatchExtractor(section, 0.75), ConfocalPatchExtractor(phantom_scan)):
+        pixels = extractor.read(PLACE)
+        extractor.write(tmp_path / f"a{extractor.suffix}", pixels)
+        assert extractor.preview(pixels).shape == (96, 128, 3)
+        extractor.close()
     assert tifffile.imread(tmp_path / "a.ome.tif").shape == (2, 96, 128)
     with open_histology(tmp_path / "a.png") as back:
         assert back.microns_per_pixel == pytest.approx(0.75, rel=1e-3)
@@ -120,7 +122,7 @@ def test_patches_are_stored_as_what_they_are(section: Path, phantom_scan: Path, 
 def test_an_overview_read_in_bands_is_the_same(section: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_histology(section, 0.75) as slide:
         whole = read_overview(slide)
-        monkeypatch.setattr(cutting, "OVERVIEW_PIXELS", 3 * 16 * 700)
+        monkeypatch.setattr(patch_extractor, "OVERVIEW_PIXELS", 3 * 16 * 700)
         bands = read_overview(slide)
     assert whole.shape == (32, 43, 3)
     assert np.array_equal(bands, whole)
