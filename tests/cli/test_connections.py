@@ -140,10 +140,12 @@ def test_the_viewer_listens_at_loopback_and_calls_nobody(recorded: Recorded, pha
     command = [sys.executable, "-m", "confostain.cli", "view", str(phantom_scan), "--no-browser", "--port", "0"]
     with subprocess.Popen(command, env=recorded.environment, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        url = server.stdout.readline().strip()
-        with urllib.request.urlopen(f"{url}api/slides") as answer:
-            (slide,) = json.load(answer)
-        with urllib.request.urlopen(f"{url}api/slides/{slide['id']}/tiles/swift/0/0_0.jpg") as answer:
-            assert answer.status == 200
-        server.send_signal(signal.SIGINT)
+        try:
+            url = server.stdout.readline().strip()
+            with urllib.request.urlopen(f"{url}api/slides") as answer:
+                (slide,) = json.load(answer)
+            with urllib.request.urlopen(f"{url}api/slides/{slide['id']}/tiles/swift/0/0_0.jpg") as answer:
+                assert answer.status == 200
+        finally:
+            server.send_signal(signal.SIGINT)
     assert (recorded.beyond, recorded.written) == (set(), [])
