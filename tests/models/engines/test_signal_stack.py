@@ -35,19 +35,28 @@ def replace_stack(memory: ctypes.Array[ctypes.c_char]) -> None:
     assert ctypes.CDLL(None).sigaltstack(ctypes.byref(stack), None) == 0
 
 
-def test_the_stack_is_put_back_after_an_error_too() -> None:
+def test_the_stack_is_put_back() -> None:
     before, memory = stack_now(), ctypes.create_string_buffer(1 << 16)
     with kept_signal_stack():
         replace_stack(memory)
         assert stack_now()[0] == ctypes.addressof(memory)
     assert stack_now() == before
-    with pytest.raises(ValueError, match="once"), kept_signal_stack():
-        replace_stack(memory)
-        raise ValueError("once")
+
+
+def test_the_stack_is_put_back_after_an_error() -> None:
+    before, memory = stack_now(), ctypes.create_string_buffer(1 << 16)
+
+    def fail() -> None:
+        with kept_signal_stack():
+            replace_stack(memory)
+            raise ValueError("once")
+
+    with pytest.raises(ValueError, match="once"):
+        fail()
     assert stack_now() == before
 
 
 def test_ctrl_c_is_handled_after_networks_are_freed_in_the_order_in_which_they_were_made() -> None:
     command = [sys.executable, "-c", FREED_IN_ORDER, str(SHIPPED / "swift" / "network.onnx")]
-    ended = subprocess.run(command, capture_output=True, text=True)
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout.strip()) == (0, "interrupted")

@@ -1,8 +1,8 @@
 """Alternate signal stack of a thread, kept as it was while a library is called that replaces it.
 
-OpenVINO gives the thread that compiles a network an alternate signal stack and frees it with the compiled network. Where
-two networks are freed in the order in which they were compiled, the freed stack of the first remains in place, and the
-next signal that Python handles, such as Ctrl-C, ends the process by a segmentation fault.
+OpenVINO gives the thread that compiles a network an alternate signal stack and frees it with the compiled network.
+Where two networks are freed in the order in which they were compiled, the freed stack of the first remains in place,
+and the next signal that Python handles, such as Ctrl-C, ends the process by a segmentation fault.
 """
 
 from __future__ import annotations
