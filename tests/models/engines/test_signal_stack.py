@@ -12,6 +12,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 FREED_IN_ORDER = """
 import os, signal, sys
+from pathlib import Path
 from confostain.models.engines.cpu import OpenVinoNetwork
 first, second = OpenVinoNetwork(Path(sys.argv[1])), OpenVinoNetwork(Path(sys.argv[1]))
 del first
