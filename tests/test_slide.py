@@ -348,7 +348,7 @@ def test_a_slide_describes_itself_without_being_read(folder: Path, monkeypatch: 
 @pytest.mark.parametrize(("path", "read_from"), [("785.tif", True), (".", True), ("..", True), ("other.tif", False)])
 def test_a_slide_knows_what_it_is_read_from(folder: Path, path: str, read_from: bool) -> None:
     with open_slide(folder) as slide:
-        assert slide.reads_from(folder / path) is read_from
+        assert slide.files.holds(folder / path) is read_from
 
 
 # swapped channels ---------------------------------------------------------------------------------------------

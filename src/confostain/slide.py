@@ -22,6 +22,7 @@ from confostain.imaging.intensity import IntensityRange, normalise
 from confostain.imaging.tissue import TissueMask
 from confostain.io.readers.layouts import Channels, open_channels
 from confostain.io.readers.plane import MICRONS_PER_PIXEL, Plane, plausible_microns
+from confostain.io.readers.source_files import SourceFiles
 from confostain.survey import Survey, survey_slide
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Slide:
         name: of the scan or its file.
         layout: of the files, in words.
         microns_per_pixel: pixel size in um; None where neither the files nor the caller say it.
+        files: that hold R and F, or the one file or OME-Zarr folder that holds both.
     """
 
     def __init__(self, channels: Channels, name: str, microns_per_pixel: float | None = None) -> None:
@@ -53,6 +55,7 @@ class Slide:
         self.name = name
         self._planes = (channels.reflectance, channels.fluorescence)
         self._channels = channels
+        self.files = SourceFiles(channels.paths)
         self.layout = channels.layout
         self.microns_per_pixel = channels.microns_per_pixel or microns_per_pixel
         self._survey_done: Survey | None = None
@@ -78,17 +81,6 @@ class Slide:
     def sources(self) -> tuple[str, str]:
         """Names of the files that hold R and F."""
         return self._planes[0].name, self._planes[1].name
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """Files that hold R and F, or the one file or OME-Zarr folder that holds both."""
-        return self._channels.paths
-
-    def reads_from(self, path: Path) -> bool:
-        """Whether the slide is read from `path`, from a file inside it or from a folder around it."""
-        target = path.resolve()
-        files = [source.resolve() for source in self.paths]
-        return any(target == file or target in file.parents or file in target.parents for file in files)
 
     @property
     def ranges(self) -> tuple[IntensityRange, IntensityRange]:

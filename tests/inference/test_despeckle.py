@@ -298,7 +298,7 @@ def test_a_result_never_takes_the_place_of_its_source(phantom_scan: Path, tmp_pa
         with pytest.raises(OutputError, match="belongs to the slide"):
             despeckle_slide(scan, out, model=IDENTITY, overwrite=True)
     with open_slide(phantom_scan) as slide, pytest.raises(OutputError, match="belongs to the slide"):
-        despeckle_slide(slide, slide.paths[0], model=IDENTITY, overwrite=True)
+        despeckle_slide(slide, slide.files.paths[0], model=IDENTITY, overwrite=True)
 
 
 def test_a_pixel_size_far_from_the_training_is_said(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from confostain.inference.whole_slide import (
 )
 from confostain.io.readers.layouts import open_grey
 from confostain.io.readers.plane import Plane
+from confostain.io.readers.source_files import SourceFiles
 from confostain.io.writers.ometiff import OmeTiffWriter, PlainTiffWriter
 from confostain.io.writers.output import ResultImage, refuse_existing
 from confostain.models.despeckler import Despeckler
@@ -128,7 +129,7 @@ def despeckle_slide(
         plane = channel.plane
         area, chosen = checked_region(region, plane.size), _model(model, device)
         open_writer, side = _writer_of(out), tile_side(tile, chosen.receptive_field)
-        if channel.reads_from(out):
+        if channel.files.holds(out):
             raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
         refuse_existing(out, overwrite)  # all of this before the range is measured, which may take a while
         check_pixel_size(chosen, channel.microns_per_pixel)
@@ -140,7 +141,7 @@ def despeckle_slide(
             return _as_stored(tiles.despeckle_tile(place), plane.dtype)[..., np.newaxis]
 
         with open_writer(out, image, overwrite) as writer:
-            write_image(compute, tiles.grid(area, side), writer, progress)
+            write_image(compute, tiles.grid(area, side), writer, channel.files, progress)
     seconds = time.perf_counter() - begin
     return Written(out, image.size, writer.levels, image.microns_per_pixel, chosen.name, seconds)
 
@@ -183,7 +184,7 @@ class _Channel:
     name: str
     microns_per_pixel: float | None
     measured_range: Callable[[], IntensityRange]
-    reads_from: Callable[[Path], bool]
+    files: SourceFiles
 
 
 @contextmanager
@@ -191,7 +192,7 @@ def _opened(slide: Slide | str | os.PathLike[str]) -> Iterator[_Channel]:
     """Reflectance channel of a slide, or a grey image opened for as long as it is needed."""
     if isinstance(slide, Slide):
         yield _Channel(
-            slide.reflectance_plane, slide.name, slide.microns_per_pixel, lambda: slide.ranges[0], slide.reads_from
+            slide.reflectance_plane, slide.name, slide.microns_per_pixel, lambda: slide.ranges[0], slide.files
         )
         return
     path = Path(slide)
@@ -202,7 +203,7 @@ def _opened(slide: Slide | str | os.PathLike[str]) -> Iterator[_Channel]:
             path.name,
             plane.microns_per_pixel,
             lambda: image_range(_sampled(plane)),
-            lambda out: out.resolve() == path.resolve(),
+            SourceFiles([path]),
         )
     finally:
         plane.close()

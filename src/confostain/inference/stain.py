@@ -121,14 +121,14 @@ def stain_slide(
     begin, out, size = time.perf_counter(), Path(out), Size(*slide.size)
     area, chosen, open_writer = checked_region(region, size), _model(model, device), _writer_of(out)
     side = tile_side(tile, chosen.receptive_field)
-    if slide.reads_from(out):
+    if slide.files.holds(out):
         raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
     refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
     check_pixel_size(chosen, slide.microns_per_pixel)
     image = _described(slide, chosen, area, quality)
     tiles = TileStainer(slide.read, size, chosen, slide.tissue)
     with open_writer(out, image, overwrite) as writer:
-        write_image(tiles.stain_tile, tiles.grid(area, side), writer, progress)
+        write_image(tiles.stain_tile, tiles.grid(area, side), writer, slide.files, progress)
     seconds = time.perf_counter() - begin
     return Written(out, image.size, writer.levels, image.microns_per_pixel, chosen.name, seconds)
 

@@ -503,7 +503,7 @@ def test_threads_unpack_a_file_once() -> None:
         time.sleep(0.05)
         target.write(image.data)
 
-    source = sources.Unpacked(Size(40, 30), image.dtype, unpack)
+    source = sources.Unpacked("a.png", Size(40, 30), image.dtype, unpack)
     plane = Plane("painted", Size(40, 30), image.dtype, None, source)
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(plane.read, [plane.size.region] * 4):

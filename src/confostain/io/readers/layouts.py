@@ -234,6 +234,8 @@ def _existing(path: str | Path) -> Path:
             raise SlideError(f"{path}: no such file or folder; expected {LAYOUTS}; check the path")
         if path.is_dir():
             next(path.iterdir(), None)  # raises if the folder may not be read
+        elif not path.is_file():  # reading a pipe or a device would wait, or never end
+            raise SlideError(f"{path}: neither a file nor a folder; expected an image in a file; give its path")
         elif not _start(path):
             raise SlideError(f"{path}: an empty file; expected a grey image; copy or export it again")
     return path

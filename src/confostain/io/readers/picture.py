@@ -11,8 +11,10 @@ from confostain.errors import SlideError
 from confostain.geometry import Size
 from confostain.io.readers.orientation import upright
 from confostain.io.readers.plane import (
+    LARGEST_WHOLE,
     Plane,
     as_slide_error,
+    check_bytes,
     checked_dtype,
     colour_error,
     file_label,
@@ -47,10 +49,12 @@ def open_picture(path: Path) -> Plane:
         bits = image.get("bits-per-sample") if "bits-per-sample" in image.get_fields() else 8
         dtype = checked_dtype(name, np.dtype(_DTYPES[image.format]), bits)
         orientation = int(image.get("orientation")) if "orientation" in image.get_fields() else 1
+        if "interlaced" in image.get_fields():
+            check_bytes(name, "an interlaced image", image.width * image.height * dtype.itemsize, LARGEST_WHOLE)
     stored = Size(image.width, image.height)
     has_scale = bool(image.xres and image.yres) and not _is_aspect_ratio(path)
     microns_per_pixel = plausible_microns(1e3 / image.xres, 1e3 / image.yres) if has_scale else None
-    unpacked = Unpacked(stored, dtype, lambda target: _unpack(path, fail_on, target))
+    unpacked = Unpacked(name, stored, dtype, lambda target: _unpack(path, fail_on, target))
     source, size = upright(name, unpacked, stored, orientation)
     return Plane(name, size, dtype, microns_per_pixel, source)
 

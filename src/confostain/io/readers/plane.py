@@ -19,6 +19,12 @@ from confostain.geometry import Region, Size
 
 Pixels = npt.NDArray[Any]
 
+# Limits that keep damaged or malicious headers from taking all memory, disk space or time.
+MOST_PIXELS = 1 << 34  # of a plane: 131,072 px wide and high; the largest scans have a tenth of that
+LARGEST_TILE = 256 << 20  # bytes of a tile or chunk once decoded; each thread decodes one
+LARGEST_WHOLE = 512 << 20  # bytes once decoded of what can only be decoded whole, such as a strip in LZW
+LARGEST_UNPACKED = 8 << 30  # bytes of a plane that is decoded to a temporary file
+
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 # Slides have 0.2 to 1 um/px, their thumbnails 10. A value outside this range is a print resolution (72 or 300 dpi is
@@ -67,6 +73,13 @@ class Plane:
     dtype: np.dtype[Any]
     microns_per_pixel: float | None
     source: Source
+
+    def __post_init__(self) -> None:
+        if not 0 < self.size.pixels <= MOST_PIXELS:
+            raise SlideError(
+                f"{self.name}: {self.size.width} x {self.size.height} px; expected 1 to {MOST_PIXELS} pixels in all;"
+                " is the file damaged? export it again"
+            )
 
     def read(self, region: Region) -> Pixels:
         """Pixels of a region (level 0), (height, width) in `dtype`; 0 outside the plane.
@@ -162,6 +175,15 @@ def as_slide_error(name: str) -> Iterator[None]:
         raise SlideError(
             f"{name}: cannot be read ({reason}); expected a complete grey image; copy or export it again"
         ) from error
+
+
+def check_bytes(name: str, what: str, count: int, most: int) -> None:
+    """Check the size of what is to be decoded; SlideError where it is above `most` bytes."""
+    if count > most:
+        raise SlideError(
+            f"{name}: {what} of {count / 1e6:,.0f} MB; expected at most {most / 1e6:,.0f} MB; save it as a tiled"
+            " TIFF or OME-Zarr, in tiles of 256 to 4096 px"
+        )
 
 
 def checked_dtype(name: str, dtype: np.dtype[Any] | None, bits: int) -> np.dtype[Any]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from confostain.errors import ConfostainWarning, SlideError
+from confostain.errors import SlideError
 from confostain.geometry import Size
 from confostain.io.readers.plane import Pixels, Plane, as_slide_error, checked_dtype, microns, plausible_microns
 from confostain.io.readers.sources import Chunks, cached_chunks
@@ -37,6 +35,8 @@ def open_zarr(path: Path) -> ZarrPlanes:
     """
     import zarr
 
+    from confostain.io.readers.zarr_store import guarded_array
+
     with as_slide_error(path.name):
         group: Any = zarr.open_group(str(path), mode="r")
         if "bioformats2raw.layout" in _metadata(group):  # a collection; its first image is taken
@@ -51,7 +51,7 @@ def open_zarr(path: Path) -> ZarrPlanes:
         array = group[image["datasets"][0]["path"]]
         axes = [axis["name"] for axis in image["axes"]]
         _check_axes(path.name, axes, array.shape)
-        _warn_of_missing_chunks(path.name, array)
+        array = guarded_array(path.name, array)
         labels = tuple(str(c.get("label", "")) for c in metadata.get("omero", {}).get("channels", []))
         count = array.shape[axes.index("c")] if "c" in axes else 1
         size = _pixel_size(image, axes)
@@ -72,20 +72,6 @@ def _check_axes(name: str, axes: list[str], shape: tuple[int, ...]) -> None:
         raise SlideError(
             f"{name}: axes {''.join(axes)} of {shape}; expected one plane per channel, y and x last; "
             "export one plane or projection"
-        )
-
-
-def _warn_of_missing_chunks(name: str, array: Any) -> None:
-    """Warn of missing chunks: they are allowed, for areas that were not scanned, but may be an incomplete copy."""
-    stored = array.shards or array.chunks  # shape of the part in one file
-    expected = math.prod(math.ceil(n / each) for n, each in zip(array.shape, stored, strict=True))
-    found = array.nchunks_initialized * math.prod(array.chunks) // math.prod(stored)
-    if found < expected:
-        warnings.warn(
-            f"{name}: {expected - found} of {expected} chunks are missing; they count as {array.fill_value or 0};"
-            " copy the slide again unless it is sparse on purpose",
-            ConfostainWarning,
-            stacklevel=2,
         )
 
 
