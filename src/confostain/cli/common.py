@@ -87,6 +87,11 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
         "--tile", type=int, metavar="N", help="side of the tiles computed at once, in pixels; never changes a pixel"
     )
     parser.add_argument("--region", type=_region, metavar="X,Y,W,H", help="a part of the slide, in level-0 pixels")
+    parser.add_argument(
+        "--record-names",
+        action="store_true",
+        help="write the names of the slide and its files, which may hold a patient's, into the result",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
 
 

@@ -52,6 +52,7 @@ def _despeckle(options: argparse.Namespace) -> int:
             device=options.device,
             tile=options.tile,
             region=options.region,
+            record_names=options.record_names,
             overwrite=options.overwrite,
             progress=progress,
         )

@@ -103,6 +103,12 @@ def add_stain(commands: Commands) -> None:
     encoding = parser.add_mutually_exclusive_group()
     encoding.add_argument("--quality", type=int, default=90, metavar="Q", help="JPEG quality 1-100 (default: 90)")
     encoding.add_argument("--lossless", action="store_true", help="lossless instead of JPEG")
+    parser.add_argument(
+        "--ome-zarr",
+        choices=["0.4", "0.5"],
+        default="0.4",
+        help="version of .ome.zarr: 0.4, which most programs read, or 0.5, few files of many tiles (default: 0.4)",
+    )
 
 
 def _stain(options: argparse.Namespace) -> int:
@@ -118,6 +124,8 @@ def _stain(options: argparse.Namespace) -> int:
             tile=options.tile,
             region=options.region,
             quality=None if options.lossless else options.quality,
+            ome_zarr=options.ome_zarr,
+            record_names=options.record_names,
             overwrite=options.overwrite,
             progress=progress,
         )

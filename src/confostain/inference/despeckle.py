@@ -17,7 +17,7 @@ from confostain.arrays import Image, Progress
 from confostain.errors import OutputError, SlideError
 from confostain.geometry import Region, Size
 from confostain.imaging.intensity import IntensityRange, image_range, range_share, stored_values
-from confostain.inference.result import Written, check_pixel_size, provenance
+from confostain.inference.result import Written, check_pixel_size, provenance, result_name
 from confostain.inference.tiling import HaloTile, Reader, TileGrid, read_mirrored
 from confostain.inference.whole_slide import (
     ArraySink,
@@ -98,6 +98,7 @@ def despeckle_slide(
     device: str = "auto",
     tile: int | None = None,
     region: tuple[int, int, int, int] | None = None,
+    record_names: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Written:
@@ -114,6 +115,7 @@ def despeckle_slide(
         tile: side of the tiles computed at once, in pixels; rounded up to 256, 512, 1024, ... It changes memory and
             speed, never a pixel. None for what suits the model.
         region: x, y, width, height in level-0 pixels; None for all.
+        record_names: whether the names of the slide and of its file, which may hold a patient's, are written.
         overwrite: whether an existing file may be replaced.
         progress: called now and then with the pixels done and the pixels in all.
 
@@ -134,7 +136,7 @@ def despeckle_slide(
         refuse_existing(out, overwrite)  # all of this before the range is measured, which may take a while
         check_pixel_size(chosen, channel.microns_per_pixel)
         intensity = channel.measured_range()
-        image = _described(channel, chosen, intensity, area)
+        image = _described(channel, chosen, intensity, area, record_names)
         tiles = TileDespeckler(lambda part: plane.read(part)[np.newaxis], plane.size, chosen, intensity)
 
         def compute(place: HaloTile) -> npt.NDArray[Any]:
@@ -222,17 +224,22 @@ def _as_stored(values: Image, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return np.rint(np.clip(values, 0, np.iinfo(dtype).max)).astype(dtype)
 
 
-def _described(channel: _Channel, model: Despeckler, intensity: IntensityRange, area: Region) -> ResultImage:
-    facts = provenance("despeckled reflectance", model, {"reflectance": (channel.plane.name, intensity)}, area)
+def _described(
+    channel: _Channel, model: Despeckler, intensity: IntensityRange, area: Region, record_names: bool
+) -> ResultImage:
+    facts = provenance("despeckled reflectance", model, {"reflectance": intensity}, area)
+    if record_names:
+        facts |= {"slide": channel.name, "reflectance source": channel.plane.name}
     return ResultImage(
         area.size,
         channel.microns_per_pixel,
-        f"{channel.name}, despeckled ({model.name})",
+        result_name(f"Despeckled ({model.name})", channel.name if record_names else None),
         facts,
         quality=None,
         dtype=channel.plane.dtype,
         samples=1,
         channel="despeckled reflectance",
+        level0_xy=(area.x, area.y),
     )
 
 
