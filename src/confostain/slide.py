@@ -21,7 +21,8 @@ from confostain.imaging.area_mean import AreaMean
 from confostain.imaging.intensity import IntensityRange, normalise
 from confostain.imaging.tissue import TissueMask
 from confostain.io.readers.layouts import Channels, open_channels
-from confostain.io.readers.plane import MICRONS_PER_PIXEL, Plane, plausible_microns
+from confostain.io.readers.pixel_size import agreed
+from confostain.io.readers.plane import Plane
 from confostain.io.readers.source_files import SourceFiles
 from confostain.survey import Survey, survey_slide
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 StrPath = str | PathLike[str]
 
-SAME_PIXEL_SIZE = 0.02  # relative; the stated size may be rounded
 NOT_FINER = 1e-3  # relative: a thumbnail's pixel size this little below the slide's own is taken for it
 THUMBNAIL_READ = Size(2048, 1024)  # px read at a time for a thumbnail: 17 MB for both channels
 _SUFFIX = re.compile(r"(\.ome)?\.(tiff?|btf|tf8|png|jpe?g|zarr)$", re.IGNORECASE)
@@ -301,18 +301,14 @@ def open_slide(
         SlideError: no known layout is there, or a file is damaged or not grey.
         OptionError: a pixel size outside 0.05 to 20 um, or one that contradicts the file's by more than 2 %.
     """
-    if microns_per_pixel is not None and plausible_microns(microns_per_pixel) is None:
-        low, high = MICRONS_PER_PIXEL
-        raise OptionError(f"pixel size {microns_per_pixel:g} um: expected {low:g} to {high:g}; give um per pixel")
+    agreed("", None, microns_per_pixel)  # before any file is opened
     path, reflectance, fluorescence = (p if p is None else Path(p) for p in (path, reflectance, fluorescence))
     channels = open_channels(path, reflectance=reflectance, fluorescence=fluorescence)
-    stated = channels.microns_per_pixel
-    if stated and microns_per_pixel and abs(microns_per_pixel / stated - 1) > SAME_PIXEL_SIZE:
+    try:
+        agreed(channels.reflectance.name, channels.microns_per_pixel, microns_per_pixel)
+    except OptionError:
         channels.close()
-        raise OptionError(
-            f"pixel size {microns_per_pixel:g} um given, but {channels.reflectance.name} states {stated:g};"
-            " expected the same; leave the given one out, or correct the file"
-        )
+        raise
     if swap_channels:
         channels = replace(channels, reflectance=channels.fluorescence, fluorescence=channels.reflectance)
     name = _name(path or reflectance or Path(), channels.reflectance.name)

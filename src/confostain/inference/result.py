@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 import confostain
-from confostain.errors import ConfostainWarning, OptionError
+from confostain.errors import ConfostainWarning
 from confostain.geometry import Region, Size
 from confostain.imaging.intensity import IntensityRange
-from confostain.io.readers.plane import MICRONS_PER_PIXEL, plausible_microns
+from confostain.io.readers.pixel_size import agreed
 from confostain.models.card import ModelCard
 
 FAR_OUTSIDE = 1.5  # times the pixel sizes that a model was trained for; nearer, networks were seen to work
@@ -87,9 +87,7 @@ def check_pixel_size(model: object, microns_per_pixel: float | None) -> None:
     """
     if microns_per_pixel is None:
         return
-    if plausible_microns(microns_per_pixel) is None:
-        low, high = MICRONS_PER_PIXEL
-        raise OptionError(f"pixel size {microns_per_pixel:g} um: expected {low:g} to {high:g}; give um per pixel")
+    agreed("", None, microns_per_pixel)
     card = getattr(model, "card", None)
     if not isinstance(card, ModelCard) or card.microns_per_pixel is None:
         return

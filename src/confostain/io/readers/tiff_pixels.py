@@ -66,10 +66,15 @@ def _source(name: str, page: Any, sample: int, decode: Callable[..., Pixels]) ->
     _warn_of_missing(name, segments)
     if page.is_tiled:
         return _tiles(page, segments, decode)
-    if page.compression == 1 and page.predictor == 1 and page.fillorder == 1 and all(segments.offsets):
+    if page.compression == 1 and page.predictor == 1 and page.fillorder == 1 and _is_plain(page, segments):
         return _rows(name, page, segments)
     size = Size(page.imagewidth, page.imagelength)
     return Unpacked(name, size, page.dtype.newbyteorder("="), lambda target: _unpack(page, segments, target))
+
+
+def _is_plain(page: Any, segments: Segments) -> bool:
+    """Whether rows lie in the file as they are in memory: all of them, and no packed bits."""
+    return all(segments.offsets) and int(np.max(page.bitspersample)) == 8 * page.dtype.itemsize
 
 
 @dataclass(frozen=True)
