@@ -213,15 +213,23 @@ class Slide:
         return lazy
 
     def facts(self) -> dict[str, object]:
-        """Layout, files, size, data type, um/px, tissue share and intensity ranges, ready for JSON."""
+        """Layout, files, size, data type, um/px, tissue share and intensity ranges, and where these are from.
+
+        Ready for JSON.
+        """
         reflectance, fluorescence = self.ranges
+        notes = dict(self._planes[1].notes) | dict(self._planes[0].notes)
         return {
             "layout": self.layout,
+            "image": notes.get("image", "the only one"),
             "reflectance": self.sources[0],
             "fluorescence": self.sources[1],
+            "channels_told_apart_by": self._channels.told_apart_by,
             "size": list(self.size),
+            "orientation": notes.get("orientation", "as stored"),
             "dtype": self.dtype.name,
             "microns_per_pixel": self.microns_per_pixel,
+            "microns_per_pixel_from": self._scale_source(),
             "tissue_share": self.tissue.share,
             "reflectance_range": [reflectance.dark, reflectance.bright],
             "fluorescence_range": [fluorescence.dark, fluorescence.bright],
@@ -245,6 +253,11 @@ class Slide:
     ) -> None:
         """Close the files, after an error too."""
         self.close()
+
+    def _scale_source(self) -> str | None:
+        if self._channels.microns_per_pixel:
+            return next(plane.notes["pixel size from"] for plane in self._planes if plane.microns_per_pixel)
+        return "given" if self.microns_per_pixel else None
 
     def _known_microns_per_pixel(self) -> float:
         if self.microns_per_pixel is None:
@@ -287,6 +300,7 @@ def open_slide(
     fluorescence: StrPath | None = None,
     swap_channels: bool = False,
     microns_per_pixel: float | None = None,
+    series: int | None = None,
 ) -> Slide:
     """Open a slide: a VivaScope folder, a two-channel OME-TIFF or OME-Zarr, or one file per channel.
 
@@ -296,6 +310,7 @@ def open_slide(
         fluorescence: file of the fluorescence channel, instead of `path`.
         swap_channels: take the channel that would be reflectance for fluorescence, and the other way round.
         microns_per_pixel: pixel size in um, where the files do not say it; it must not contradict them.
+        series: number of the image, from 0, in a file that holds several; None for the largest one.
 
     Raises:
         SlideError: no known layout is there, or a file is damaged or not grey.
@@ -303,14 +318,19 @@ def open_slide(
     """
     agreed("", None, microns_per_pixel)  # before any file is opened
     path, reflectance, fluorescence = (p if p is None else Path(p) for p in (path, reflectance, fluorescence))
-    channels = open_channels(path, reflectance=reflectance, fluorescence=fluorescence)
+    channels = open_channels(path, reflectance=reflectance, fluorescence=fluorescence, series=series)
     try:
         agreed(channels.reflectance.name, channels.microns_per_pixel, microns_per_pixel)
     except OptionError:
         channels.close()
         raise
     if swap_channels:
-        channels = replace(channels, reflectance=channels.fluorescence, fluorescence=channels.reflectance)
+        channels = replace(
+            channels,
+            reflectance=channels.fluorescence,
+            fluorescence=channels.reflectance,
+            told_apart_by=f"{channels.told_apart_by}, then swapped",
+        )
     name = _name(path or reflectance or Path(), channels.reflectance.name)
     return Slide(channels, name, microns_per_pixel)
 

@@ -78,6 +78,14 @@ def add_slide_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="UM",
         help="um per pixel, where the files do not say it (VivaScope: often 0.75)",
     )
+    add_series_argument(parser)
+
+
+def add_series_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that chooses an image of a file."""
+    parser.add_argument(
+        "--series", type=int, metavar="N", help="number of the image, from 0, in a file of several (default: largest)"
+    )
 
 
 def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +122,7 @@ def open_path(options: argparse.Namespace, path: Path) -> Slide:
     """Open the slide at `path` with the options given."""
     from confostain.slide import open_slide
 
-    return open_slide(path, swap_channels=options.swap_channels, microns_per_pixel=options.mpp)
+    return open_slide(path, swap_channels=options.swap_channels, microns_per_pixel=options.mpp, series=options.series)
 
 
 def open_chosen(options: argparse.Namespace) -> Slide:
@@ -127,6 +135,7 @@ def open_chosen(options: argparse.Namespace) -> Slide:
         fluorescence=options.fluorescence,
         swap_channels=options.swap_channels,
         microns_per_pixel=options.mpp,
+        series=options.series,
     )
 
 

@@ -56,8 +56,14 @@ def add_info(commands: Commands) -> None:
 
 
 def _info(options: argparse.Namespace) -> int:
-    with open_chosen(options) as slide:
-        facts = slide.facts()
+    from confostain.io.readers.results import find_result
+
+    result = find_result(Path(options.slide)) if options.slide else None
+    if result is not None:
+        facts: dict[str, object] = {"what": f"a result of confostain: {result.label}", **result.provenance}
+    else:
+        with open_chosen(options) as slide:
+            facts = slide.facts()
     if options.json:
         print(json.dumps(facts, indent=2))
     else:

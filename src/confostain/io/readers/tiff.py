@@ -53,6 +53,7 @@ PALETTE = 3
 LOSSY = (6, 7, 22610, 33003, 33005, 34712, 50001)  # compressions: JPEG, JPEG 2000, WebP
 _CHANNEL_AXES = frozenset("CSIQ")  # channel, sample, page sequence, unknown
 _TIFF_UNITS = {2: "inch", 3: "cm"}
+MOST_LISTED = 400  # characters of a list of images
 CHECKED_ROWS = 16  # of an image in colour that may hold the same in red, green and blue
 ORIENTATION = 274  # number of the tag
 PAGE_NAME = 285
@@ -164,7 +165,10 @@ def _chosen(name: str, candidates: Sequence[Candidate], series: int | None) -> C
     """The image to read, and a warning where that may surprise."""
     if series is not None:
         if not 0 <= series < len(candidates):
-            raise SlideError(f"{name}: no image {series}; expected --series 0 to {len(candidates) - 1}")
+            found = ", ".join(f"{one.number}: {one.size.width} x {one.size.height} px" for one in candidates)
+            raise SlideError(
+                f"{name}: no image {series}; expected --series 0 to {len(candidates) - 1} ({found[:MOST_LISTED]})"
+            )
         if (problem := candidates[series].problem) is not None:
             raise problem
         return candidates[series]

@@ -36,8 +36,8 @@ def is_zarr(path: Path) -> bool:
     return _root_in_zip(path) is not None
 
 
-def open_zarr(path: Path) -> ZarrPlanes:
-    """Open the image at `path`.
+def open_zarr(path: Path, series: int | None = None) -> ZarrPlanes:
+    """Open the image at `path`, in a collection the one of number `series`, from 0, or the first.
 
     Raises:
         SlideError: it is no OME-Zarr, damaged, or a stack in depth or time.
@@ -45,7 +45,7 @@ def open_zarr(path: Path) -> ZarrPlanes:
     from confostain.io.readers.zarr_store import guarded_array
 
     with as_slide_error(path.name):
-        group, metadata = image_group(path)
+        group, metadata = image_group(path, series)
         image = metadata["multiscales"][0]
         array = group[image["datasets"][0]["path"]]
         axes = image_axes(image)
@@ -58,8 +58,8 @@ def open_zarr(path: Path) -> ZarrPlanes:
     return ZarrPlanes(planes, labels if len(labels) == count else ())
 
 
-def image_group(path: Path) -> tuple[Any, dict[str, Any]]:
-    """Group of an OME-Zarr image, the first one of a collection, and its metadata with `multiscales`.
+def image_group(path: Path, series: int | None = None) -> tuple[Any, dict[str, Any]]:
+    """Group of an OME-Zarr image, or of one in a collection, and its metadata with `multiscales`.
 
     Raises:
         SlideError: there is no such image.
@@ -71,7 +71,12 @@ def image_group(path: Path) -> tuple[Any, dict[str, Any]]:
     else:
         group = zarr.open_group(zarr.storage.ZipStore(path, mode="r"), path=_root_in_zip(path) or "", mode="r")
     if "bioformats2raw.layout" in _metadata(group):
-        group = group["0"]
+        images = sorted(name for name, _ in group.groups() if name.isdigit())
+        if str(series or 0) not in images:
+            raise SlideError(f"{path.name}: no image {series}; expected --series {' or '.join(images)}")
+        group = group[str(series or 0)]
+    elif series:
+        raise SlideError(f"{path.name}: no image {series}; it holds one image; leave --series out")
     metadata = _metadata(group)
     if not metadata.get("multiscales"):
         raise SlideError(
