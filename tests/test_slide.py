@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -304,9 +305,9 @@ def test_threads_share_one_survey(folder: Path, monkeypatch: pytest.MonkeyPatch)
     surveys: list[object] = []
     both = threading.Barrier(2)
 
-    def survey(*planes: Plane) -> Survey:
+    def survey(*planes: Plane, given: Any) -> Survey:
         surveys.append(planes)
-        return survey_slide(*planes)
+        return survey_slide(*planes, given=given)
 
     def ranges(slide: Slide) -> object:
         both.wait()

@@ -26,7 +26,10 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spots = np.hypot((x % 30) - 15, (y % 30) - 15) < 5
     inside = (x > 60) & (y > 60)
     rng = np.random.default_rng(0)
-    for name, plane in (("785.png", 90 + rng.integers(0, 60, spots.shape)), ("488.png", 40 + 180 * spots)):
+    for name, plane in (
+        ("785.png", 90 + 60 * np.sin(x / 40) + rng.integers(0, 60, spots.shape)),
+        ("488.png", 40 + 180 * spots),
+    ):
         Image.fromarray((inside * plane).astype(np.uint8)).save(folder / name)
     return folder
 

@@ -79,6 +79,36 @@ def add_slide_arguments(parser: argparse.ArgumentParser) -> None:
         help="um per pixel, where the files do not say it (VivaScope: often 0.75)",
     )
     add_series_argument(parser)
+    add_range_argument(parser)
+
+
+def add_range_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that sets the intensity range of a channel."""
+    parser.add_argument(
+        "--range",
+        action="append",
+        default=[],
+        type=_range,
+        metavar="C=LOW,HIGH",
+        help="stored values of a channel that become 0 and 1, instead of measured ones: reflectance=100,40000;"
+        " may be given for both channels",
+    )
+
+
+def _range(text: str) -> tuple[str, tuple[float, float]]:
+    channel, _, values = text.partition("=")
+    try:
+        low, high = (float(value) for value in values.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not CHANNEL=LOW,HIGH, such as reflectance=100,40000") from None
+    return channel, (low, high)
+
+
+def _ranges(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
+    ranges = dict(options.range)
+    if len(ranges) < len(options.range):
+        raise OptionError("--range is given twice for one channel; expected once for each")
+    return ranges
 
 
 def add_series_argument(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +152,13 @@ def open_path(options: argparse.Namespace, path: Path) -> Slide:
     """Open the slide at `path` with the options given."""
     from confostain.slide import open_slide
 
-    return open_slide(path, swap_channels=options.swap_channels, microns_per_pixel=options.mpp, series=options.series)
+    return open_slide(
+        path,
+        swap_channels=options.swap_channels,
+        microns_per_pixel=options.mpp,
+        series=options.series,
+        ranges=_ranges(options),
+    )
 
 
 def open_chosen(options: argparse.Namespace) -> Slide:
@@ -136,6 +172,7 @@ def open_chosen(options: argparse.Namespace) -> Slide:
         swap_channels=options.swap_channels,
         microns_per_pixel=options.mpp,
         series=options.series,
+        ranges=_ranges(options),
     )
 
 

@@ -12,6 +12,7 @@ from confostain.cli.common import (
     SLIDE_HELP,
     Commands,
     add_command,
+    add_range_argument,
     add_series_argument,
     needs_extra,
     open_chosen,
@@ -44,6 +45,7 @@ def add_view(commands: Commands) -> None:
     parser.add_argument("--swap-channels", action="store_true", help="exchange reflectance and fluorescence")
     parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel, if the files do not give it")
     add_series_argument(parser)
+    add_range_argument(parser)
     parser.add_argument("--histology", action="append", default=[], metavar="FILE", help="H&E slide to compare with")
     parser.add_argument(
         "--watch", action="append", default=[], metavar="DIR", help="folder whose slides are shown, now and later"

@@ -171,8 +171,13 @@ class TileDespeckler:
     def despeckle_tile(self, tile: HaloTile) -> Image:
         """Despeckled core of a tile in stored units, float32 (h, w)."""
         raw = read_mirrored(self.read, self.size, tile.level0_input)
+        missing = ~np.isfinite(raw) if raw.dtype.kind == "f" else None
+        if missing is not None and missing.any():
+            raw = np.where(missing, np.float32(self.intensity.dark), raw)
         clean = self.model(range_share(raw, self.intensity))[0][tile.core_in_input]
         values = stored_values(clean, self.intensity)
+        if missing is not None:  # no numbers stay none
+            values[missing[0][tile.core_in_input]] = np.nan
         if self.intensity.dark > 0:  # the zeros around a scan are no light, and stay zeros
             values[(raw[0][tile.core_in_input] == 0) & (clean < STILL_DARK)] = 0
         return values

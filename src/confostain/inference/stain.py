@@ -31,7 +31,7 @@ from confostain.io.writers.picture import PngWriter
 from confostain.io.writers.pyramid import WHITE
 from confostain.models.registry import DEFAULT_MODEL, load_model
 from confostain.models.stainer import Model
-from confostain.slide import Slide
+from confostain.slide import CHANNELS, Slide
 
 OpenWriter = Callable[[Path, ResultImage, bool], SlideWriter]
 
@@ -130,7 +130,8 @@ def stain_slide(
     refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
     check_pixel_size(chosen, slide.microns_per_pixel)
     image = _described(slide, chosen, area, quality, record_names)
-    tiles = TileStainer(slide.read, size, chosen, slide.tissue)
+    slide.refuse_constant()
+    tiles = TileStainer(slide.read, size, chosen, slide.tissue, slide.not_scanned)
     with open_writer(out, image, overwrite) as writer:
         write_image(tiles.stain_tile, tiles.grid(area, side), writer, slide.files, progress)
     seconds = time.perf_counter() - begin
@@ -153,7 +154,7 @@ def _writer_of(out: Path, ome_zarr: str) -> OpenWriter:
 
 
 def _described(slide: Slide, model: Model, area: Region, quality: int | None, record_names: bool) -> ResultImage:
-    label, channels = f"digitally stained: {model.name}", ("reflectance", "fluorescence")
+    label, channels = f"digitally stained: {model.name}", CHANNELS
     facts = provenance(label, model, dict(zip(channels, slide.ranges, strict=True)), area)
     if record_names:
         sources = zip(channels, slide.sources, strict=True)

@@ -376,19 +376,6 @@ def test_what_cannot_be_opened_is_not_called_damaged(number: int) -> None:
         raise OSError(number, "said by the system")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_float_images_must_be_finite(tmp_path: Path, value: float) -> None:
-    image = painted(40, 50, "float32")
-    image[21, 33] = value
-    tifffile.imwrite(tmp_path / "bad.tif", image)
-    plane = open_grey(tmp_path / "bad.tif")
-    np.testing.assert_array_equal(plane.read(Region(0, 0, 33, 40)), image[:, :33])
-    with pytest.raises(SlideError, match=r"^bad\.tif: NaN or infinite"):
-        plane.read(Region(30, 20, 5, 5))
-    with pytest.raises(SlideError, match=r"^bad\.tif: NaN or infinite"):
-        list(plane.scan(1))
-
-
 @pytest.mark.parametrize(
     ("image", "options", "reason"),
     [

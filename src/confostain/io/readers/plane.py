@@ -78,7 +78,7 @@ class Plane:
         """Pixels of a region (level 0), (height, width) in `dtype`; 0 outside the plane.
 
         Raises:
-            SlideError: the file is damaged, or a value is NaN or infinite.
+            SlideError: the file is damaged.
         """
         out = np.zeros((region.height, region.width), self.dtype)
         inside = region.intersection(self.size.region)
@@ -125,11 +125,6 @@ class Plane:
     def _fill(self, out: Pixels, x: int, y: int, step: int) -> None:
         with as_slide_error(self.name):
             self.source.fill(out, x, y, step)
-        if self.dtype.kind == "f" and not np.isfinite(out).all():
-            raise SlideError(
-                f"{self.name}: NaN or infinite values between rows {y} and {y + (len(out) - 1) * step}; "
-                "expected finite grey values; replace them and save the file again"
-            )
 
 
 def file_label(path: Path) -> str:
