@@ -32,6 +32,7 @@ MAX_CELLS = 1_200_000  # above, the cells of the tissue mask are doubled: 32 px 
 KEPT_PIXELS = 1 << 19  # values kept of each channel for its percentiles, whatever the size of the slide
 FIELDS = 6  # fields read at full resolution to tell the channels apart
 FIELD_SIDE = 256  # px
+FAINT = 0.15  # standard deviation over mean: less contrast than any tissue has
 FEWEST_VALUES = 64  # of a channel: fewer that are the same say nothing
 
 
@@ -42,7 +43,7 @@ class Exposure:
     Attributes:
         saturated: share of the tissue at the largest value of the data type, 0 to 1.
         is_constant: whether all of the tissue has one value.
-        shows_nothing: whether the channel alone shows no tissue: it is constant, or holds noise only.
+        shows_nothing: whether the channel alone shows no tissue and has hardly any contrast: it holds noise only.
     """
 
     saturated: float = 0.0
@@ -91,7 +92,7 @@ def survey_slide(
     lattice = sampling_lattice(size)
     r, f = (sample_plane(plane, lattice) for plane in (reflectance, fluorescence))
     defects = find_defects(r.values, f.values, (r.alone, f.alone))
-    if defects or not (np.isfinite(r.means).all() and np.isfinite(f.means).all()):
+    if defects or not_scanned(r.values, f.values, False) is not None or not np.isfinite(r.means + f.means).all():
         r, f = sample_pair(reflectance, fluorescence, lattice, defects)
     scanned_cells = where_scanned(r.means, f.means)
     in_r, in_f = (tissue_in_channel(one.means, scanned_cells, lattice.cell) for one in (r, f))
@@ -129,8 +130,12 @@ def _exposure(values: npt.NDArray[Any], shows_nothing: bool) -> Exposure:
     """Exposure of a channel, from a sample of its stored values in tissue."""
     top = largest_value(values.dtype)
     saturated = float((values == top).mean()) if top is not None and values.size else 0.0
+    is_faint = bool(
+        values.size
+        and (values.std() < FAINT * abs(values.mean()) or (top and np.ptp(np.percentile(values, [1, 99])) < top / 100))
+    )
     is_constant = values.size >= FEWEST_VALUES and bool(values.min() == values.max())
-    return Exposure(saturated, is_constant, shows_nothing)
+    return Exposure(saturated, is_constant, shows_nothing and is_faint)
 
 
 @dataclass(frozen=True)
