@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -304,9 +305,9 @@ def test_threads_share_one_survey(folder: Path, monkeypatch: pytest.MonkeyPatch)
     surveys: list[object] = []
     both = threading.Barrier(2)
 
-    def survey(*planes: Plane) -> Survey:
+    def survey(*planes: Plane, given: Any) -> Survey:
         surveys.append(planes)
-        return survey_slide(*planes)
+        return survey_slide(*planes, given=given)
 
     def ranges(slide: Slide) -> object:
         both.wait()
@@ -348,7 +349,7 @@ def test_a_slide_describes_itself_without_being_read(folder: Path, monkeypatch: 
 @pytest.mark.parametrize(("path", "read_from"), [("785.tif", True), (".", True), ("..", True), ("other.tif", False)])
 def test_a_slide_knows_what_it_is_read_from(folder: Path, path: str, read_from: bool) -> None:
     with open_slide(folder) as slide:
-        assert slide.reads_from(folder / path) is read_from
+        assert slide.files.holds(folder / path) is read_from
 
 
 # swapped channels ---------------------------------------------------------------------------------------------

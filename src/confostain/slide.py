@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import uuid
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -14,14 +16,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from confostain.arrays import Pair
-from confostain.errors import ConfostainWarning, OptionError
+from confostain.arrays import Mask, Pair
+from confostain.errors import ConfostainWarning, OptionError, SlideError
 from confostain.geometry import Region, Size, level0_from_um
 from confostain.imaging.area_mean import AreaMean
+from confostain.imaging.defects import GAP_RUN, Pixels, not_scanned, without_outliers
 from confostain.imaging.intensity import IntensityRange, normalise
 from confostain.imaging.tissue import TissueMask
 from confostain.io.readers.layouts import Channels, open_channels
-from confostain.io.readers.plane import MICRONS_PER_PIXEL, Plane, plausible_microns
+from confostain.io.readers.pixel_size import agreed
+from confostain.io.readers.plane import Plane
+from confostain.io.readers.source_files import SourceFiles
 from confostain.survey import Survey, survey_slide
 
 if TYPE_CHECKING:
@@ -29,7 +34,8 @@ if TYPE_CHECKING:
 
 StrPath = str | PathLike[str]
 
-SAME_PIXEL_SIZE = 0.02  # relative; the stated size may be rounded
+CHANNELS = ("reflectance", "fluorescence")
+MOST_SATURATED = 0.2  # of the tissue: above, what is bright can no longer be told apart
 NOT_FINER = 1e-3  # relative: a thumbnail's pixel size this little below the slide's own is taken for it
 THUMBNAIL_READ = Size(2048, 1024)  # px read at a time for a thumbnail: 17 MB for both channels
 _SUFFIX = re.compile(r"(\.ome)?\.(tiff?|btf|tf8|png|jpe?g|zarr)$", re.IGNORECASE)
@@ -46,15 +52,24 @@ class Slide:
         name: of the scan or its file.
         layout: of the files, in words.
         microns_per_pixel: pixel size in um; None where neither the files nor the caller say it.
+        files: that hold R and F, or the one file or OME-Zarr folder that holds both.
     """
 
-    def __init__(self, channels: Channels, name: str, microns_per_pixel: float | None = None) -> None:
-        """Slide of two planes; `microns_per_pixel` counts where the planes know none."""
+    def __init__(
+        self,
+        channels: Channels,
+        name: str,
+        microns_per_pixel: float | None = None,
+        ranges: tuple[IntensityRange | None, IntensityRange | None] = (None, None),
+    ) -> None:
+        """Slide of two planes; `microns_per_pixel` counts where the planes know none, `ranges` instead of measured."""
         self.name = name
         self._planes = (channels.reflectance, channels.fluorescence)
         self._channels = channels
+        self.files = SourceFiles(channels.paths)
         self.layout = channels.layout
         self.microns_per_pixel = channels.microns_per_pixel or microns_per_pixel
+        self._given = ranges
         self._survey_done: Survey | None = None
         self._survey_lock = threading.Lock()
 
@@ -80,19 +95,8 @@ class Slide:
         return self._planes[0].name, self._planes[1].name
 
     @property
-    def paths(self) -> tuple[Path, ...]:
-        """Files that hold R and F, or the one file or OME-Zarr folder that holds both."""
-        return self._channels.paths
-
-    def reads_from(self, path: Path) -> bool:
-        """Whether the slide is read from `path`, from a file inside it or from a folder around it."""
-        target = path.resolve()
-        files = [source.resolve() for source in self.paths]
-        return any(target == file or target in file.parents or file in target.parents for file in files)
-
-    @property
     def ranges(self) -> tuple[IntensityRange, IntensityRange]:
-        """Intensity ranges of R and F: the stored values that become 0 and 1. Measured on first use."""
+        """Intensity ranges of R and F: the stored values that become 0 and 1. Given, or measured on first use."""
         return self._survey.ranges
 
     @property
@@ -145,9 +149,39 @@ class Slide:
         inside = level0_region.intersection(self.size.region)
         if inside.is_empty:
             return pair
-        for plane, intensity, channel in zip(self._planes, self.ranges, pair, strict=True):
-            normalise(plane.read(inside), intensity, out=channel[inside.slices_in(level0_region)])
+        stored, missing = self._read_stored(inside)
+        part = inside.slices_in(level0_region)
+        for values, intensity, channel in zip(stored, self.ranges, pair, strict=True):
+            normalise(values, intensity, out=channel[part])
+            if missing is not None:
+                channel[part][missing] = 0
         return pair
+
+    def not_scanned(self, level0_region: Region) -> Mask | None:
+        """Mask of the pixels of a region inside the slide that were not scanned, (h, w); None where all were.
+
+        Raises:
+            SlideError: a file is damaged.
+        """
+        return self._read_stored(level0_region)[1] if self._may_have_gaps else None
+
+    def _read_stored(self, inside: Region) -> tuple[list[Pixels], Mask | None]:
+        """Stored values of R and F without hot and dead pixels, and where nothing was scanned."""
+        defects = self._survey.defects
+        if not (defects or self.dtype.kind == "f"):
+            return [plane.read(inside) for plane in self._planes], None
+        reach = GAP_RUN - 1  # what a pixel's answer depends on
+        around = Region(inside.x - reach, inside.y - reach, inside.width + 2 * reach, inside.height + 2 * reach)
+        around = around.intersection(self.size.region)
+        stored = [plane.read(around) for plane in self._planes]
+        missing = not_scanned(stored[0], stored[1], defects.has_gaps)
+        part = inside.slices_in(around)
+        stored = [without_outliers(one, values)[part] for one, values in zip(stored, defects.outliers, strict=True)]
+        return stored, None if missing is None or not missing[part].any() else missing[part]
+
+    @property
+    def _may_have_gaps(self) -> bool:
+        return self._survey.defects.has_gaps or "f" in {plane.dtype.kind for plane in self._planes}
 
     def read_reduced(self, level0_region: Region, step: int) -> Pair:
         """Estimate of a region inside the slide at 1 / `step` of its size, for previews.
@@ -162,8 +196,12 @@ class Slide:
         """
         columns = np.arange(0, level0_region.width, step)
         pair = np.empty((2, -(-level0_region.height // step), len(columns)), np.float32)
-        for plane, intensity, channel in zip(self._planes, self.ranges, pair, strict=True):
-            np.add.reduceat(plane.read_rows(level0_region, step), columns, axis=1, dtype=np.float32, out=channel)
+        rows = [plane.read_rows(level0_region, step) for plane in self._planes]
+        missing = not_scanned(rows[0], rows[1], self._survey.defects.has_gaps) if self._may_have_gaps else None
+        for values, intensity, channel in zip(rows, self.ranges, pair, strict=True):
+            if missing is not None:
+                values[missing] = values.dtype.type(intensity.dark)
+            np.add.reduceat(values, columns, axis=1, dtype=np.float32, out=channel)
             channel /= np.diff(columns, append=level0_region.width)
             normalise(channel, intensity, out=channel)
         return pair
@@ -221,18 +259,34 @@ class Slide:
         return lazy
 
     def facts(self) -> dict[str, object]:
-        """Layout, files, size, data type, um/px, tissue share and intensity ranges, ready for JSON."""
+        """Layout, files, size, data type, um/px, tissue share and intensity ranges, and where these are from.
+
+        Ready for JSON.
+        """
         reflectance, fluorescence = self.ranges
+        notes = dict(self._planes[1].notes) | dict(self._planes[0].notes)
         return {
             "layout": self.layout,
+            "image": notes.get("image", "the only one"),
             "reflectance": self.sources[0],
             "fluorescence": self.sources[1],
+            "channels_told_apart_by": self._channels.told_apart_by,
             "size": list(self.size),
+            "orientation": notes.get("orientation", "as stored"),
             "dtype": self.dtype.name,
             "microns_per_pixel": self.microns_per_pixel,
+            "microns_per_pixel_from": self._scale_source(),
             "tissue_share": self.tissue.share,
             "reflectance_range": [reflectance.dark, reflectance.bright],
             "fluorescence_range": [fluorescence.dark, fluorescence.bright],
+            **{
+                f"{channel}_range_from": "given" if one else "measured"
+                for channel, one in zip(CHANNELS, self._given, strict=True)
+            },
+            "not_scanned": "areas at the largest value" if self._survey.defects.has_gaps else "nothing found",
+            "hot_or_dead_pixels": [
+                channel for channel, found in zip(CHANNELS, self._survey.defects.outliers, strict=True) if found
+            ],
         }
 
     @property
@@ -254,6 +308,11 @@ class Slide:
         """Close the files, after an error too."""
         self.close()
 
+    def _scale_source(self) -> str | None:
+        if self._channels.microns_per_pixel:
+            return next(plane.notes["pixel size from"] for plane in self._planes if plane.microns_per_pixel)
+        return "given" if self.microns_per_pixel else None
+
     def _known_microns_per_pixel(self) -> float:
         if self.microns_per_pixel is None:
             raise OptionError(
@@ -266,7 +325,7 @@ class Slide:
     def _survey(self) -> Survey:
         with self._survey_lock:  # threads that read the first regions at once share one survey
             if self._survey_done is None:
-                survey = survey_slide(*self._planes)
+                survey = survey_slide(*self._planes, given=self._given)
                 self._warn_of(survey)
                 self._survey_done = survey
             return self._survey_done
@@ -279,6 +338,8 @@ class Slide:
                 ConfostainWarning,
                 stacklevel=4,
             )
+        else:
+            self._warn_of_exposure(survey)
         if survey.channels_look_swapped:
             warnings.warn(
                 f"{self.name}: the channels look swapped, nuclei show in {self.sources[0]}, taken for reflectance;"
@@ -286,6 +347,38 @@ class Slide:
                 ConfostainWarning,
                 stacklevel=4,
             )
+
+    def _warn_of_exposure(self, survey: Survey) -> None:
+        for source, channel, exposure in zip(self.sources, CHANNELS, survey.exposures, strict=True):
+            if exposure.is_constant:
+                seen = "is the same everywhere"
+            elif exposure.saturated > MOST_SATURATED:
+                seen = f"is saturated in {exposure.saturated:.0%} of the tissue"
+            elif exposure.shows_nothing:
+                seen = "shows noise only"
+            else:
+                continue
+            warnings.warn(
+                f"{self.name}: {channel} ({source}) {seen}; a stain of it would mislead; expected a channel that shows"
+                " tissue; check the laser, the dye and the gain, and scan again",
+                ConfostainWarning,
+                stacklevel=5,
+            )
+
+    def refuse_constant(self) -> None:
+        """Check that both channels hold an image.
+
+        Raises:
+            SlideError: there is tissue, but one channel has the same value everywhere.
+        """
+        if not self.tissue.cells.any():
+            return
+        for source, channel, exposure in zip(self.sources, CHANNELS, self._survey.exposures, strict=True):
+            if exposure.is_constant:
+                raise SlideError(
+                    f"{source}: {channel} has the same value in all tissue; expected an image; check that the file is"
+                    " the right one and that the channel was scanned"
+                )
 
 
 def open_slide(
@@ -295,6 +388,8 @@ def open_slide(
     fluorescence: StrPath | None = None,
     swap_channels: bool = False,
     microns_per_pixel: float | None = None,
+    series: int | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> Slide:
     """Open a slide: a VivaScope folder, a two-channel OME-TIFF or OME-Zarr, or one file per channel.
 
@@ -304,27 +399,50 @@ def open_slide(
         fluorescence: file of the fluorescence channel, instead of `path`.
         swap_channels: take the channel that would be reflectance for fluorescence, and the other way round.
         microns_per_pixel: pixel size in um, where the files do not say it; it must not contradict them.
+        series: number of the image, from 0, in a file that holds several; None for the largest one.
+        ranges: of "reflectance" and "fluorescence", or one of them: the stored values that become 0 and 1, where
+            several slides must share one range. By default they are measured.
 
     Raises:
         SlideError: no known layout is there, or a file is damaged or not grey.
-        OptionError: a pixel size outside 0.05 to 20 um, or one that contradicts the file's by more than 2 %.
+        OptionError: a pixel size outside 0.05 to 20 um, or one that contradicts the file's by more than 2 %; a range
+            that is none.
     """
-    if microns_per_pixel is not None and plausible_microns(microns_per_pixel) is None:
-        low, high = MICRONS_PER_PIXEL
-        raise OptionError(f"pixel size {microns_per_pixel:g} um: expected {low:g} to {high:g}; give um per pixel")
+    agreed("", None, microns_per_pixel)  # before any file is opened
+    given = given_ranges(ranges or {})
     path, reflectance, fluorescence = (p if p is None else Path(p) for p in (path, reflectance, fluorescence))
-    channels = open_channels(path, reflectance=reflectance, fluorescence=fluorescence)
-    stated = channels.microns_per_pixel
-    if stated and microns_per_pixel and abs(microns_per_pixel / stated - 1) > SAME_PIXEL_SIZE:
+    channels = open_channels(path, reflectance=reflectance, fluorescence=fluorescence, series=series)
+    try:
+        agreed(channels.reflectance.name, channels.microns_per_pixel, microns_per_pixel)
+    except OptionError:
         channels.close()
-        raise OptionError(
-            f"pixel size {microns_per_pixel:g} um given, but {channels.reflectance.name} states {stated:g};"
-            " expected the same; leave the given one out, or correct the file"
-        )
+        raise
     if swap_channels:
-        channels = replace(channels, reflectance=channels.fluorescence, fluorescence=channels.reflectance)
+        channels = replace(
+            channels,
+            reflectance=channels.fluorescence,
+            fluorescence=channels.reflectance,
+            told_apart_by=f"{channels.told_apart_by}, then swapped",
+        )
     name = _name(path or reflectance or Path(), channels.reflectance.name)
-    return Slide(channels, name, microns_per_pixel)
+    return Slide(channels, name, microns_per_pixel, given)
+
+
+def given_ranges(ranges: Mapping[str, tuple[float, float]]) -> tuple[IntensityRange | None, IntensityRange | None]:
+    """Intensity ranges of R and F as a caller gives them; None for a channel that is not among them.
+
+    Raises:
+        OptionError: another channel, or a range whose values are not two finite numbers, the first below the second.
+    """
+    for channel, (low, high) in ranges.items():
+        if channel not in CHANNELS:
+            raise OptionError(f"range of {channel!r}: expected one of reflectance or fluorescence")
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise OptionError(
+                f"range of {channel} from {low:g} to {high:g}: expected two numbers, the first below the second"
+            )
+    r, f = (IntensityRange(*map(float, ranges[channel])) if channel in ranges else None for channel in CHANNELS)
+    return r, f
 
 
 def _name(path: Path, source: str) -> str:

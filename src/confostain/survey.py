@@ -6,7 +6,7 @@ whatever the size of the slide.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,16 @@ import numpy.typing as npt
 from confostain.arrays import Mask, Pair
 from confostain.geometry import Region, Size
 from confostain.imaging.channels import look_swapped
+from confostain.imaging.defects import (
+    Defects,
+    find_defects,
+    isolated,
+    largest_value,
+    not_scanned,
+    without_outliers,
+)
 from confostain.imaging.intensity import IntensityRange, measured_range, normalise
-from confostain.imaging.tissue import CELL, Grid, TissueMask, find_tissue, where_scanned
+from confostain.imaging.tissue import CELL, Grid, TissueMask, joined_tissue, tissue_in_channel, where_scanned
 from confostain.io.readers.plane import Plane
 
 READ_PIXELS = 1 << 22  # rows are skipped until about so many pixels of a plane are read: every 16th of a large slide
@@ -24,6 +32,26 @@ MAX_CELLS = 1_200_000  # above, the cells of the tissue mask are doubled: 32 px 
 KEPT_PIXELS = 1 << 19  # values kept of each channel for its percentiles, whatever the size of the slide
 FIELDS = 6  # fields read at full resolution to tell the channels apart
 FIELD_SIDE = 256  # px
+FAINT = 0.15  # standard deviation over mean: less contrast than any tissue has
+FEWEST_VALUES = 64  # of a channel: fewer that are the same say nothing
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """Exposure of one channel.
+
+    Attributes:
+        saturated: share of the tissue at the largest value of the data type, 0 to 1.
+        is_constant: whether all of the tissue has one value.
+        shows_nothing: whether the channel alone shows no tissue and has hardly any contrast: it holds noise only.
+    """
+
+    saturated: float = 0.0
+    is_constant: bool = False
+    shows_nothing: bool = False
+
+
+NO_DEFECTS, WELL_EXPOSED = Defects(), Exposure()
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +63,27 @@ class Survey:
         tissue: tissue mask in cells of 16 px or more.
         channels_look_swapped: whether R shows nuclei where F shows none; False when unsure.
         overview: float32 (2, rows, columns) in [0, 1], one pixel for each cell of the tissue mask.
+        defects: areas that were not scanned, hot and dead pixels.
+        exposures: of R and F.
     """
 
     ranges: tuple[IntensityRange, IntensityRange]
     tissue: TissueMask
     channels_look_swapped: bool
     overview: Pair
+    defects: Defects = NO_DEFECTS
+    exposures: tuple[Exposure, Exposure] = (WELL_EXPOSED, WELL_EXPOSED)
 
 
-def survey_slide(reflectance: Plane, fluorescence: Plane) -> Survey:
+def survey_slide(
+    reflectance: Plane, fluorescence: Plane, given: tuple[IntensityRange | None, IntensityRange | None] = (None, None)
+) -> Survey:
     """Survey of a slide, measured on its two planes, which have the same size.
+
+    Args:
+        reflectance: R.
+        fluorescence: F.
+        given: intensity ranges that are not to be measured.
 
     Raises:
         SlideError: a file is damaged.
@@ -52,17 +91,51 @@ def survey_slide(reflectance: Plane, fluorescence: Plane) -> Survey:
     size = reflectance.size
     lattice = sampling_lattice(size)
     r, f = (sample_plane(plane, lattice) for plane in (reflectance, fluorescence))
-    tissue = find_tissue(r.means, f.means, size, lattice.cell)
+    defects = find_defects(r.values, f.values, (r.alone, f.alone))
+    if defects or not_scanned(r.values, f.values, False) is not None or not np.isfinite(r.means + f.means).all():
+        r, f = sample_pair(reflectance, fluorescence, lattice, defects)
+    scanned_cells = where_scanned(r.means, f.means)
+    in_r, in_f = (tissue_in_channel(one.means, scanned_cells, lattice.cell) for one in (r, f))
+    tissue = joined_tissue(in_r | in_f, size, lattice.cell)
     scanned = where_scanned(r.values, f.values)
     in_tissue = lattice.expand(tissue.cells, r.values.shape)[scanned]
-    ranges = (measured_range(r.values[scanned], in_tissue), measured_range(f.values[scanned], in_tissue))
-    fields = _fields_in_tissue(tissue)
-    swapped = bool(fields) and look_swapped(
-        np.stack([normalise(reflectance.read(field), ranges[0]) for field in fields]),
-        np.stack([normalise(fluorescence.read(field), ranges[1]) for field in fields]),
+    ranges = (
+        given[0] or measured_range(r.values[scanned], in_tissue),
+        given[1] or measured_range(f.values[scanned], in_tissue),
     )
+    fields = [(reflectance.read(part), fluorescence.read(part)) for part in _fields_in_tissue(tissue)]
+    swapped = bool(fields) and look_swapped(*_normalised(fields, ranges, defects.has_gaps))
     overview = np.stack([normalise(r.means, ranges[0]), normalise(f.means, ranges[1])])
-    return Survey(ranges, tissue, swapped, overview)
+    exposures = tuple(
+        _exposure(one.values[scanned][in_tissue], not found.any()) for one, found in ((r, in_r), (f, in_f))
+    )
+    return Survey(ranges, tissue, swapped, overview, defects, (exposures[0], exposures[1]))
+
+
+def _normalised(
+    fields: list[tuple[npt.NDArray[Any], npt.NDArray[Any]]], ranges: tuple[IntensityRange, IntensityRange], gaps: bool
+) -> list[npt.NDArray[np.float32]]:
+    """R and F of fields in [0, 1], each (n, h, w); 0 where nothing was scanned."""
+    stacks: list[list[npt.NDArray[np.float32]]] = [[], []]
+    for pair in fields:
+        missing = not_scanned(pair[0], pair[1], gaps)
+        for stack, values, intensity in zip(stacks, pair, ranges, strict=True):
+            stack.append(normalise(values, intensity))
+            if missing is not None:
+                stack[-1][missing] = 0
+    return [np.stack(stack) for stack in stacks]
+
+
+def _exposure(values: npt.NDArray[Any], shows_nothing: bool) -> Exposure:
+    """Exposure of a channel, from a sample of its stored values in tissue."""
+    top = largest_value(values.dtype)
+    saturated = float((values == top).mean()) if top is not None and values.size else 0.0
+    is_faint = bool(
+        values.size
+        and (values.std() < FAINT * abs(values.mean()) or (top and np.ptp(np.percentile(values, [1, 99])) < top / 100))
+    )
+    is_constant = values.size >= FEWEST_VALUES and bool(values.min() == values.max())
+    return Exposure(saturated, is_constant, shows_nothing and is_faint)
 
 
 @dataclass(frozen=True)
@@ -103,10 +176,12 @@ class PlaneSample:
     Attributes:
         means: mean of each cell, float32 (cell rows, cell columns), estimated from the rows read.
         values: pixels kept, in stored units, (rows, columns).
+        alone: for the smallest and the largest value of an integer type, the share of its pixels that are isolated.
     """
 
     means: Grid
     values: npt.NDArray[Any]
+    alone: dict[int, float] = field(default_factory=dict)
 
 
 def sample_plane(plane: Plane, lattice: SamplingLattice) -> PlaneSample:
@@ -116,12 +191,41 @@ def sample_plane(plane: Plane, lattice: SamplingLattice) -> PlaneSample:
     cell_of_row = np.arange(block_rows) * lattice.row_step // lattice.cell
     values = np.empty((block_rows, -(-width // lattice.column_step)), plane.dtype)
     sums = np.zeros((cell_of_row[-1] + 1, len(columns)), np.float32)
+    top = largest_value(plane.dtype)
+    found = {value: np.zeros(2, np.int64) for value in (0, top) if value is not None and top is not None}
     for first, rows in plane.scan(lattice.row_step):
         values[first : first + len(rows)] = rows[:, :: lattice.column_step]
         for row, line in enumerate(np.add.reduceat(rows, columns, axis=1, dtype=np.float32), first):
             sums[cell_of_row[row]] += line
+        for value, counts in found.items():
+            if number := np.count_nonzero(rows == value):
+                counts += np.count_nonzero(isolated(rows, value)), number
     sums /= np.bincount(cell_of_row)[:, np.newaxis] * np.diff(columns, append=width)
-    return PlaneSample(sums, values)
+    return PlaneSample(sums, values, {value: single / every for value, (single, every) in found.items() if every})
+
+
+def sample_pair(
+    reflectance: Plane, fluorescence: Plane, lattice: SamplingLattice, defects: Defects
+) -> tuple[PlaneSample, PlaneSample]:
+    """Cell means and single pixels of a pair with defects: pixels that were not scanned count as 0 in both channels."""
+    size = reflectance.size
+    columns = np.arange(0, size.width, lattice.cell)
+    sums = np.zeros((2, -(-size.height // lattice.cell), len(columns)), np.float64)
+    counts = np.zeros_like(sums[0])
+    kept: tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]]] = ([], [])
+    for band in size.region.tiles(Size(size.width, lattice.cell)):
+        pair = [plane.read_rows(band, lattice.row_step) for plane in (reflectance, fluorescence)]
+        pair = [without_outliers(rows, values) for rows, values in zip(pair, defects.outliers, strict=True)]
+        missing = not_scanned(pair[0], pair[1], defects.has_gaps)
+        for channel, rows in enumerate(pair):
+            if missing is not None:
+                rows[missing] = 0
+            kept[channel].append(rows[:, :: lattice.column_step])
+            sums[channel, band.y // lattice.cell] = np.add.reduceat(rows, columns, axis=1, dtype=np.float64).sum(axis=0)
+        there = np.ones(pair[0].shape, bool) if missing is None else ~missing
+        counts[band.y // lattice.cell] = np.add.reduceat(there, columns, axis=1, dtype=np.float64).sum(axis=0)
+    r, f = (sums / np.maximum(counts, 1)).astype(np.float32)
+    return PlaneSample(r, np.concatenate(kept[0])), PlaneSample(f, np.concatenate(kept[1]))
 
 
 def _fields_in_tissue(tissue: TissueMask) -> list[Region]:

@@ -29,7 +29,10 @@ def test_view_prints_its_address_and_serves_until_it_is_stopped(phantom_scan: Pa
     assert (server.returncode, err) == (0, "")
 
 
-def test_view_refuses_in_one_line(capsys: pytest.CaptureFixture[str], phantom_scan: Path, tmp_path: Path) -> None:
+def test_view_refuses_in_one_line(
+    capsys: pytest.CaptureFixture[str], phantom_scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("confostain.viewer.serving.check_page", lambda: None)  # as where npm has brought OpenSeadragon
     assert "no slide given; expected SLIDE" in refused(capsys, "view")
     assert "no such file" in refused(capsys, "view", tmp_path / "nowhere")
     assert "no model is called" in refused(capsys, "view", phantom_scan, "--model", "nothing")

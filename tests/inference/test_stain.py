@@ -114,7 +114,6 @@ def test_provenance_and_scale_are_written(slide: Slide, tmp_path: Path) -> None:
         "digitally stained: neighbourhood",
         "abc123",
         "For Research Use Only. Not for use in diagnostic procedures.",
-        "DET#1/highres_raw.tif",
         f"{slide.ranges[1].dark:g} to {slide.ranges[1].bright:g}",
         'PhysicalSizeX="0.75"',
     ):

@@ -49,11 +49,13 @@ def ome_tiff(
     return Result(path, truth)
 
 
-@pytest.fixture(scope="session")
-def ome_zarr(phantom_scan: Path, truth: list[Rgb], tmp_path_factory: pytest.TempPathFactory) -> Result:
+@pytest.fixture(scope="session", params=["0.4", "0.5"])
+def ome_zarr(
+    request: pytest.FixtureRequest, phantom_scan: Path, truth: list[Rgb], tmp_path_factory: pytest.TempPathFactory
+) -> Result:
     path = tmp_path_factory.mktemp("zarr") / "a.ome.zarr"
     with confostain.open_slide(phantom_scan) as slide:
-        confostain.stain_slide(slide, path, model="gareau")
+        confostain.stain_slide(slide, path, model="gareau", ome_zarr=request.param)
     return Result(path, truth)
 
 

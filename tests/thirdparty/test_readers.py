@@ -10,6 +10,7 @@ import openslide
 import pytest
 import tifffile
 import zarr
+from ome_zarr_models import v04, v05
 from PIL import Image
 from tests.thirdparty.conftest import Result, close, program
 
@@ -88,6 +89,12 @@ def test_zarr_reads_every_level(ome_zarr: Result) -> None:
     group = zarr.open_group(ome_zarr.path, mode="r")
     for number, level in enumerate(ome_zarr.levels):
         np.testing.assert_array_equal(np.moveaxis(np.asarray(group[str(number)]), 0, 2), level)
+
+
+def test_ome_zarr_is_valid(ome_zarr: Result) -> None:
+    group = zarr.open_group(ome_zarr.path, mode="r")
+    image = (v04.Image if "multiscales" in group.attrs else v05.Image).from_zarr(group)
+    assert len(image.attributes.multiscales if "multiscales" in group.attrs else image.attributes.ome.multiscales) == 1
 
 
 def test_dicom_is_valid(dicom: Result) -> None:

@@ -139,6 +139,7 @@ def test_a_client_that_has_moved_on_gets_nothing(
 
     monkeypatch.setattr(StainedLayer, "render", held_up)
     monkeypatch.setattr(StainedLayer, "next_background_work", lambda self, focus: None)
+    monkeypatch.setattr(StainedLayer, "preparation", lambda self, tile: None)  # one task for each request
     answers: dict[int, int] = {}
     arrived, submit = threading.Semaphore(0), PriorityExecutor.submit
 

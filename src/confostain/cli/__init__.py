@@ -28,7 +28,7 @@ from confostain.errors import ConfostainError, ConfostainWarning
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being asked to end is as good as Ctrl-C
+    _interrupt_when_asked_to_end()
     try:
         options = _parser().parse_args(arguments)
         with warnings.catch_warnings(action="always", category=ConfostainWarning):
@@ -43,9 +43,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except MemoryError:
+        say("out of memory; close other programs, or give --tile a smaller number; nothing was written")
+        sys.exit(1)
     except OSError as error:
         say(str(error))
         sys.exit(1)
+
+
+def _interrupt_when_asked_to_end() -> None:
+    """Treat SIGTERM, and SIGHUP of a closed terminal unless nohup ignores it, like Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def _one_line_warning(

@@ -78,6 +78,44 @@ def add_slide_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="UM",
         help="um per pixel, where the files do not say it (VivaScope: often 0.75)",
     )
+    add_series_argument(parser)
+    add_range_argument(parser)
+
+
+def add_range_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that sets the intensity range of a channel."""
+    parser.add_argument(
+        "--range",
+        action="append",
+        default=[],
+        type=_range,
+        metavar="C=LOW,HIGH",
+        help="stored values of a channel that become 0 and 1, instead of measured ones: reflectance=100,40000;"
+        " may be given for both channels",
+    )
+
+
+def _range(text: str) -> tuple[str, tuple[float, float]]:
+    channel, _, values = text.partition("=")
+    try:
+        low, high = (float(value) for value in values.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not CHANNEL=LOW,HIGH, such as reflectance=100,40000") from None
+    return channel, (low, high)
+
+
+def _ranges(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
+    ranges = dict(options.range)
+    if len(ranges) < len(options.range):
+        raise OptionError("--range is given twice for one channel; expected once for each")
+    return ranges
+
+
+def add_series_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that chooses an image of a file."""
+    parser.add_argument(
+        "--series", type=int, metavar="N", help="number of the image, from 0, in a file of several (default: largest)"
+    )
 
 
 def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +125,11 @@ def add_inference_arguments(parser: argparse.ArgumentParser) -> None:
         "--tile", type=int, metavar="N", help="side of the tiles computed at once, in pixels; never changes a pixel"
     )
     parser.add_argument("--region", type=_region, metavar="X,Y,W,H", help="a part of the slide, in level-0 pixels")
+    parser.add_argument(
+        "--record-names",
+        action="store_true",
+        help="write the names of the slide and its files, which may hold a patient's, into the result",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing result")
 
 
@@ -109,7 +152,13 @@ def open_path(options: argparse.Namespace, path: Path) -> Slide:
     """Open the slide at `path` with the options given."""
     from confostain.slide import open_slide
 
-    return open_slide(path, swap_channels=options.swap_channels, microns_per_pixel=options.mpp)
+    return open_slide(
+        path,
+        swap_channels=options.swap_channels,
+        microns_per_pixel=options.mpp,
+        series=options.series,
+        ranges=_ranges(options),
+    )
 
 
 def open_chosen(options: argparse.Namespace) -> Slide:
@@ -122,6 +171,8 @@ def open_chosen(options: argparse.Namespace) -> Slide:
         fluorescence=options.fluorescence,
         swap_channels=options.swap_channels,
         microns_per_pixel=options.mpp,
+        series=options.series,
+        ranges=_ranges(options),
     )
 
 

@@ -7,7 +7,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from confostain import RESEARCH_USE
-from confostain.cli.common import Commands, add_command, add_inference_arguments, progress_bar, written_line
+from confostain.cli.common import (
+    Commands,
+    add_command,
+    add_inference_arguments,
+    add_series_argument,
+    progress_bar,
+    written_line,
+)
 
 if TYPE_CHECKING:
     from confostain.slide import Slide
@@ -37,6 +44,7 @@ def add_despeckle(commands: Commands) -> None:
         help="a despeckler of `confostain models`, or the folder of a trained one (default: despeckler)",
     )
     parser.add_argument("--swap-channels", action="store_true", help="take the other channel of the slide")
+    add_series_argument(parser)
     add_inference_arguments(parser)
 
 
@@ -52,6 +60,7 @@ def _despeckle(options: argparse.Namespace) -> int:
             device=options.device,
             tile=options.tile,
             region=options.region,
+            record_names=options.record_names,
             overwrite=options.overwrite,
             progress=progress,
         )
@@ -66,4 +75,4 @@ def _opened(options: argparse.Namespace) -> AbstractContextManager[Slide | str]:
 
     if is_grey_image(options.slide):
         return nullcontext(options.slide)
-    return open_slide(options.slide, swap_channels=options.swap_channels)
+    return open_slide(options.slide, swap_channels=options.swap_channels, series=options.series)

@@ -56,8 +56,14 @@ def add_info(commands: Commands) -> None:
 
 
 def _info(options: argparse.Namespace) -> int:
-    with open_chosen(options) as slide:
-        facts = slide.facts()
+    from confostain.io.readers.results import find_result
+
+    result = find_result(Path(options.slide)) if options.slide else None
+    if result is not None:
+        facts: dict[str, object] = {"what": f"a result of confostain: {result.label}", **result.provenance}
+    else:
+        with open_chosen(options) as slide:
+            facts = slide.facts()
     if options.json:
         print(json.dumps(facts, indent=2))
     else:
@@ -103,6 +109,12 @@ def add_stain(commands: Commands) -> None:
     encoding = parser.add_mutually_exclusive_group()
     encoding.add_argument("--quality", type=int, default=90, metavar="Q", help="JPEG quality 1-100 (default: 90)")
     encoding.add_argument("--lossless", action="store_true", help="lossless instead of JPEG")
+    parser.add_argument(
+        "--ome-zarr",
+        choices=["0.4", "0.5"],
+        default="0.4",
+        help="version of .ome.zarr: 0.4, which most programs read, or 0.5, few files of many tiles (default: 0.4)",
+    )
 
 
 def _stain(options: argparse.Namespace) -> int:
@@ -118,6 +130,8 @@ def _stain(options: argparse.Namespace) -> int:
             tile=options.tile,
             region=options.region,
             quality=None if options.lossless else options.quality,
+            ome_zarr=options.ome_zarr,
+            record_names=options.record_names,
             overwrite=options.overwrite,
             progress=progress,
         )

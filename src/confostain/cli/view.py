@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confostain import RESEARCH_USE
-from confostain.cli.common import SLIDE_HELP, Commands, add_command, needs_extra, open_chosen, open_path
+from confostain.cli.common import (
+    SLIDE_HELP,
+    Commands,
+    add_command,
+    add_range_argument,
+    add_series_argument,
+    needs_extra,
+    open_chosen,
+    open_path,
+)
 from confostain.cli.server_options import add_server_arguments, server_address
 from confostain.errors import OptionError
 
@@ -35,6 +44,8 @@ def add_view(commands: Commands) -> None:
     parser.add_argument("--fluorescence", metavar="FILE", help="fluorescence channel, if it is a file of its own")
     parser.add_argument("--swap-channels", action="store_true", help="exchange reflectance and fluorescence")
     parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel, if the files do not give it")
+    add_series_argument(parser)
+    add_range_argument(parser)
     parser.add_argument("--histology", action="append", default=[], metavar="FILE", help="H&E slide to compare with")
     parser.add_argument(
         "--watch", action="append", default=[], metavar="DIR", help="folder whose slides are shown, now and later"
@@ -48,6 +59,7 @@ def add_view(commands: Commands) -> None:
 
 
 def _view(options: argparse.Namespace) -> int:
+    from confostain.io.readers.results import find_result
     from confostain.models.registry import DEFAULT_MODEL
 
     with needs_extra("view"):
@@ -62,7 +74,11 @@ def _view(options: argparse.Namespace) -> int:
             library.add_confocal(open_chosen(options), Path(single))
         open_slide = partial(open_path, options)
         for path in map(Path, options.slides):
-            library.add_confocal(open_slide(path), path)
+            result = find_result(path)
+            if result is not None and result.is_stain:
+                library.add_histology(result.picture, options.mpp, label=result.label)
+            else:
+                library.add_confocal(open_slide(path), path)
         for path in options.histology:
             library.add_histology(Path(path))
         for folder in options.watch:

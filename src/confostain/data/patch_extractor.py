@@ -88,7 +88,7 @@ class ConfocalPatchExtractor:
         self.scale = 1.0 if abs(scale - 1) < SAME else scale
         self.name = self._slide.name
         self.sources: tuple[str, ...] = self._slide.sources
-        self.paths: tuple[Path, ...] = self._slide.paths
+        self.paths: tuple[Path, ...] = self._slide.files.paths
         self.size = Size(*(int(length / self.scale + 1e-6) for length in self._slide.size))
 
     def tissue_share(self, scaled_region: Region) -> float:

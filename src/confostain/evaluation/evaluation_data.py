@@ -174,7 +174,7 @@ def simulate_pairs(histology: Sequence[str], number: int, side: int = FIELD_SIDE
 
 def scan_name(slide: Slide) -> str:
     """Name of a slide; of a file pair the name of its folder, because files are often called `R` and `F`."""
-    return slide.paths[0].resolve().parent.name if slide.layout == "file pair" else slide.name
+    return slide.files.paths[0].resolve().parent.name if slide.layout == "file pair" else slide.name
 
 
 def read_scan(slide: Slide) -> RealScan:

@@ -47,6 +47,7 @@ def image_range(values: npt.NDArray[Any]) -> IntensityRange:
 
     Measured as for a slide: zeros that a scanner padded the image with do not count. All the rest counts as tissue.
     """
+    values = values[np.isfinite(values)]
     scanned = values[where_scanned(values, values)]
     return measured_range(scanned, np.ones(scanned.shape, np.bool_))
 

@@ -107,7 +107,13 @@ def find_tissue(reflectance: Grid, fluorescence: Grid, size: Size, cell: int = C
         cell: side of a cell in level-0 pixels.
     """
     scanned = where_scanned(reflectance, fluorescence)
-    mask = _tissue_in_channel(reflectance, scanned, cell) | _tissue_in_channel(fluorescence, scanned, cell)
+    return joined_tissue(
+        tissue_in_channel(reflectance, scanned, cell) | tissue_in_channel(fluorescence, scanned, cell), size, cell
+    )
+
+
+def joined_tissue(mask: Mask, size: Size, cell: int) -> TissueMask:
+    """Tissue mask of a slide from its tissue cells: without specks and holes, with a margin."""
     side = 2 * -(-MARGIN // cell) + 1
     grown = ndimage.maximum_filter(without_specks(mask, MIN_TISSUE_AREA // cell**2), side)
     return TissueMask(without_holes(grown, MAX_HOLE_AREA // cell**2), cell, size)
@@ -123,7 +129,7 @@ def where_scanned(reflectance: npt.NDArray[Any], fluorescence: npt.NDArray[Any])
     return np.asarray((reflectance != 0) | (fluorescence != 0))
 
 
-def _tissue_in_channel(means: Grid, scanned: Mask, cell: int) -> Mask:
+def tissue_in_channel(means: Grid, scanned: Mask, cell: int) -> Mask:
     """Tissue cells by one channel alone; all cells where it shows no glass."""
     smooth = ndimage.median_filter(means, 3)  # a hot pixel is not tissue
     levels = smooth[scanned]

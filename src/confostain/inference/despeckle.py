@@ -17,7 +17,7 @@ from confostain.arrays import Image, Progress
 from confostain.errors import OutputError, SlideError
 from confostain.geometry import Region, Size
 from confostain.imaging.intensity import IntensityRange, image_range, range_share, stored_values
-from confostain.inference.result import Written, check_pixel_size, provenance
+from confostain.inference.result import Written, check_pixel_size, provenance, result_name
 from confostain.inference.tiling import HaloTile, Reader, TileGrid, read_mirrored
 from confostain.inference.whole_slide import (
     ArraySink,
@@ -29,6 +29,7 @@ from confostain.inference.whole_slide import (
 )
 from confostain.io.readers.layouts import open_grey
 from confostain.io.readers.plane import Plane
+from confostain.io.readers.source_files import SourceFiles
 from confostain.io.writers.ometiff import OmeTiffWriter, PlainTiffWriter
 from confostain.io.writers.output import ResultImage, refuse_existing
 from confostain.models.despeckler import Despeckler
@@ -97,6 +98,7 @@ def despeckle_slide(
     device: str = "auto",
     tile: int | None = None,
     region: tuple[int, int, int, int] | None = None,
+    record_names: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Written:
@@ -113,6 +115,7 @@ def despeckle_slide(
         tile: side of the tiles computed at once, in pixels; rounded up to 256, 512, 1024, ... It changes memory and
             speed, never a pixel. None for what suits the model.
         region: x, y, width, height in level-0 pixels; None for all.
+        record_names: whether the names of the slide and of its file, which may hold a patient's, are written.
         overwrite: whether an existing file may be replaced.
         progress: called now and then with the pixels done and the pixels in all.
 
@@ -128,19 +131,19 @@ def despeckle_slide(
         plane = channel.plane
         area, chosen = checked_region(region, plane.size), _model(model, device)
         open_writer, side = _writer_of(out), tile_side(tile, chosen.receptive_field)
-        if channel.reads_from(out):
+        if channel.files.holds(out):
             raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
         refuse_existing(out, overwrite)  # all of this before the range is measured, which may take a while
         check_pixel_size(chosen, channel.microns_per_pixel)
         intensity = channel.measured_range()
-        image = _described(channel, chosen, intensity, area)
+        image = _described(channel, chosen, intensity, area, record_names)
         tiles = TileDespeckler(lambda part: plane.read(part)[np.newaxis], plane.size, chosen, intensity)
 
         def compute(place: HaloTile) -> npt.NDArray[Any]:
             return _as_stored(tiles.despeckle_tile(place), plane.dtype)[..., np.newaxis]
 
         with open_writer(out, image, overwrite) as writer:
-            write_image(compute, tiles.grid(area, side), writer, progress)
+            write_image(compute, tiles.grid(area, side), writer, channel.files, progress)
     seconds = time.perf_counter() - begin
     return Written(out, image.size, writer.levels, image.microns_per_pixel, chosen.name, seconds)
 
@@ -168,8 +171,13 @@ class TileDespeckler:
     def despeckle_tile(self, tile: HaloTile) -> Image:
         """Despeckled core of a tile in stored units, float32 (h, w)."""
         raw = read_mirrored(self.read, self.size, tile.level0_input)
+        missing = ~np.isfinite(raw) if raw.dtype.kind == "f" else None
+        if missing is not None and missing.any():
+            raw = np.where(missing, np.float32(self.intensity.dark), raw)
         clean = self.model(range_share(raw, self.intensity))[0][tile.core_in_input]
         values = stored_values(clean, self.intensity)
+        if missing is not None:  # no numbers stay none
+            values[missing[0][tile.core_in_input]] = np.nan
         if self.intensity.dark > 0:  # the zeros around a scan are no light, and stay zeros
             values[(raw[0][tile.core_in_input] == 0) & (clean < STILL_DARK)] = 0
         return values
@@ -183,7 +191,7 @@ class _Channel:
     name: str
     microns_per_pixel: float | None
     measured_range: Callable[[], IntensityRange]
-    reads_from: Callable[[Path], bool]
+    files: SourceFiles
 
 
 @contextmanager
@@ -191,7 +199,7 @@ def _opened(slide: Slide | str | os.PathLike[str]) -> Iterator[_Channel]:
     """Reflectance channel of a slide, or a grey image opened for as long as it is needed."""
     if isinstance(slide, Slide):
         yield _Channel(
-            slide.reflectance_plane, slide.name, slide.microns_per_pixel, lambda: slide.ranges[0], slide.reads_from
+            slide.reflectance_plane, slide.name, slide.microns_per_pixel, lambda: slide.ranges[0], slide.files
         )
         return
     path = Path(slide)
@@ -202,7 +210,7 @@ def _opened(slide: Slide | str | os.PathLike[str]) -> Iterator[_Channel]:
             path.name,
             plane.microns_per_pixel,
             lambda: image_range(_sampled(plane)),
-            lambda out: out.resolve() == path.resolve(),
+            SourceFiles([path]),
         )
     finally:
         plane.close()
@@ -221,17 +229,22 @@ def _as_stored(values: Image, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return np.rint(np.clip(values, 0, np.iinfo(dtype).max)).astype(dtype)
 
 
-def _described(channel: _Channel, model: Despeckler, intensity: IntensityRange, area: Region) -> ResultImage:
-    facts = provenance("despeckled reflectance", model, {"reflectance": (channel.plane.name, intensity)}, area)
+def _described(
+    channel: _Channel, model: Despeckler, intensity: IntensityRange, area: Region, record_names: bool
+) -> ResultImage:
+    facts = provenance("despeckled reflectance", model, {"reflectance": intensity}, area)
+    if record_names:
+        facts |= {"slide": channel.name, "reflectance source": channel.plane.name}
     return ResultImage(
         area.size,
         channel.microns_per_pixel,
-        f"{channel.name}, despeckled ({model.name})",
+        result_name(f"Despeckled ({model.name})", channel.name if record_names else None),
         facts,
         quality=None,
         dtype=channel.plane.dtype,
         samples=1,
         channel="despeckled reflectance",
+        level0_xy=(area.x, area.y),
     )
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 import confostain
-from confostain.errors import ConfostainWarning, OptionError
+from confostain.errors import ConfostainWarning
 from confostain.geometry import Region, Size
 from confostain.imaging.intensity import IntensityRange
-from confostain.io.readers.plane import MICRONS_PER_PIXEL, plausible_microns
+from confostain.io.readers.pixel_size import agreed
 from confostain.models.card import ModelCard
 
 FAR_OUTSIDE = 1.5  # times the pixel sizes that a model was trained for; nearer, networks were seen to work
@@ -49,28 +49,30 @@ class NamedModel(Protocol):
 
 
 def provenance(
-    label: str, model: NamedModel, channels: Mapping[str, tuple[str, IntensityRange]], level0_area: Region
+    label: str, model: NamedModel, ranges: Mapping[str, IntensityRange], level0_area: Region
 ) -> dict[str, str]:
-    """Provenance of a result, as it is written into its file: readable key-value pairs.
+    """Provenance of a result, as it is written into its file: readable key-value pairs, none that names the slide.
 
     Args:
         label: what the image is.
         model: what computed it.
-        channels: of each channel that was read, by name: source file and intensity range in stored units.
+        ranges: intensity range, in stored units, of each channel that was read, by its name.
         level0_area: the part of the slide that was computed.
     """
-    sources = {f"{name} source": source for name, (source, _) in channels.items()}
-    ranges = {f"{name} range": f"{found.dark:g} to {found.bright:g}" for name, (_, found) in channels.items()}
     return {
         "label": label,
         "use": confostain.RESEARCH_USE,
         "software": f"confostain {confostain.__version__}",
         "model": model.name,
         "weights SHA-256": model.weights_sha256 or "none (closed form)",
-        **sources,
-        **ranges,
+        **{f"{name} range": f"{found.dark:g} to {found.bright:g}" for name, found in ranges.items()},
         "region": f"{level0_area.x},{level0_area.y},{level0_area.width},{level0_area.height}",
     }
+
+
+def result_name(what: str, slide: str | None) -> str:
+    """Name of a result image: what it is comes first, for viewers and standards cut long names; then the slide's."""
+    return f"{what}: {slide}" if slide else what
 
 
 def check_pixel_size(model: object, microns_per_pixel: float | None) -> None:
@@ -85,9 +87,7 @@ def check_pixel_size(model: object, microns_per_pixel: float | None) -> None:
     """
     if microns_per_pixel is None:
         return
-    if plausible_microns(microns_per_pixel) is None:
-        low, high = MICRONS_PER_PIXEL
-        raise OptionError(f"pixel size {microns_per_pixel:g} um: expected {low:g} to {high:g}; give um per pixel")
+    agreed("", None, microns_per_pixel)
     card = getattr(model, "card", None)
     if not isinstance(card, ModelCard) or card.microns_per_pixel is None:
         return

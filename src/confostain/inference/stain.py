@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from confostain.arrays import Progress, Rgb
-from confostain.errors import OutputError, SlideError
+from confostain.errors import OptionError, OutputError, SlideError
 from confostain.geometry import Region, Size
-from confostain.inference.result import Written, check_pixel_size, provenance
+from confostain.inference.result import Written, check_pixel_size, provenance, result_name
 from confostain.inference.tile_stainer import TileStainer
 from confostain.inference.whole_slide import (
     ArraySink,
@@ -25,23 +25,23 @@ from confostain.inference.whole_slide import (
 )
 from confostain.io.writers.dicom import DicomWriter
 from confostain.io.writers.ometiff import OmeTiffWriter
-from confostain.io.writers.omezarr import OmeZarrWriter
+from confostain.io.writers.omezarr import OmeZarrWriter, ShardedOmeZarrWriter
 from confostain.io.writers.output import ResultImage, SlideWriter, refuse_existing
 from confostain.io.writers.picture import PngWriter
 from confostain.io.writers.pyramid import WHITE
 from confostain.models.registry import DEFAULT_MODEL, load_model
 from confostain.models.stainer import Model
-from confostain.slide import Slide
+from confostain.slide import CHANNELS, Slide
 
 OpenWriter = Callable[[Path, ResultImage, bool], SlideWriter]
 
 WRITERS: dict[str, OpenWriter] = {
     ".tif": OmeTiffWriter,
     ".tiff": OmeTiffWriter,
-    ".ome.zarr": OmeZarrWriter,
     ".dcm": DicomWriter,
     ".png": PngWriter,
 }
+OME_ZARR_WRITERS: dict[str, OpenWriter] = {writer.ngff: writer for writer in (OmeZarrWriter, ShardedOmeZarrWriter)}
 
 
 def stain(
@@ -91,6 +91,8 @@ def stain_slide(
     tile: int | None = None,
     region: tuple[int, int, int, int] | None = None,
     quality: int | None = 90,
+    ome_zarr: str = "0.4",
+    record_names: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Written:
@@ -108,6 +110,8 @@ def stain_slide(
             memory and speed, never a pixel. None for what suits the model.
         region: x, y, width, height in level-0 pixels; None for all.
         quality: JPEG quality 1..100, None for lossless. `.ome.zarr` and `.png` are always lossless, `.dcm` never.
+        ome_zarr: version of OME-Zarr (NGFF) of `.ome.zarr`: "0.4", or "0.5", with few files, each of many tiles.
+        record_names: whether the names of the slide and of its files, which may hold a patient's, are written.
         overwrite: whether an existing result may be replaced.
         progress: called now and then with the pixels done and the pixels in all.
 
@@ -119,16 +123,17 @@ def stain_slide(
         OutputError: the result cannot be written there. SlideError: the slide cannot be read to its end.
     """
     begin, out, size = time.perf_counter(), Path(out), Size(*slide.size)
-    area, chosen, open_writer = checked_region(region, size), _model(model, device), _writer_of(out)
+    area, chosen, open_writer = checked_region(region, size), _model(model, device), _writer_of(out, ome_zarr)
     side = tile_side(tile, chosen.receptive_field)
-    if slide.reads_from(out):
+    if slide.files.holds(out):
         raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
     refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
     check_pixel_size(chosen, slide.microns_per_pixel)
-    image = _described(slide, chosen, area, quality)
-    tiles = TileStainer(slide.read, size, chosen, slide.tissue)
+    image = _described(slide, chosen, area, quality, record_names)
+    slide.refuse_constant()
+    tiles = TileStainer(slide.read, size, chosen, slide.tissue, slide.not_scanned)
     with open_writer(out, image, overwrite) as writer:
-        write_image(tiles.stain_tile, tiles.grid(area, side), writer, progress)
+        write_image(tiles.stain_tile, tiles.grid(area, side), writer, slide.files, progress)
     seconds = time.perf_counter() - begin
     return Written(out, image.size, writer.levels, image.microns_per_pixel, chosen.name, seconds)
 
@@ -137,16 +142,22 @@ def _model(model: str | os.PathLike[str] | Model, device: str) -> Model:
     return load_model(model, device) if isinstance(model, (str, os.PathLike)) else model
 
 
-def _writer_of(out: Path) -> OpenWriter:
+def _writer_of(out: Path, ome_zarr: str) -> OpenWriter:
+    if out.name.lower().endswith(".ome.zarr"):
+        if ome_zarr not in OME_ZARR_WRITERS:
+            raise OptionError(f"OME-Zarr {ome_zarr}: expected {' or '.join(OME_ZARR_WRITERS)}")
+        return OME_ZARR_WRITERS[ome_zarr]
     for suffix, writer in WRITERS.items():
         if out.name.lower().endswith(suffix):
             return writer
     raise OutputError(f"{out}: the suffix says no format that can be written; use .ome.tif, .ome.zarr, .dcm or .png")
 
 
-def _described(slide: Slide, model: Model, area: Region, quality: int | None) -> ResultImage:
-    names = ("reflectance", "fluorescence")
-    channels = dict(zip(names, zip(slide.sources, slide.ranges, strict=True), strict=True))
-    facts = provenance(f"digitally stained: {model.name}", model, channels, area)
-    name = f"{slide.name}, digitally stained ({model.name})"
-    return ResultImage(area.size, slide.microns_per_pixel, name, facts, quality)
+def _described(slide: Slide, model: Model, area: Region, quality: int | None, record_names: bool) -> ResultImage:
+    label, channels = f"digitally stained: {model.name}", CHANNELS
+    facts = provenance(label, model, dict(zip(channels, slide.ranges, strict=True)), area)
+    if record_names:
+        sources = zip(channels, slide.sources, strict=True)
+        facts |= {"slide": slide.name, **{f"{channel} source": source for channel, source in sources}}
+    name = result_name(f"Digitally stained ({model.name})", slide.name if record_names else None)
+    return ResultImage(area.size, slide.microns_per_pixel, name, facts, quality, level0_xy=(area.x, area.y))

@@ -5,13 +5,14 @@ Result files and the tiles that the viewer computes on request come from it alik
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
-from confostain.arrays import Rgb
+from confostain.arrays import Mask, Rgb
 from confostain.geometry import Region, Size
 from confostain.imaging.tissue import TissueMask
 from confostain.inference.tiling import HaloTile, Reader, TileGrid, read_mirrored, with_halo
@@ -30,12 +31,14 @@ class TileStainer:
         size: of the slide in level-0 pixels.
         model: what stains.
         tissue: where there is something to stain; None for everywhere.
+        not_scanned: returns the mask of pixels of a region that were not scanned and stay white, or None for none.
     """
 
     read: Reader
     size: Size
     model: Model
     tissue: TissueMask | None = None
+    not_scanned: Callable[[Region], Mask | None] = lambda region: None
 
     def grid(self, area: Region, side: int) -> TileGrid:
         """Grid of tiles over an area, `side` pixels wide and high, each with the halo that the model needs."""
@@ -45,12 +48,19 @@ class TileStainer:
         """Stained core of a tile, uint8 (h, w, 3); None where there is no tissue, which is white."""
         core = tile.level0_core
         if self.tissue is None or self.tissue.fills(core):
-            return self._stained(core)
+            return self._white_where_not_scanned(self._stained(core), core)
         touched = _touched(self.tissue, core)
         if touched.is_empty:
             return None
         rgb = np.full((core.height, core.width, 3), WHITE, np.uint8)
         rgb[touched.slices_in(core)] = _on_white(self._stained(touched), self.tissue.coverage(touched))
+        return self._white_where_not_scanned(rgb, core)
+
+    def _white_where_not_scanned(self, rgb: Rgb, core: Region) -> Rgb:
+        missing = self.not_scanned(core)
+        if missing is not None:
+            rgb = rgb.copy()
+            rgb[missing] = WHITE
         return rgb
 
     def _stained(self, core: Region) -> Rgb:

@@ -18,6 +18,7 @@ from confostain.arrays import Progress
 from confostain.errors import OptionError
 from confostain.geometry import Region, Size
 from confostain.inference.tiling import HaloTile, TileGrid
+from confostain.io.readers.source_files import SourceFiles
 from confostain.io.writers.output import SlideWriter
 from confostain.io.writers.pyramid import TILE, CutBlock, Pixels, PyramidTile, PyramidTop, block_side, cut_block
 from confostain.models.engines.processors import usable_processors
@@ -121,6 +122,7 @@ def write_image(
     compute: Callable[[HaloTile], Pixels | None],
     grid: TileGrid,
     writer: SlideWriter,
+    files: SourceFiles,
     progress: Progress | None = None,
 ) -> None:
     """Compute all tiles of a grid into an open writer, and complete its file.
@@ -129,9 +131,14 @@ def write_image(
         compute: the tile function: (h, w, samples), or None for a white tile; called by several threads at once.
         grid: along the Z curve; the side of its tiles as of `tile_side`.
         writer: open; whoever opened it closes it, which removes what is not complete.
+        files: that the tiles are computed from.
         progress: as of `process_tiles`.
+
+    Raises:
+        SlideError: the files have changed since they were opened.
     """
     process_tiles(compute, grid, PyramidSink(writer, grid), progress)
+    files.check_unchanged()
     writer.complete()
 
 

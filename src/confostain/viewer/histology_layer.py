@@ -16,10 +16,10 @@ from confostain.viewer.layer import LayerInfo, PixelSource, TileIndex, Work
 class HistologyLayer:
     """The only layer of an H&E slide."""
 
-    info = LayerInfo("histology", "H&E", "real H&E section, as scanned", "histology", False)
-
-    def __init__(self, slide: HistologySlide) -> None:
-        """Show `slide`."""
+    def __init__(self, slide: HistologySlide, label: str = "H&E") -> None:
+        """Show `slide`; `label` is other than "H&E" for a stain that was written to a file."""
+        about = "real H&E section, as scanned" if label == "H&E" else "stain read from its file"
+        self.info = LayerInfo("histology", label, about, "histology", False)
         self._slide = slide
         self._sizes = level_sizes(Size(*slide.size))
 

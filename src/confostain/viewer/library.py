@@ -74,7 +74,7 @@ class SlideEntry:
             "models": stains,
             "ready": is_ready,
             "tissue_share": self.slide.tissue.share if is_ready and isinstance(self.slide, Slide) else None,
-            "label": f"digitally stained: {stains[0]}" if stains else "H&E",
+            "label": f"digitally stained: {stains[0]}" if stains else self.layer_infos[0].label,
         }
 
 
@@ -98,10 +98,10 @@ class Library:
         entry = SlideEntry(_slide_id(path), _slide_name(path), "confocal", path, slide, self._confocal.infos)
         self._add(entry, lambda: self._confocal.of(slide, self._store))
 
-    def add_histology(self, path: Path, microns_per_pixel: float | None = None) -> None:
-        """Open an H&E slide and add it."""
+    def add_histology(self, path: Path, microns_per_pixel: float | None = None, label: str = "H&E") -> None:
+        """Open an H&E slide, or a stain that was written to a file and says what it is by `label`, and add it."""
         slide = open_histology(path, microns_per_pixel)
-        layer = HistologyLayer(slide)
+        layer = HistologyLayer(slide, label)
         entry = SlideEntry(_slide_id(path), path.stem, "histology", path, slide, [layer.info])
         self._add(entry, lambda: {layer.info.id: layer})
 

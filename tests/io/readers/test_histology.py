@@ -122,10 +122,12 @@ def test_details_stay_where_they_are_at_any_pixel_size(tmp_path: Path) -> None:
 def test_a_picture_may_say_its_pixel_size(name: str, tmp_path: Path) -> None:
     picture = Image.fromarray(painted(300, 200))
     picture.save(tmp_path / name, dpi=(25_400 / 0.75, 25_400 / 0.75))
-    with open_histology(tmp_path / name, 1.0) as he:
+    with open_histology(tmp_path / name, 0.75) as he:
         assert he.microns_per_pixel == pytest.approx(0.75, rel=1e-4)
         assert he.size_at(0.75) == (300, 200)
         assert np.array_equal(he.read_region((0, 0), (300, 200), 0.75), painted(300, 200))
+    with pytest.raises(OptionError, match=r"1 um given, but .* states 0\.75"):
+        open_histology(tmp_path / name, 1.0)
     picture.save(tmp_path / name, dpi=(300, 300))  # a printer's
     with open_histology(tmp_path / name, 1.0) as he:
         assert he.microns_per_pixel == 1.0

@@ -279,6 +279,7 @@ def test_decoders_do_not_talk_on_stderr(tmp_path: Path) -> None:
 
 
 @writers
+@pytest.mark.filterwarnings("ignore::confostain.errors.ConfostainWarning")
 def test_a_damaged_file_never_raises_anything_else(tmp_path: Path, write: Writer, dtype: str) -> None:
     write(tmp_path / "image", painted(40, 50, dtype))
     data = (tmp_path / "image").read_bytes()
@@ -375,41 +376,20 @@ def test_what_cannot_be_opened_is_not_called_damaged(number: int) -> None:
         raise OSError(number, "said by the system")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_float_images_must_be_finite(tmp_path: Path, value: float) -> None:
-    image = painted(40, 50, "float32")
-    image[21, 33] = value
-    tifffile.imwrite(tmp_path / "bad.tif", image)
-    plane = open_grey(tmp_path / "bad.tif")
-    np.testing.assert_array_equal(plane.read(Region(0, 0, 33, 40)), image[:, :33])
-    with pytest.raises(SlideError, match=r"^bad\.tif: NaN or infinite"):
-        plane.read(Region(30, 20, 5, 5))
-    with pytest.raises(SlideError, match=r"^bad\.tif: NaN or infinite"):
-        list(plane.scan(1))
-
-
 @pytest.mark.parametrize(
     ("image", "options", "reason"),
     [
-        (np.zeros((20, 20, 3), np.uint8), {"photometric": "rgb"}, "3 values per pixel"),
-        (np.zeros((20, 20), np.int32), {}, "pixels are int32"),
-        (np.zeros((20, 20), np.float64), {}, "pixels are float64"),
+        (np.eye(20)[..., np.newaxis] * [9, 0, 0], {"photometric": "rgb"}, "pixels|3 values per pixel"),
+        (np.uint8(np.eye(20)[..., np.newaxis] * [9, 0, 0]), {"photometric": "rgb"}, "colour"),
         (np.zeros((20, 20), np.complex64), {}, "pixels are complex64"),
         (np.zeros((20, 20), bool), {"photometric": "minisblack"}, "1 bits"),
         (np.zeros((5, 20, 20), np.uint8), {"imagej": True, "metadata": {"axes": "ZYX"}}, "a stack"),
         (np.zeros((2, 20, 20), np.uint8), {"photometric": "minisblack"}, "2 planes"),
-        (
-            np.zeros((20, 20, 2), np.uint8),
-            {"photometric": "minisblack", "extrasamples": ["unassalpha"]},
-            "2 values",
-        ),
     ],
 )
 def test_what_is_no_grey_plane_is_refused(
     tmp_path: Path, image: np.ndarray, options: dict[str, Any], reason: str
 ) -> None:
-    if image.ndim == 3 and image.shape[2] == 2:
-        options = options | {"planarconfig": "contig"}
     tifffile.imwrite(tmp_path / "a.tif", image, **options)
     with pytest.raises(SlideError, match=rf"^a.tif: .*{reason}"):
         open_grey(tmp_path / "a.tif")
@@ -421,9 +401,9 @@ def test_what_is_no_grey_plane_is_refused(
         (b"no image at all", "cannot be read"),
         (b"II*\0", "cannot be read"),
         (b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'></svg>", "format"),
-        (imagecodecs.png_encode(np.zeros((9, 9, 3), np.uint8)), "3 values per pixel"),
-        (imagecodecs.png_encode(np.zeros((9, 9, 2), np.uint8)), "2 values per pixel"),
-        (imagecodecs.jpeg_encode(np.zeros((9, 9, 3), np.uint8)), "3 values per pixel"),
+        (imagecodecs.png_encode(np.full((9, 9, 3), (9, 9, 8), np.uint8)), "3 values per pixel"),
+        (imagecodecs.png_encode(np.full((9, 9, 4), (9, 0, 9, 255), np.uint8)), "4 values per pixel"),
+        (imagecodecs.jpeg_encode(np.full((9, 9, 3), (200, 0, 9), np.uint8)), "3 values per pixel"),
     ],
 )
 def test_what_is_no_grey_image_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -447,7 +427,6 @@ def test_png_of_one_bit_is_refused(tmp_path: Path) -> None:
         ({"resolution": (300, 300), "resolutionunit": "INCH"}, None),
         ({"resolution": (72, 72), "resolutionunit": "INCH"}, None),
         ({"resolution": (2, 2), "resolutionunit": "NONE"}, None),
-        ({"resolution": (20000, 10000), "resolutionunit": "CENTIMETER"}, None),
         ({}, None),
         ({"imagej": True, "resolution": (2, 2), "metadata": {"unit": "micron"}}, 0.5),
         ({"imagej": True, "resolution": (2, 2), "metadata": {"unit": "\\u00B5m"}}, 0.5),
@@ -503,7 +482,7 @@ def test_threads_unpack_a_file_once() -> None:
         time.sleep(0.05)
         target.write(image.data)
 
-    source = sources.Unpacked(Size(40, 30), image.dtype, unpack)
+    source = sources.Unpacked("a.png", Size(40, 30), image.dtype, unpack)
     plane = Plane("painted", Size(40, 30), image.dtype, None, source)
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(plane.read, [plane.size.region] * 4):

@@ -185,7 +185,8 @@ def test_a_stained_slide_says_so(instances: list[pydicom.Dataset]) -> None:
         assert instance.LossyImageCompression == "01"
         assert 1 < instance.LossyImageCompressionRatio < 200
         assert instance.PatientName == instance.PatientID == ""
-        assert instance.ContainerIdentifier == "painted " + 56 * "é"  # 64 characters, no backslash
+        assert instance.SeriesDescription == "painted " + 28 * "é"  # 64 bytes, no backslash
+        assert instance.ContainerIdentifier == "unknown"
 
 
 def test_a_single_tile_is_a_single_instance(colours: Rgb, tmp_path: Path) -> None:

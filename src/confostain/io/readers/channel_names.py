@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from itertools import permutations
+
+from confostain.errors import ConfostainWarning
 
 # Words count twice: a wavelength says how a channel was lit, which can be the same for both.
 _WORDS = {
@@ -42,3 +45,13 @@ def reflectance_and_fluorescence(names: Sequence[str]) -> tuple[int, int] | None
     if len(names) > 2 and not (evidence(names[r], "R") and evidence(names[f], "F")):
         return None
     return r, f
+
+
+def warn_of_pairs(name: str, axis: str) -> None:
+    """Warn that two planes along an axis of depth or time are taken for the two channels."""
+    warnings.warn(
+        f"{name}: no channels but 2 planes along {axis}; the first is taken for reflectance, the second for"
+        " fluorescence; if they are depths or times, export one of them with both channels",
+        ConfostainWarning,
+        stacklevel=2,
+    )

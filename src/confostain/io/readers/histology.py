@@ -1,6 +1,6 @@
-"""Reader of H&E slides (OpenSlide formats, PNG, JPEG, TIFF): regions at any requested pixel size.
+"""Reader of H&E slides (OpenSlide formats, TIFF, OME-Zarr, PNG, JPEG): regions at any requested pixel size.
 
-OpenSlide is in the extras `train` and `view`; PNG, JPEG and TIFF without a pyramid need Pillow only.
+OpenSlide is in the extras `train` and `view`; the others need it not.
 """
 
 from __future__ import annotations
@@ -10,37 +10,28 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from confostain.arrays import Rgb
 from confostain.errors import OptionError, SlideError
 from confostain.geometry import Region, Size
-from confostain.io.readers.plane import MICRONS_PER_PIXEL, plausible_microns
+from confostain.io.readers.histology_levels import Levels, OpenSlideLevels, PictureLevels, ZarrLevels
+from confostain.io.readers.histology_tiff import open_tiff_levels
+from confostain.io.readers.pixel_size import agreed
+from confostain.io.readers.plane import as_slide_error
+from confostain.io.readers.zarr import is_zarr
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
     from PIL.Image import Resampling
 
-_PICTURES = {".png", ".jpg", ".jpeg"}
-_TIFFS = {".tif", ".tiff"}
+PICTURES = {".png", ".jpg", ".jpeg"}
+TIFFS = {".tif", ".tiff", ".btf", ".tf8"}
 
 KERNEL = 2  # px of the coarser grid: radius of the resampling kernel
 WHOLE = 1e-3  # zooms this near a whole number are taken for it
 ROUNDING = 0.01  # px: the rounding error of a pixel size in a file must not remove the last row
-
-
-class _Levels(Protocol):
-    """Pyramid of RGB images, finest first."""
-
-    sizes: tuple[Size, ...]
-    microns_per_pixel: float | None
-
-    def read(self, level: int, region: Region) -> Picture:
-        """RGB image of a region inside that level."""
-
-    def close(self) -> None: ...
 
 
 class HistologySlide:
@@ -52,7 +43,7 @@ class HistologySlide:
         microns_per_pixel: pixel size of level 0 in um.
     """
 
-    def __init__(self, path: Path, levels: _Levels, microns_per_pixel: float) -> None:
+    def __init__(self, path: Path, levels: Levels, microns_per_pixel: float) -> None:
         self.path = path
         self._levels = levels
         self.size = levels.sizes[0]
@@ -151,94 +142,40 @@ def resampling_at(*zooms: float) -> Resampling:
 
 
 def open_histology(path: str | os.PathLike[str], microns_per_pixel: float | None = None) -> HistologySlide:
-    """Open an H&E slide (any format that OpenSlide reads) or a plain image (.png, .jpg, .tif).
+    """Open an H&E slide (any format that OpenSlide reads, TIFF, OME-Zarr) or a plain image (.png, .jpg).
 
         with confostain.open_histology("section.svs") as slide:
             rgb = slide.read_region((0, 0), (512, 512), microns_per_pixel=0.75)
 
     Args:
         path: the file.
-        microns_per_pixel: pixel size of level 0 in um, used where the file does not say it.
+        microns_per_pixel: pixel size of level 0 in um, where the file does not say it; it must not contradict it.
 
     Raises:
         SlideError: the file is missing or unreadable, or neither it nor the caller says the pixel size.
-        OptionError: a pixel size outside 0.05 to 20 um is given.
+        OptionError: a pixel size outside 0.05 to 20 um, or one that contradicts the file's by more than 2 %.
     """
     path = Path(path)
-    if microns_per_pixel is not None and plausible_microns(microns_per_pixel) is None:
-        low, high = MICRONS_PER_PIXEL
-        raise OptionError(f"pixel size {microns_per_pixel:g} um: expected {low:g} to {high:g}; give um per pixel")
-    if not path.is_file():
+    agreed("", None, microns_per_pixel)  # before the file is opened
+    if not (path.is_file() or is_zarr(path)):
         raise SlideError(f"{path}: no such file; expected an H&E slide or image; check the path")
-    levels = _opened(path)
-    known = levels.microns_per_pixel or microns_per_pixel
+    with as_slide_error(str(path)):
+        levels = _open_levels(path)
+    try:
+        known = agreed(path.name, levels.microns_per_pixel, microns_per_pixel)
+    except OptionError:
+        levels.close()
+        raise
     if not known:
         levels.close()
         raise SlideError(f"{path}: does not say its pixel size; expected one; give it as microns_per_pixel (--mpp)")
     return HistologySlide(path, levels, known)
 
 
-def _opened(path: Path) -> _Levels:
-    if path.suffix.lower() in _PICTURES:
-        return _PlainImage(path)
-    try:
-        return _OpenSlideLevels(path)
-    except SlideError:
-        if path.suffix.lower() not in _TIFFS:
-            raise
-    return _PlainImage(path)  # a TIFF in strips, which OpenSlide does not read
-
-
-class _OpenSlideLevels:
-    """Pyramid of a slide that OpenSlide reads."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            import openslide
-        except ImportError as error:
-            raise SlideError(
-                f"{path}: H&E slides need OpenSlide, which is not installed; run: pip install 'confostain[view]'"
-            ) from error
-        try:
-            self._slide = openslide.OpenSlide(path)
-        except openslide.OpenSlideError as error:
-            raise SlideError(f"{path}: not a slide that OpenSlide reads ({error}); give another file") from error
-        self.sizes: tuple[Size, ...] = tuple(Size(width, height) for width, height in self._slide.level_dimensions)
-        stated = self._slide.properties.get("openslide.mpp-x")
-        self.microns_per_pixel: float | None = float(stated) if stated else None
-
-    def read(self, level: int, region: Region) -> Picture:
-        """RGB image; transparent pixels, which were not scanned, are white."""
-        from PIL import Image
-
-        down = self._slide.level_downsamples[level]
-        corner = (round(region.x * down), round(region.y * down))
-        rgba = self._slide.read_region(corner, level, (region.width, region.height))
-        white = Image.new("RGB", rgba.size, (255, 255, 255))
-        white.paste(rgba, mask=rgba.getchannel("A"))
-        return white
-
-    def close(self) -> None:
-        self._slide.close()
-
-
-class _PlainImage:
-    """Image without a pyramid; its resolution is used if it is plausible for a microscope."""
-
-    def __init__(self, path: Path) -> None:
-        from PIL import Image, UnidentifiedImageError
-
-        try:
-            with Image.open(path) as picture:
-                dots_per_inch = picture.info.get("dpi", (0, 0))
-                self._picture = picture.convert("RGB")
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise SlideError(f"{path}: not an image that can be read ({error}); give another file") from error
-        self.microns_per_pixel = plausible_microns(*(25_400 / float(dots) if dots else None for dots in dots_per_inch))
-        self.sizes: tuple[Size, ...] = (Size(*self._picture.size),)
-
-    def read(self, level: int, region: Region) -> Picture:
-        return self._picture.crop((region.x, region.y, region.right, region.bottom))
-
-    def close(self) -> None:
-        self._picture.close()
+def _open_levels(path: Path) -> Levels:
+    if is_zarr(path):
+        return ZarrLevels(path)
+    suffix = path.suffix.lower()
+    if suffix in PICTURES:
+        return PictureLevels(path)
+    return open_tiff_levels(path) if suffix in TIFFS else OpenSlideLevels(path)

@@ -12,6 +12,7 @@ from confostain.io.readers.channel_names import reflectance_and_fluorescence
 from confostain.io.readers.ome import COMPANION_SUFFIX
 from confostain.io.readers.picture import open_picture
 from confostain.io.readers.plane import Plane, as_slide_error
+from confostain.io.readers.results import refuse_stain
 from confostain.io.readers.tiff import open_tiff
 from confostain.io.readers.zarr import is_zarr, open_zarr
 
@@ -39,12 +40,14 @@ class Channels:
         fluorescence: F.
         layout: description for people.
         paths: files, or the folder of an OME-Zarr, that contain them.
+        told_apart_by: what says which channel is which, for people.
     """
 
     reflectance: Plane
     fluorescence: Plane
     layout: str
     paths: tuple[Path, ...]
+    told_apart_by: str
 
     @property
     def microns_per_pixel(self) -> float | None:
@@ -62,8 +65,15 @@ def open_channels(
     *,
     reflectance: str | Path | None = None,
     fluorescence: str | Path | None = None,
+    series: int | None = None,
 ) -> Channels:
     """Open the two channels of a slide, from one `path` or from one file per channel.
+
+    Args:
+        path: of a folder or file that holds both.
+        reflectance: of the file of this channel, instead of `path`.
+        fluorescence: of the file of this channel, instead of `path`.
+        series: number of the image, from 0, in a file that holds several; None for the largest one.
 
     Raises:
         SlideError: no known layout is found, a file is damaged or not grey, or the channels do not match.
@@ -73,9 +83,9 @@ def open_channels(
     if path is not None:
         path = _existing(path)
         with as_slide_error(path.name):
-            channels = _open_path(path)
+            channels = _open_path(path, series)
     elif reflectance is not None and fluorescence is not None:
-        channels = _open_pair(_existing(reflectance), _existing(fluorescence), "file pair")
+        channels = _open_pair(_existing(reflectance), _existing(fluorescence), ("file pair", "given"), series)
     elif reflectance is None and fluorescence is None:
         raise SlideError(f"no slide given; expected {LAYOUTS}; give a path")
     else:
@@ -85,18 +95,19 @@ def open_channels(
     return channels
 
 
-def open_grey(path: str | Path) -> Plane:
-    """Open a grey image file (TIFF, PNG, JPEG).
+def open_grey(path: str | Path, series: int | None = None) -> Plane:
+    """Open a grey image file (TIFF, PNG, JPEG), or the image of number `series` in it.
 
     Raises:
         SlideError: it is damaged, or contains anything but one grey plane.
     """
     path = _existing(path)
+    refuse_stain(path)
     if not path.is_file():
         raise SlideError(f"{path}: a folder; expected one grey image file (TIFF, PNG or JPEG); give the file")
     if not _is_tiff(path):
         return open_picture(path)
-    found = open_tiff(path)
+    found = open_tiff(path, series)
     mine = [plane for plane, file in zip(found.planes, found.paths, strict=True) if file.samefile(path)]
     if len(mine) != 1:  # others may lie in other files of the same image
         raise SlideError(f"{path.name}: {len(mine)} planes; expected one grey plane; save each channel by itself")
@@ -125,12 +136,13 @@ def open_reflectance(path: str | Path, swap_channels: bool = False) -> Plane:
     return wanted
 
 
-def _open_path(path: Path) -> Channels:
-    if path.is_file():
-        return _open_file(path)
+def _open_path(path: Path, series: int | None) -> Channels:
+    refuse_stain(path)
     if is_zarr(path):
-        found = open_zarr(path)
+        found = open_zarr(path, series)
         return _two_channels(path, found.planes, found.channel_names, "OME-Zarr", (path,))
+    if path.is_file():
+        return _open_file(path, series)
     if _detectors(path):
         return _open_mosaic(path)
     mosaics = sorted(p for p in path.iterdir() if p.name.lower().startswith("mosaic") and _detectors(p))
@@ -141,7 +153,7 @@ def _open_path(path: Path) -> Channels:
         raise SlideError(f"{path}: {len(mosaics)} mosaics ({names}); expected one; give the folder of one of them")
     reflectance, fluorescence = (_channel_file(path, pattern) for pattern in _CHANNEL_FILES.values())
     if reflectance and fluorescence:
-        return _open_pair(reflectance, fluorescence, "one file per channel")
+        return _open_pair(reflectance, fluorescence, ("one file per channel", "file names"), series)
     raise SlideError(f"{path}: no known slide in this folder; expected {LAYOUTS}")
 
 
@@ -161,7 +173,7 @@ def _open_mosaic(folder: Path) -> Channels:
         if len(raw) != 1:
             raise SlideError(f"{folder}: no DET#{number}/highres_raw.tif; expected both detectors; copy the scan again")
         files.append(raw[0])
-    return _open_pair(files[0], files[1], "VivaScope mosaic")
+    return _open_pair(files[0], files[1], ("VivaScope mosaic", "folders DET#1 and DET#2"))
 
 
 def _channel_file(folder: Path, pattern: re.Pattern[str]) -> Path | None:
@@ -175,20 +187,23 @@ def _channel_file(folder: Path, pattern: re.Pattern[str]) -> Path | None:
     return found[0] if found else None
 
 
-def _open_pair(reflectance: Path, fluorescence: Path, layout: str) -> Channels:
+def _open_pair(reflectance: Path, fluorescence: Path, layout: tuple[str, str], series: int | None = None) -> Channels:
+    """Channels in a file each; `layout`: its description, and what tells the channels apart."""
     if reflectance.samefile(fluorescence):
         raise SlideError(
             f"{reflectance.name}: given for reflectance and for fluorescence; expected one file for each channel; "
             "give the other file too, or the slide itself where one file holds both"
         )
-    return Channels(open_grey(reflectance), open_grey(fluorescence), layout, (reflectance, fluorescence))
+    told, apart = layout
+    planes = open_grey(reflectance, series), open_grey(fluorescence, series)
+    return Channels(*planes, told, (reflectance, fluorescence), apart)
 
 
-def _open_file(path: Path) -> Channels:
+def _open_file(path: Path, series: int | None) -> Channels:
     if not (_is_tiff(path) or path.name.lower().endswith(COMPANION_SUFFIX)):
         open_picture(path)  # says so where it is no grey image at all
         raise _one_channel(path)
-    found = open_tiff(path)
+    found = open_tiff(path, series)
     layout = ("OME-TIFF" if found.is_ome else "two-channel TIFF") + (f", {found.image}" if found.image else "")
     return _two_channels(path, found.planes, found.channel_names, layout, tuple(dict.fromkeys((path, *found.paths))))
 
@@ -206,7 +221,8 @@ def _two_channels(
             f"{path.name}: {len(planes)} channels{told}; expected two, or names that tell reflectance and fluorescence"
         )
     r, f = chosen or (0, 1)
-    return Channels(planes[r], planes[f], layout, paths)
+    apart = f"names {names[r]!r} and {names[f]!r}" if chosen else "their order: no names tell them apart"
+    return Channels(planes[r], planes[f], layout, paths, apart)
 
 
 def _one_channel(path: Path) -> SlideError:
@@ -234,6 +250,8 @@ def _existing(path: str | Path) -> Path:
             raise SlideError(f"{path}: no such file or folder; expected {LAYOUTS}; check the path")
         if path.is_dir():
             next(path.iterdir(), None)  # raises if the folder may not be read
+        elif not path.is_file():  # reading a pipe or a device would wait, or never end
+            raise SlideError(f"{path}: neither a file nor a folder; expected an image in a file; give its path")
         elif not _start(path):
             raise SlideError(f"{path}: an empty file; expected a grey image; copy or export it again")
     return path

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confostain.errors import SlideError
-from confostain.io.readers.plane import microns, plausible_microns
+from confostain.io.readers.pixel_size import microns, number
 
 COMPANION_SUFFIX = ".companion.ome"
 LARGEST_COMPANION = 1 << 26  # bytes
@@ -24,13 +24,13 @@ class OmeImage:
         name: of the image; empty where there is none.
         size: width and height in pixels as stated; 0 where they are not.
         channel_names: one a channel, empty where a channel has none.
-        microns_per_pixel: um/px; None where it is not stated or not plausible.
+        pixel: width and height of a pixel in um; None where they are not stated.
     """
 
     name: str
     size: tuple[int, int]
     channel_names: tuple[str, ...]
-    microns_per_pixel: float | None
+    pixel: tuple[float | None, float | None]
 
 
 def ome_images(name: str, xml: str | None) -> list[OmeImage]:
@@ -99,7 +99,7 @@ def _image(image: ET.Element, pixels: ET.Element) -> OmeImage:
     names = tuple(channel.get("Name", "") for channel in _children(pixels, "Channel"))
     x, y = (_length(pixels, f"PhysicalSize{axis}") for axis in "XY")
     width, height = (_whole(pixels.get(f"Size{axis}", "")) for axis in "XY")
-    return OmeImage(image.get("Name", ""), (width, height), names, plausible_microns(x, y))
+    return OmeImage(image.get("Name", ""), (width, height), names, (x, y))
 
 
 def _children(element: ET.Element, name: str) -> Iterator[ET.Element]:
@@ -108,10 +108,7 @@ def _children(element: ET.Element, name: str) -> Iterator[ET.Element]:
 
 def _length(pixels: ET.Element, key: str) -> float | None:
     """A length in um; None where it is missing or no number."""
-    try:
-        return microns(float(pixels.get(key, "").replace(",", ".")), pixels.get(f"{key}Unit", "um"))
-    except ValueError:
-        return None
+    return microns(number(pixels.get(key, "")), pixels.get(f"{key}Unit", "um"))
 
 
 def _whole(text: str) -> int:

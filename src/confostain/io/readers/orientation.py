@@ -14,7 +14,7 @@ TRANSPOSED_BAND = 64  # rows walked over at a time where upright rows are stored
 
 # For each value of the tag: whether stored rows are upright columns, and whether upright rows and columns run backwards
 # after that (TIFF 6.0, page 36: which side of the scene row 0 and column 0 are).
-_TURNS = {
+TURNS = {
     1: (False, False, False),
     2: (False, False, True),
     3: (False, True, True),
@@ -110,7 +110,7 @@ def upright(name: str, source: Source, stored: Size, orientation: int) -> tuple[
     """
     if orientation == 1:
         return source, stored
-    if orientation not in _TURNS:
+    if orientation not in TURNS:
         raise SlideError(f"{name}: orientation {orientation}; expected 1 to 8; export the image again")
-    turned = Upright(source, stored, *_TURNS[orientation])
+    turned = Upright(source, stored, *TURNS[orientation])
     return turned, turned.size

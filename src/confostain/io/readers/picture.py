@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from confostain.errors import SlideError
 from confostain.geometry import Size
+from confostain.io.readers.grey_pixels import SAME_GREY
 from confostain.io.readers.orientation import upright
+from confostain.io.readers.pixel_size import believed
 from confostain.io.readers.plane import (
+    LARGEST_WHOLE,
     Plane,
     as_slide_error,
-    checked_dtype,
+    check_bytes,
     colour_error,
     file_label,
-    plausible_microns,
 )
 from confostain.io.readers.sources import Unpacked
 
@@ -42,17 +44,33 @@ def open_picture(path: Path) -> Plane:
         fail_on = _FAIL_ON.get(image.get("vips-loader"))
         if fail_on is None:
             raise SlideError(f"{name}: unknown format; expected TIFF, PNG or JPEG; convert the image")
-        if image.bands != 1:
-            raise colour_error(name, image.bands)
         bits = image.get("bits-per-sample") if "bits-per-sample" in image.get_fields() else 8
-        dtype = checked_dtype(name, np.dtype(_DTYPES[image.format]), bits)
+        if bits < 8 and image.bands == 1:
+            raise SlideError(f"{name}: {bits} bits per pixel; expected 8 or 16; convert the image to 8-bit grey")
+        dtype = np.dtype(_DTYPES[image.format])
         orientation = int(image.get("orientation")) if "orientation" in image.get_fields() else 1
+        if "interlaced" in image.get_fields():
+            whole = image.width * image.height * image.bands * dtype.itemsize
+            check_bytes(name, "an interlaced image", whole, LARGEST_WHOLE)
+        _check_grey(name, image)
     stored = Size(image.width, image.height)
     has_scale = bool(image.xres and image.yres) and not _is_aspect_ratio(path)
-    microns_per_pixel = plausible_microns(1e3 / image.xres, 1e3 / image.yres) if has_scale else None
-    unpacked = Unpacked(stored, dtype, lambda target: _unpack(path, fail_on, target))
+    pixel = believed(name, 1e3 / image.xres, 1e3 / image.yres, "resolution of the picture") if has_scale else None
+    unpacked = Unpacked(name, stored, dtype, lambda target: _unpack(path, fail_on, target))
     source, size = upright(name, unpacked, stored, orientation)
-    return Plane(name, size, dtype, microns_per_pixel, source)
+    notes = {"orientation": f"made upright, as EXIF orientation {orientation} says"} if orientation != 1 else {}
+    if pixel:
+        notes["pixel size from"] = pixel.source
+    return Plane(name, size, dtype, pixel.microns if pixel else None, source, notes)
+
+
+def _check_grey(name: str, image: Any) -> None:
+    """Check that red, green and blue of an image are alike, where it has them; its pixels are decoded for that."""
+    tolerance = SAME_GREY if image.get("vips-loader") == "jpegload" else 0
+    if image.bands >= 3:
+        apart = (image[0] - image[1]).abs().bandjoin((image[2] - image[1]).abs())
+        if apart.max() > tolerance:
+            raise colour_error(name, image.bands)
 
 
 def _is_aspect_ratio(path: Path) -> bool:
@@ -69,11 +87,15 @@ def _is_aspect_ratio(path: Path) -> bool:
 
 
 def _unpack(path: Path, fail_on: str, target: BinaryIO) -> None:
-    """Write the rows of `path` to `target`, uncompressed, as a stream.
+    """Write the grey rows of `path` to `target`, uncompressed, as a stream; transparent pixels as 0.
 
     A few rows at a time are in memory; interlaced PNG and progressive JPEG are decoded whole.
     """
     import pyvips
 
     image = pyvips.Image.new_from_file(str(path), access="sequential", fail_on=fail_on, revalidate=True)
+    if image.bands > 1:
+        grey = image[1] if image.bands >= 3 else image[0]
+        image = (image[image.bands - 1] == 0).ifthenelse(0, grey) if image.hasalpha() else grey
+        image = image.cast(grey.format)
     image.rawsave_target(pyvips.Target.new_to_descriptor(target.fileno()))

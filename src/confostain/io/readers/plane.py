@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,18 +18,15 @@ from confostain.geometry import Region, Size
 
 Pixels = npt.NDArray[Any]
 
+MOST_CHANNELS = 16  # of a file; a scan has two
+
+# Limits that keep damaged or malicious headers from taking all memory, disk space or time.
+MOST_PIXELS = 1 << 34  # of a plane: 131,072 px wide and high; the largest scans have a tenth of that
+LARGEST_TILE = 256 << 20  # bytes of a tile or chunk once decoded; each thread decodes one
+LARGEST_WHOLE = 512 << 20  # bytes once decoded of what can only be decoded whole, such as a strip in LZW
+LARGEST_UNPACKED = 8 << 30  # bytes of a plane that is decoded to a temporary file
+
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
-
-# Slides have 0.2 to 1 um/px, their thumbnails 10. A value outside this range is a print resolution (72 or 300 dpi is
-# 353 or 85 um/px) or a placeholder, and not the pixel size of a microscope.
-MICRONS_PER_PIXEL = (0.05, 20.0)
-
-_MICRONS = {
-    "nm": 1e-3, "nanometer": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0,
-    "micrometer": 1.0, "micrometre": 1.0, "mm": 1e3, "millimeter": 1e3, "cm": 1e4, "centimeter": 1e4,
-    "inch": 25_400.0, "in": 25_400.0, "m": 1e6, "meter": 1e6, "angstrom": 1e-4, "å": 1e-4,
-}  # fmt: skip
-
 
 _EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 _UNREACHABLE = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
@@ -60,6 +56,8 @@ class Plane:
         dtype: uint8, uint16 or float32 in native byte order.
         microns_per_pixel: pixel size by the metadata; None where they give no plausible one.
         source: of the pixels.
+        notes: what is known of its origin, for people: which image of the file, its orientation, and where the pixel
+            size is from.
     """
 
     name: str
@@ -67,12 +65,20 @@ class Plane:
     dtype: np.dtype[Any]
     microns_per_pixel: float | None
     source: Source
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.size.pixels <= MOST_PIXELS:
+            raise SlideError(
+                f"{self.name}: {self.size.width} x {self.size.height} px; expected 1 to {MOST_PIXELS} pixels in all;"
+                " is the file damaged? export it again"
+            )
 
     def read(self, region: Region) -> Pixels:
         """Pixels of a region (level 0), (height, width) in `dtype`; 0 outside the plane.
 
         Raises:
-            SlideError: the file is damaged, or a value is NaN or infinite.
+            SlideError: the file is damaged.
         """
         out = np.zeros((region.height, region.width), self.dtype)
         inside = region.intersection(self.size.region)
@@ -119,11 +125,6 @@ class Plane:
     def _fill(self, out: Pixels, x: int, y: int, step: int) -> None:
         with as_slide_error(self.name):
             self.source.fill(out, x, y, step)
-        if self.dtype.kind == "f" and not np.isfinite(out).all():
-            raise SlideError(
-                f"{self.name}: NaN or infinite values between rows {y} and {y + (len(out) - 1) * step}; "
-                "expected finite grey values; replace them and save the file again"
-            )
 
 
 def file_label(path: Path) -> str:
@@ -164,15 +165,13 @@ def as_slide_error(name: str) -> Iterator[None]:
         ) from error
 
 
-def checked_dtype(name: str, dtype: np.dtype[Any] | None, bits: int) -> np.dtype[Any]:
-    """Pixel data type in native byte order; SlideError unless uint8, uint16 or float32 with all `bits` in use."""
-    native = dtype.newbyteorder("=") if dtype is not None else None
-    if native not in DTYPES or native.itemsize * 8 != bits:
-        found = "unknown" if native is None else f"{native} ({bits} bits)"
+def check_bytes(name: str, what: str, count: int, most: int) -> None:
+    """Check the size of what is to be decoded; SlideError where it is above `most` bytes."""
+    if count > most:
         raise SlideError(
-            f"{name}: pixels are {found}; expected uint8, uint16 or float32; convert the image to one of them"
+            f"{name}: {what} of {count / 1e6:,.0f} MB; expected at most {most / 1e6:,.0f} MB; save it as a tiled"
+            " TIFF or OME-Zarr, in tiles of 256 to 4096 px"
         )
-    return native
 
 
 def colour_error(name: str, samples: int) -> SlideError:
@@ -181,20 +180,3 @@ def colour_error(name: str, samples: int) -> SlideError:
         f"{name}: {samples} values per pixel (colour or transparency); expected one grey value; "
         "save each channel as a grey image, for example with: vips extract_band IN OUT.tif 0"
     )
-
-
-def plausible_microns(x: float | None, y: float | None = None) -> float | None:
-    """Pixel size `x` (um/px) if it is plausible for a microscope and `y`, if known, is within 1 % of it; else None.
-
-    Rounded to six digits: further ones come from its storage as pixels per centimetre or per inch.
-    """
-    low, high = MICRONS_PER_PIXEL
-    if x is None or not (math.isfinite(x) and low <= x <= high):
-        return None
-    return None if y is not None and abs(y - x) > 0.01 * x else float(f"{x:.6g}")
-
-
-def microns(value: float, unit: str | None) -> float | None:
-    """Length in micrometres; None where the unit is missing or unknown."""
-    scale = _MICRONS.get((unit or "").strip().lower())
-    return None if scale is None else value * scale

@@ -20,7 +20,7 @@ from cachetools.keys import hashkey
 
 from confostain.errors import SlideError
 from confostain.geometry import Size
-from confostain.io.readers.plane import Pixels
+from confostain.io.readers.plane import LARGEST_UNPACKED, Pixels, check_bytes
 
 BAND_BYTES = 8 << 20  # rows read at a time where the file has no tiles
 CACHED_BYTES = 64 << 20  # decoded chunks kept: one row of 512 px chunks over a slide 64,000 px wide
@@ -167,7 +167,8 @@ class Unpacked:
     and takes as many bytes as the uncompressed plane.
     """
 
-    def __init__(self, size: Size, dtype: np.dtype[Any], unpack: Callable[[BinaryIO], None]) -> None:
+    def __init__(self, name: str, size: Size, dtype: np.dtype[Any], unpack: Callable[[BinaryIO], None]) -> None:
+        check_bytes(name, "a compressed channel", size.pixels * dtype.itemsize, LARGEST_UNPACKED)
         self._size = size
         self._dtype = dtype
         self._unpack = unpack  # writes all rows to a file, in native byte order

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from confostain.errors import ConfostainWarning, SlideError
-from confostain.geometry import Size
+from confostain.geometry import Region, Size
+from confostain.io.readers.channel_names import warn_of_pairs
+from confostain.io.readers.grey_pixels import (
+    SAME_GREY,
+    EqualSamples,
+    PaletteOfGreys,
+    WithTransparency,
+    grey_palette,
+)
 from confostain.io.readers.ome import (
     COMPANION_SUFFIX,
     OmeImage,
@@ -24,25 +32,29 @@ from confostain.io.readers.ome import (
     read_companion,
 )
 from confostain.io.readers.orientation import Inverted, upright
+from confostain.io.readers.pixel_size import PixelSize, believed, microns
 from confostain.io.readers.plane import (
+    MOST_CHANNELS,
     Plane,
     Source,
     as_slide_error,
-    checked_dtype,
     colour_error,
     file_label,
-    microns,
-    plausible_microns,
 )
+from confostain.io.readers.stored_types import in_supported_type
 from confostain.io.readers.tiff_pixels import contiguous_sources, page_sources
 
 # Problems that tifffile logs are errors here or do not matter; without a handler they would be printed to stderr in
 # programs that have not configured logging.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
+COLOURS = (2, 5, 6, 8)  # photometric interpretations: RGB, CMYK, YCbCr, CIELAB
+PALETTE = 3
+LOSSY = (6, 7, 22610, 33003, 33005, 34712, 50001)  # compressions: JPEG, JPEG 2000, WebP
 _CHANNEL_AXES = frozenset("CSIQ")  # channel, sample, page sequence, unknown
 _TIFF_UNITS = {2: "inch", 3: "cm"}
-MOST_CHANNELS = 16  # of a file; a scan has two
+MOST_LISTED = 400  # characters of a list of images
+CHECKED_ROWS = 16  # of an image in colour that may hold the same in red, green and blue
 ORIENTATION = 274  # number of the tag
 PAGE_NAME = 285
 
@@ -75,12 +87,14 @@ class Candidate:
         series: of tifffile.
         size: in pixels.
         problem: why it cannot be a scan; None where it can.
+        may_be_grey: whether it is in colour, but may hold the same in red, green and blue.
     """
 
     number: int
     series: Any
     size: Size
     problem: SlideError | None
+    may_be_grey: bool = False
 
     def __str__(self) -> str:
         return f"image {self.number} of {self.size.width} x {self.size.height} px"
@@ -99,14 +113,17 @@ def open_tiff(path: Path, series: int | None = None) -> TiffPlanes:
         chosen = _chosen(name, candidates, series)
         parts = _channels_in_pages(candidates, chosen) if series is None else [chosen]
         pages = [_checked_page(name, page) for part in parts for page in part.series.pages]
-        described = _described(stated, candidates)[chosen.number]
-        microns_per_pixel = _pixel_size(tiff, pages[0], described)
+        described = described_images(stated, candidates)[chosen.number]
+        pixel = pixel_size(name, tiff, pages[0], described)
         sources = _sources(name, sum(math.prod(part.series.shape) for part in parts), pages)
         labels = [f"{name} (channel {i + 1})" if len(sources) > 1 else name for i in range(len(sources))]
-        planes = tuple(_plane(label, *at, microns_per_pixel) for label, at in zip(labels, sources, strict=True))
+        told = "" if len(candidates) == len(parts) else f"{chosen} ({len(candidates)} in the file)"
+        notes = {"image": told} if told else {}
+        planes = tuple(_plane(label, *at, pixel, notes) for label, at in zip(labels, sources, strict=True))
+        if chosen.may_be_grey:
+            _check_rows(planes)
         names = _channel_names(tiff, described, pages, len(planes))
         files = tuple(Path(page.parent.filehandle.path) for page, _ in sources)
-        told = "" if len(candidates) == len(parts) else f"{chosen} ({len(candidates)} in the file)"
         return TiffPlanes(planes, names, bool(tiff.is_ome or described), told, files)
 
 
@@ -135,9 +152,12 @@ def _candidate(name: str, number: int, series: Any) -> Candidate:
     size = Size(shape.get("X", 0), shape.get("Y", 0))
     try:
         _check_axes(name, shape)
-        _check_grey(name, level.keyframe)
     except SlideError as problem:
         return Candidate(number, level, size, problem)
+    try:
+        _check_grey(name, level.keyframe)
+    except SlideError as problem:
+        return Candidate(number, level, size, problem, level.keyframe.photometric in (2, 6))
     return Candidate(number, level, size, None)
 
 
@@ -145,14 +165,21 @@ def _chosen(name: str, candidates: Sequence[Candidate], series: int | None) -> C
     """The image to read, and a warning where that may surprise."""
     if series is not None:
         if not 0 <= series < len(candidates):
-            raise SlideError(f"{name}: no image {series}; expected --series 0 to {len(candidates) - 1}")
+            found = ", ".join(f"{one.number}: {one.size.width} x {one.size.height} px" for one in candidates)
+            raise SlideError(
+                f"{name}: no image {series}; expected --series 0 to {len(candidates) - 1} ({found[:MOST_LISTED]})"
+            )
         if (problem := candidates[series].problem) is not None:
             raise problem
         return candidates[series]
     readable = [one for one in candidates if one.problem is None]
     if not readable:
+        if not candidates:
+            raise SlideError(f"{name}: holds no image; expected a scan")
         largest = max(candidates, key=lambda one: one.size.pixels)
-        raise largest.problem or SlideError(f"{name}: holds no image; expected a scan")
+        if not largest.may_be_grey:
+            raise largest.problem or SlideError(f"{name}: cannot be read")
+        return largest
     chosen = max(readable, key=lambda one: one.size.pixels)  # the first of equals
     channels = _channels_in_pages(candidates, chosen)
     others = [one for one in readable if one not in channels and one.size.pixels > chosen.size.pixels / 4]
@@ -178,23 +205,23 @@ def _channels_in_pages(candidates: Sequence[Candidate], chosen: Candidate) -> li
 def _check_axes(name: str, shape: dict[str, int]) -> None:
     """Refuse stacks in depth or time, and more channels than any scan has."""
     deep = {axis: n for axis, n in shape.items() if n > 1 and axis not in _CHANNEL_AXES | {"X", "Y"}}
-    if deep:
+    channels = math.prod(n for axis, n in shape.items() if axis in _CHANNEL_AXES)
+    if list(deep.values()) == [2] and channels == 1:
+        warn_of_pairs(name, next(iter(deep)))
+    elif deep:
         found = ", ".join(f"{axis}={n}" for axis, n in deep.items())
         raise SlideError(f"{name}: a stack ({found}); expected one plane per channel; export one plane or projection")
-    channels = math.prod(n for axis, n in shape.items() if axis in _CHANNEL_AXES)
     if channels > MOST_CHANNELS:
         raise SlideError(f"{name}: {channels} channels; expected two, reflectance and fluorescence")
 
 
 def _checked_page(name: str, page: Any) -> Any:
-    """Page with all its tags; SlideError unless it is complete, grey, and of a known data type."""
+    """Page with all its tags; SlideError unless it is complete."""
     if page is None:
         raise SlideError(f"{name}: a plane that its metadata announces is missing; expected all; export it again")
     with _open_file(page):
         page = page.aspage()
         _check_tags(name, page)
-    checked_dtype(name, page.dtype, int(np.max(page.bitspersample)))
-    _check_grey(name, page)
     return page
 
 
@@ -226,9 +253,11 @@ def _check_tags(name: str, page: Any) -> None:
 
 
 def _check_grey(name: str, page: Any) -> None:
-    if page.photometric in (2, 5, 6, 8) or page.samplesperpixel > 2 or set(page.extrasamples) & {1, 2}:
+    if page.photometric in COLOURS or page.samplesperpixel > MOST_CHANNELS:
         raise colour_error(name, page.samplesperpixel)
-    if page.photometric != 1 and not (page.photometric == 0 and page.dtype is not None and page.dtype.kind == "u"):
+    if page.photometric == PALETTE and page.dtype == np.uint8:
+        grey_palette(name, page.colormap)
+    elif page.photometric != 1 and not (page.photometric == 0 and page.dtype is not None and page.dtype.kind == "u"):
         kind = getattr(page.photometric, "name", page.photometric)
         raise SlideError(
             f"{name}: photometric interpretation {kind}; expected grey with black as zero (MINISBLACK); "
@@ -245,26 +274,60 @@ def _sources(name: str, values: int, pages: Sequence[Any]) -> list[tuple[Any, So
     planes = values // (pages[0].imagewidth * pages[0].imagelength)
     if len(pages) == 1 and planes > pages[0].samplesperpixel == 1:
         return [(pages[0], source) for source in contiguous_sources(name, pages[0], planes)]
-    sources = []
+    sources, samples = [], 0
     for page in pages:
         with _open_file(page):
-            sources += [(page, source) for source in page_sources(name, page)]
-    if len(sources) != planes:
+            stored = page_sources(name, page)
+            sources += [(page, source) for source in _grey_sources(name, page, stored)]
+            samples += len(stored)
+    if samples != planes:
         raise SlideError(
-            f"{name}: {len(sources)} planes; expected {planes}, as its metadata announce; export it again, for example"
+            f"{name}: {samples} planes; expected {planes}, as its metadata announce; export it again, for example"
             " as OME-TIFF"
         )
     return sources
 
 
-def _plane(name: str, page: Any, source: Source, microns_per_pixel: float | None) -> Plane:
+def _grey_sources(name: str, page: Any, samples: list[Source]) -> list[Source]:
+    """Sources of the grey planes among the samples of a page: transparency, colour and palettes are resolved."""
+    alpha = samples[-1] if _has_alpha(page) else None
+    grey = samples[:-1] if alpha else samples
+    if page.photometric in COLOURS:
+        is_lossy = page.compression in LOSSY
+        if len(grey) != 3 or page.dtype.kind != "u":
+            raise colour_error(name, page.samplesperpixel)
+        grey = [EqualSamples(name, grey, SAME_GREY if is_lossy else 0)]
+    elif page.photometric == PALETTE:
+        grey = [PaletteOfGreys(source, grey_palette(name, page.colormap)) for source in grey]
+    return [WithTransparency(source, alpha) for source in grey] if alpha else grey
+
+
+def _check_rows(planes: Sequence[Plane]) -> None:
+    """Read a few rows of planes that may turn out to be in colour; SlideError where they are."""
+    for plane in planes:
+        step = max(1, plane.size.height // CHECKED_ROWS)
+        for y in range(0, plane.size.height, step):
+            plane.read(Region(0, y, plane.size.width, 1))
+
+
+def _has_alpha(page: Any) -> bool:
+    return bool(set(page.extrasamples) & {1, 2})
+
+
+def _plane(name: str, page: Any, source: Source, pixel: PixelSize | None, notes: dict[str, str]) -> Plane:
     stored = Size(page.imagewidth, page.imagelength)
+    source, dtype = in_supported_type(name, source, page.dtype, int(np.max(page.bitspersample)))
     source = Inverted(source) if page.photometric == 0 else source
-    source, size = upright(name, source, stored, int(page.tags.valueof(ORIENTATION, 1)))
-    return Plane(name, size, page.dtype.newbyteorder("="), microns_per_pixel, source)
+    orientation = int(page.tags.valueof(ORIENTATION, 1))
+    source, size = upright(name, source, stored, orientation)
+    if orientation != 1:
+        notes = {**notes, "orientation": f"made upright, as tag 274 = {orientation} says"}
+    if pixel:
+        notes = {**notes, "pixel size from": pixel.source}
+    return Plane(name, size, dtype, pixel.microns if pixel else None, source, notes)
 
 
-def _described(stated: Sequence[OmeImage], candidates: Sequence[Candidate]) -> list[OmeImage | None]:
+def described_images(stated: Sequence[OmeImage], candidates: Sequence[Candidate]) -> list[OmeImage | None]:
     """What OME-XML says of each image of the file; None where it says nothing.
 
     tifffile leaves out images without pixels in this file, so that images are told by their size and name, in order.
@@ -286,22 +349,16 @@ def _channel_names(tiff: Any, described: OmeImage | None, pages: Sequence[Any], 
     return ()
 
 
-def _pixel_size(tiff: Any, page: Any, described: OmeImage | None) -> float | None:
-    stated = described.microns_per_pixel if described else None
-    return stated or _imagej_pixel_size(tiff, page) or _from_resolution(page, _TIFF_UNITS.get(int(page.resolutionunit)))
+def pixel_size(name: str, tiff: Any, page: Any, described: OmeImage | None) -> PixelSize | None:
+    """Pixel size of an image: by OME-XML, else by ImageJ, else by the resolution tags of its page."""
+    stated = believed(name, *described.pixel, "OME-XML") if described else None
+    if stated is None and tiff.imagej_metadata:
+        stated = believed(name, *_lengths(page, str(tiff.imagej_metadata.get("unit", ""))), "ImageJ")
+    return stated or believed(name, *_lengths(page, _TIFF_UNITS.get(int(page.resolutionunit))), "resolution tags")
 
 
-def _imagej_pixel_size(tiff: Any, page: Any) -> float | None:
-    if not tiff.imagej_metadata:
-        return None
-    unit = str(tiff.imagej_metadata.get("unit", "")).replace("\\u00B5", "u")
-    return _from_resolution(page, unit)
-
-
-def _from_resolution(page: Any, unit: str | None) -> float | None:
-    """Pixel size (um/px) from the tags XResolution and YResolution, which are pixels per unit."""
-    x, y = (
-        microns(denominator / numerator, unit) if numerator else None
-        for numerator, denominator in (page.tags.valueof(tag, (0, 1)) for tag in (282, 283))
-    )
-    return plausible_microns(x, y)
+def _lengths(page: Any, unit: str | None) -> tuple[float | None, float | None]:
+    """Width and height of a pixel in um by the tags XResolution and YResolution, which are pixels per unit."""
+    resolutions = (page.tags.valueof(tag, (0, 1)) for tag in (282, 283))
+    x, y = (microns(below / above, unit) if above else None for above, below in resolutions)
+    return x, y

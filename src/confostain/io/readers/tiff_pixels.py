@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from confostain.errors import SlideError
+from confostain.errors import ConfostainWarning, SlideError
 from confostain.geometry import Size
-from confostain.io.readers.plane import Pixels, Source
+from confostain.io.readers.plane import LARGEST_TILE, LARGEST_WHOLE, Pixels, Source, check_bytes
 from confostain.io.readers.sources import Chunks, OpenFile, StoredRows, Strips, Unpacked, cached_chunks
 
 _DEFLATE = (8, 32946, 50013)
@@ -30,7 +31,13 @@ def page_sources(name: str, page: Any) -> list[Source]:
         SlideError: data are missing, or lie beyond the end of the file.
     """
     # Interleaved samples are decoded together, so all samples share one cache.
-    tile_bytes = page.tilewidth * page.tilelength * page.samplesperpixel * page.dtype.itemsize
+    pixel_bytes = page.samplesperpixel * page.dtype.itemsize
+    tile_bytes = page.tilewidth * page.tilelength * pixel_bytes
+    if page.is_tiled:
+        check_bytes(name, "tiles", tile_bytes, LARGEST_TILE)
+    elif page.compression not in (1, *_DEFLATE):
+        strip_bytes = min(page.rowsperstrip, page.imagelength) * page.imagewidth * pixel_bytes
+        check_bytes(name, "compressed strips", strip_bytes, LARGEST_WHOLE)
     decode = cached_chunks(partial(_decoded, page), tile_bytes, lambda segments, file, index: segments.first + index)
     return [_source(name, page, sample, decode) for sample in range(page.samplesperpixel)]
 
@@ -56,12 +63,18 @@ def contiguous_sources(name: str, page: Any, planes: int) -> list[Source]:
 
 def _source(name: str, page: Any, sample: int, decode: Callable[..., Pixels]) -> Source:
     segments = Segments.of_sample(name, page, sample)
+    _warn_of_missing(name, segments)
     if page.is_tiled:
         return _tiles(page, segments, decode)
-    if page.compression == 1 and page.predictor == 1 and page.fillorder == 1:
+    if page.compression == 1 and page.predictor == 1 and page.fillorder == 1 and _is_plain(page, segments):
         return _rows(name, page, segments)
     size = Size(page.imagewidth, page.imagelength)
-    return Unpacked(size, page.dtype.newbyteorder("="), lambda target: _unpack(page, segments, target))
+    return Unpacked(name, size, page.dtype.newbyteorder("="), lambda target: _unpack(page, segments, target))
+
+
+def _is_plain(page: Any, segments: Segments) -> bool:
+    """Whether rows lie in the file as they are in memory: all of them, and no packed bits."""
+    return all(segments.offsets) and int(np.max(page.bitspersample)) == 8 * page.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,18 @@ def _check_inside(name: str, end: int, page: Any) -> None:
     if end > file_bytes:
         raise SlideError(
             f"{name}: truncated, {file_bytes} bytes; expected at least {end}; copy or export the file again"
+        )
+
+
+def _warn_of_missing(name: str, segments: Segments) -> None:
+    """Warn of strips or tiles without data: they are allowed, for areas that were not scanned, but may be lost."""
+    missing = segments.counts.count(0)
+    if missing:
+        warnings.warn(
+            f"{name}: {missing} of {len(segments.counts)} strips or tiles hold no data; they count as 0; copy the slide"
+            " again unless it is sparse on purpose",
+            ConfostainWarning,
+            stacklevel=2,
         )
 
 

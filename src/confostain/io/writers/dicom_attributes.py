@@ -22,6 +22,7 @@ from confostain.io.writers.output import ResultImage, srgb_profile
 from confostain.io.writers.pyramid import TILE, level_sizes
 
 OPTICAL_SECTION = 5.0  # um; nominal for ex vivo confocal microscopes. The standard requires a depth other than 0
+UNKNOWN = "unknown"  # where an identifier must not be empty
 DIGITAL_STAINING = Code("digital-staining", "99CONFOSTAIN", "Digital staining")  # CID 7203 has no code for it
 
 
@@ -120,14 +121,14 @@ def _provenance(image: ResultImage) -> Dataset:
 
 def _specimen(image: ResultImage) -> Dataset:
     specimen = _dataset(
-        SpecimenIdentifier=_short(image.name),
+        SpecimenIdentifier=UNKNOWN,
         SpecimenUID=_uid(),
         IssuerOfTheSpecimenIdentifierSequence=[],
         SpecimenShortDescription="Tissue, confocal scan, digitally stained",
         SpecimenPreparationSequence=[],
     )
     return _dataset(
-        ContainerIdentifier=_short(image.name),
+        ContainerIdentifier=UNKNOWN,
         IssuerOfTheContainerIdentifierSequence=[],
         ContainerTypeCodeSequence=[_code(codes.SCT.MicroscopeSlide)],
         SpecimenDescriptionSequence=[specimen],
@@ -177,7 +178,11 @@ def _pixels() -> Dataset:
 def _whole_slide(image: ResultImage, now: datetime) -> Dataset:
     """Geometry of the slide and order of its frames."""
     millimetres = _millimetres_per_pixel(image)
-    origin = _dataset(XOffsetInSlideCoordinateSystem=0, YOffsetInSlideCoordinateSystem=0)
+    x_um, y_um = image.position_um()
+    # columns of pixels run along Y of the slide, rows along X: see the orientation below
+    origin = _dataset(
+        XOffsetInSlideCoordinateSystem=_decimal(y_um / 1000), YOffsetInSlideCoordinateSystem=_decimal(x_um / 1000)
+    )
     return _dataset(
         ContentDate=_date(now),
         ContentTime=_time(now),
@@ -234,9 +239,9 @@ def _uid() -> str:
 
 
 def _short(text: str, limit: int = 64) -> str:
-    """Text cut to `limit` characters, without those that DICOM reserves."""
-    allowed = "".join(letter if letter.isprintable() and letter != "\\" else " " for letter in text)
-    return allowed[:limit].strip()
+    """Text of at most `limit` bytes in UTF-8, cut after a whole character; no backslash, which separates values."""
+    encoded = text.replace("\\", " ").encode()[:limit]
+    return encoded.decode(errors="ignore").strip()
 
 
 def _decimal(value: float) -> DSfloat:

@@ -76,6 +76,10 @@ class OmeTiffWriter(ScratchWriter):
             "Description": self.image.provenance_text,
             **({f"PhysicalSize{axis}": scale for axis in "XY"} if scale else {}),
             **({f"PhysicalSize{axis}Unit": "µm" for axis in "XY"} if scale else {}),
+            "Plane": {
+                **{f"Position{axis}": [at] for axis, at in zip("XY", self.image.position_um(), strict=True)},
+                **{f"Position{axis}Unit": ["µm" if scale else "pixel"] for axis in "XY"},
+            },
             "Channel": {"Name": self.image.channel},
             "MapAnnotation": {"Namespace": "confostain.provenance", **self.image.provenance},
         }

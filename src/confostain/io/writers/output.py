@@ -38,6 +38,9 @@ class ResultImage:
         dtype: of the pixels: uint8 for colour; uint8, uint16 or float32 for grey planes.
         samples: values per pixel: 3 for colour, 1 for grey planes.
         channel: name of the channel in formats that name channels.
+        level0_xy: left upper pixel in the slide that the image is a region of.
+
+    Characters of the texts that cannot be shown, which XML and DICOM forbid, are replaced.
     """
 
     size: Size
@@ -48,8 +51,11 @@ class ResultImage:
     dtype: np.dtype[Any] = UINT8
     samples: Literal[1, 3] = 3
     channel: str = "digitally stained RGB"
+    level0_xy: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "provenance", {key: printable(text) for key, text in self.provenance.items()})
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise OptionError(f"JPEG quality {self.quality}: give a whole number from 1 to 100")
         if self.samples == 1 and self.quality is not None:
@@ -59,10 +65,25 @@ class ResultImage:
         """Shape of the array of a level: (h, w, 3) for colour, (h, w) for grey planes."""
         return (size.height, size.width, 3) if self.samples == 3 else (size.height, size.width)
 
+    def position_um(self, level: int = 0) -> tuple[float, float]:
+        """Centre of the left upper pixel of a level, (x, y) in um from that of the slide that this is a region of.
+
+        A pixel of level k is the mean of 2^k by 2^k pixels of level 0, so its centre lies (2^k - 1) / 2 of these
+        further. The pixel size must be known.
+        """
+        scale, half = self.microns_per_pixel or 1.0, (2**level - 1) / 2
+        x, y = ((place + half) * scale for place in self.level0_xy)
+        return x, y
+
     @property
     def provenance_text(self) -> str:
         """Provenance as one line."""
         return " ".join(f"{key}: {value}".rstrip(".") + "." for key, value in self.provenance.items())
+
+
+def printable(text: str) -> str:
+    """Text without control characters, lone surrogates of undecodable file names, and unassigned code points."""
+    return "".join(one if one.isprintable() else " " if one.isspace() else "\ufffd" for one in text)
 
 
 @cache
@@ -139,12 +160,19 @@ def _is_folder_result(folder: Path) -> bool:
     try:
         entries = list(folder.iterdir())
         if suffix == ".zarr" and entries:
-            return "multiscales" in json.loads((folder / ".zattrs").read_bytes())
-    except (OSError, ValueError):
+            return _is_ome_zarr(folder)
+    except (OSError, ValueError, KeyError, TypeError):
         return False
     if suffix == ".dcm":
         return all(entry.is_file() and re.fullmatch(r"level-\d+\.dcm", entry.name) for entry in entries)
     return suffix == ".zarr"
+
+
+def _is_ome_zarr(folder: Path) -> bool:
+    """Whether a folder is an OME-Zarr image: of NGFF 0.4 (Zarr format 2) or 0.5 (Zarr format 3)."""
+    if (folder / ".zattrs").exists():
+        return "multiscales" in json.loads((folder / ".zattrs").read_bytes())
+    return "multiscales" in json.loads((folder / "zarr.json").read_bytes())["attributes"]["ome"]
 
 
 def refuse_existing(path: Path, overwrite: bool, is_result: Callable[[Path], bool] = _is_folder_result) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from confostain.errors import ModelError, OptionError
 from confostain.models.card import Precision, Ranges
 from confostain.models.engines.processors import usable_processors
+from confostain.models.engines.signal_stack import kept_signal_stack
 from confostain.models.quantisation import quantise
 
 WEIGHT_BITS: dict[Precision, int] = {"i8": 8, "i7": 7}
@@ -129,7 +130,8 @@ def _compiled(model: Any, precision: Precision) -> Any:
         "INFERENCE_NUM_THREADS": usable_processors(),
         "ENABLE_CPU_PINNING": False,  # the processors are shared with the threads that read and encode
     }
-    return openvino.Core().compile_model(model, "CPU", settings)
+    with kept_signal_stack():
+        return openvino.Core().compile_model(model, "CPU", settings)
 
 
 def _with_picture_output(model: Any) -> Any:
