@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import secrets
 import socket
 import sys
@@ -105,7 +106,8 @@ def listening(address: Address) -> socket.socket:
             family = socket.getaddrinfo(address.host, port, type=socket.SOCK_STREAM)[0][0]
             # asyncio switches Nagle's algorithm off only if the protocol is named; else responses wait 40 ms for ACKs.
             listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":  # elsewhere it would let two servers listen at one port
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind((address.host, port))
                 listener.listen(128)

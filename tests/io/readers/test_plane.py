@@ -3,6 +3,7 @@
 import errno
 import itertools
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -465,10 +466,7 @@ def test_unpacking_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_no_room_to_unpack_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full:
-        f_bavail, f_frsize = 1, 512
-
-    monkeypatch.setattr("os.fstatvfs", lambda descriptor: Full)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(1000, 488, 512))
     write_png(tmp_path / "a.png", painted(30, 40))
     with pytest.raises(SlideError, match=r"too little disk space.* expected 1 MB"):
         whole(open_grey(tmp_path / "a.png"))

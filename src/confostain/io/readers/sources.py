@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import tempfile
 import threading
 import weakref
@@ -11,7 +12,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -27,16 +28,20 @@ CACHED_BYTES = 64 << 20  # decoded chunks kept: one row of 512 px chunks over a 
 
 
 class OpenFile:
-    """File read by position, from any thread; closed by `close` or with the last reference to it."""
+    """File read by position, from any thread; closed by `close` or with the last reference to it.
+
+    Where the system cannot read at a position (Windows), threads take turns.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        self._turn = threading.Lock()
         self._finalizer = weakref.finalize(self, os.close, descriptor)
 
     @classmethod
     def open(cls, path: Path) -> OpenFile:
         """Open `path` for reading."""
-        return cls(os.open(path, os.O_RDONLY))
+        return cls(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))  # Windows translates ends of lines else
 
     def close(self) -> None:
         """Close; the descriptor is reset, since the next file opened may be given the same number."""
@@ -45,16 +50,29 @@ class OpenFile:
 
     def read(self, offset: int, count: int) -> bytes:
         """`count` bytes from `offset`; EOFError where the file ends before."""
-        data = os.pread(self.descriptor, count, offset)
+        data = self._read_some(offset, count)
         if len(data) != count:
             raise EOFError(f"the file ends {count - len(data)} bytes too early")
         return data
 
     def read_into(self, target: memoryview, offset: int) -> None:
         """Fill `target` from `offset`; EOFError where the file ends before."""
-        count = os.preadv(self.descriptor, [target], offset)
+        if hasattr(os, "preadv"):
+            count = os.preadv(self.descriptor, [target], offset)
+        else:
+            data = self._read_some(offset, target.nbytes)
+            count = len(data)
+            target.cast("B")[:count] = data
         if count != target.nbytes:
             raise EOFError(f"the file ends {target.nbytes - count} bytes too early")
+
+    def _read_some(self, offset: int, count: int) -> bytes:
+        """At most `count` bytes from `offset`: fewer where the file ends before."""
+        if hasattr(os, "pread"):
+            return os.pread(self.descriptor, count, offset)
+        with self._turn:
+            os.lseek(self.descriptor, offset, os.SEEK_SET)
+            return os.read(self.descriptor, count)
 
 
 @dataclass(frozen=True)
@@ -160,6 +178,21 @@ class Chunks:
             self._file.close()
 
 
+def _temporary_file() -> IO[bytes]:
+    """Temporary file without a name.
+
+    Raises:
+        SlideError: there is no place for one.
+    """
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise SlideError(
+            f"no file to decode a compressed channel into ({error.strerror}); expected a folder for temporary files"
+            " that can be written to; name it by the variable TMPDIR"
+        ) from error
+
+
 class Unpacked:
     """Source of pixels that cannot be decoded in parts: decoded on first use into an unnamed temporary file.
 
@@ -194,9 +227,8 @@ class Unpacked:
 
     def _unpack_now(self) -> StoredRows:
         expected = self._size.pixels * self._dtype.itemsize
-        with tempfile.TemporaryFile() as spool:
-            free = os.fstatvfs(spool.fileno())
-            if free.f_bavail * free.f_frsize < expected:
+        with _temporary_file() as spool:
+            if shutil.disk_usage(tempfile.gettempdir()).free < expected:
                 raise SlideError(
                     f"{tempfile.gettempdir()}: too little disk space to decode a compressed channel; expected "
                     f"{math.ceil(expected / 1e6):,} MB; set TMPDIR to a larger disk or save the slide uncompressed"

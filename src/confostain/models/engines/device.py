@@ -7,6 +7,7 @@ stainer's, uint8 (h, w, 3). Several threads may call it.
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -63,7 +64,7 @@ def chosen_device(wanted: str) -> Device:
 def _cuda_is_usable() -> bool:
     """Whether PyTorch is installed and finds a GPU. PyTorch takes seconds to load, so the driver is asked first."""
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
+        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
         return False
     count = ctypes.c_int()
