@@ -6,9 +6,12 @@ Exit codes: 0 done; 2 bad usage or bad input, with one line on stderr; 1 anythin
 from __future__ import annotations
 
 import argparse
+import io
+import logging
 import os
 import signal
 import sys
+import tempfile
 import warnings
 from collections.abc import Sequence
 from typing import NoReturn, TextIO
@@ -28,6 +31,9 @@ from confostain.errors import ConfostainError, ConfostainWarning
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # which tells where it keeps its list of fonts
+    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr does so anyway; and either may have been closed
+        sys.stdout.reconfigure(errors="backslashreplace")
     _interrupt_when_asked_to_end()
     try:
         options = _parser().parse_args(arguments)
@@ -47,8 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         say("out of memory; close other programs, or give --tile a smaller number; nothing was written")
         sys.exit(1)
     except OSError as error:
-        say(str(error))
+        if not _can_write_temporary_files():
+            say("no folder for temporary files can be written to; expected one; name it by the variable TMPDIR")
+            sys.exit(2)
+        say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
         sys.exit(1)
+
+
+def _can_write_temporary_files() -> bool:
+    try:
+        return bool(tempfile.gettempdir())
+    except FileNotFoundError:
+        return False
 
 
 def _interrupt_when_asked_to_end() -> None:

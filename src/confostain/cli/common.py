@@ -24,7 +24,18 @@ SLIDE is a VivaScope folder (the mosaic with DET#1 and DET#2, or the scan around
 def say(message: str) -> None:
     """Print one line on stderr."""
     if sys.stderr is not None:  # it may have been closed
-        print(f"confostain: {message}", file=sys.stderr)
+        print(f"confostain: {escaped(message)}", file=sys.stderr)
+
+
+def tell(*lines: str) -> None:
+    """Print lines on stdout."""
+    for line in lines:
+        print(escaped(line))
+
+
+def escaped(text: str) -> str:
+    """Text in one line: control characters and undecodable bytes of file names as backslash escapes."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 class Parser(argparse.ArgumentParser):

@@ -13,6 +13,7 @@ from confostain.cli.common import (
     add_inference_arguments,
     add_series_argument,
     progress_bar,
+    tell,
     written_line,
 )
 
@@ -64,7 +65,7 @@ def _despeckle(options: argparse.Namespace) -> int:
             overwrite=options.overwrite,
             progress=progress,
         )
-    print(written_line(written))
+    tell(written_line(written))
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confostain import RESEARCH_USE
-from confostain.cli.common import Commands, add_command, needs_extra, say
+from confostain.cli.common import Commands, add_command, needs_extra, say, tell
 from confostain.errors import OptionError
 
 if TYPE_CHECKING:
@@ -55,15 +55,15 @@ def _evaluate_despeckler(options: argparse.Namespace) -> int:
             patches=options.patches,
             side=options.side,
             classical=[method for method in classical if method.is_installed],
-            report=print,
+            report=tell,
         )
         for method in classical:
             if not method.is_installed:
                 say(f"{method.name} was left out: {method.module} is not installed")
     if options.real:
         model = options.model[-1] if options.model else DEFAULT_DESPECKLER
-        print(evaluate_on_real_scan(open_reflectance(options.real), options.output, model).text())
-    print(f"tables and figures are in {options.output}")
+        tell(*evaluate_on_real_scan(open_reflectance(options.real), options.output, model).text().splitlines())
+    tell(f"tables and figures are in {options.output}")
     return 0
 
 
@@ -116,9 +116,9 @@ def _evaluate_stainer(options: argparse.Namespace) -> int:
             scans=scans,
             references=options.reference,
             patches=options.patches,
-            report=print,
+            report=tell,
         )
-    print(f"page and figures are in {options.output}")
+    tell(f"page and figures are in {options.output}")
     return 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from confostain.cli.common import Commands, add_command, progress_bar
+from confostain.cli.common import Commands, add_command, progress_bar, tell
 
 if TYPE_CHECKING:
     from confostain.data.manifest import PreparedPatch
@@ -105,11 +105,11 @@ def _prepare_histology(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace, prepare: Callable[..., list[PreparedPatch]]) -> int:
     with progress_bar("extracting", unit=" patches") as progress:
         patches = prepare(options.slides, options.output, _plan(options), options.overwrite, progress)
-    print(_summary(options.output, patches))
+    tell(*_summary(options.output, patches))
     return 0
 
 
-def _summary(folder: Path, patches: list[PreparedPatch]) -> str:
+def _summary(folder: Path, patches: list[PreparedPatch]) -> list[str]:
     """Summary: number of patches and slides per split, and of patches left out by reason."""
     lines = []
     for split in ("train", "validate"):
@@ -118,7 +118,7 @@ def _summary(folder: Path, patches: list[PreparedPatch]) -> str:
         lines.append(f"{split:9} {kept:6} patches of {slides} slide{'s' * (slides != 1)}")
     reasons = Counter(patch.dropped for patch in patches if patch.dropped)
     lines += [f"left out  {count:6} {reason}" for reason, count in reasons.most_common()]
-    return "\n".join([*lines, f"{folder}: see kept.png and dropped.png"])
+    return [*lines, f"{folder}: see kept.png and dropped.png"]
 
 
 def _add_rank(commands: Commands) -> None:
@@ -150,7 +150,7 @@ def _rank(options: argparse.Namespace) -> int:
         ]
         print(json.dumps(records, indent=2))
     else:
-        print("haematoxylin  tissue mm2  slide")
+        tell("haematoxylin  tissue mm2  slide")
         for slide in ranked:
-            print(f"{slide.proportion:12.1%}  {slide.tissue_mm2:10.2f}  {slide.path}")
+            tell(f"{slide.proportion:12.1%}  {slide.tissue_mm2:10.2f}  {slide.path}")
     return 0

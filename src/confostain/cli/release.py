@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from confostain.cli.common import Commands, add_command, needs_extra
+from confostain.cli.common import Commands, add_command, needs_extra, tell
 
 EXAMPLES = """\
 examples:
@@ -27,8 +27,6 @@ def add_release(commands: Commands) -> None:
 def _release(options: argparse.Namespace) -> int:
     with needs_extra("train"):
         from confostain.training.release import release
-    card = release(
-        options.runs, options.output, overwrite=options.overwrite, allow_dirty=options.allow_dirty, say=print
-    )
-    print(f"{options.output}: {card.kind}, {card.parameters} weights, precisions {', '.join(card.allowed_precisions)}")
+    card = release(options.runs, options.output, overwrite=options.overwrite, allow_dirty=options.allow_dirty, say=tell)
+    tell(f"{options.output}: {card.kind}, {card.parameters} weights, precisions {', '.join(card.allowed_precisions)}")
     return 0

@@ -15,6 +15,7 @@ from confostain.cli.common import (
     add_slide_arguments,
     open_chosen,
     progress_bar,
+    tell,
     written_line,
 )
 
@@ -37,7 +38,7 @@ def _demo(options: argparse.Namespace) -> int:
 
     with progress_bar("demo") as progress:
         demo = run_demo(Path(options.folder), overwrite=options.overwrite, progress=progress)
-    print(f"raw slide     {demo.scan}\nstained       {demo.stained}\nbefore/after  {demo.picture}\n{RESEARCH_USE}")
+    tell(f"raw slide     {demo.scan}", f"stained       {demo.stained}", f"before/after  {demo.picture}", RESEARCH_USE)
     return 0
 
 
@@ -69,7 +70,7 @@ def _info(options: argparse.Namespace) -> int:
     else:
         width = max(map(len, facts))
         for key, value in facts.items():
-            print(f"{key:{width}}  {_readable(value)}")
+            tell(f"{key:{width}}  {_readable(value)}")
     return 0
 
 
@@ -135,7 +136,7 @@ def _stain(options: argparse.Namespace) -> int:
             overwrite=options.overwrite,
             progress=progress,
         )
-    print(written_line(written))
+    tell(written_line(written))
     return 0
 
 
@@ -155,5 +156,5 @@ def _models(options: argparse.Namespace) -> int:
         print(json.dumps([card.facts() for card in cards], indent=2))
     else:
         for card in cards:
-            print(f"{card.name:16} {card.kind:12} {card.description}")
+            tell(f"{card.name:16} {card.kind:12} {card.description}")
     return 0

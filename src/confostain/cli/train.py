@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from confostain.cli.common import Commands, add_command, needs_extra, progress_bar, say
+from confostain.cli.common import Commands, add_command, needs_extra, progress_bar, say, tell
 from confostain.errors import OptionError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _train(options: argparse.Namespace) -> int:
             recipe, options.output, task=task, resume=options.resume, progress=progress, workers=options.workers
         )
     if outcome.is_complete:
-        print(f"{options.output}: trained, {outcome.done} steps")
+        tell(f"{options.output}: trained, {outcome.done} steps")
         return 0
     say(
         f"interrupted after {outcome.done} of {outcome.steps} steps; {options.output} holds the best weights so far,"

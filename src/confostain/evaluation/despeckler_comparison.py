@@ -115,8 +115,8 @@ def compare_despecklers(
         "noise": {name: dataclasses.asdict(noise) for name, noise in noises.items()},
         "rows": [dataclasses.asdict(row) for row in rows],
     }
-    (out / "despecklers.json").write_text(json.dumps(facts, indent=2) + "\n")
-    (out / "despecklers.md").write_text(table(rows))
+    (out / "despecklers.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (out / "despecklers.md").write_text(table(rows), encoding="utf-8")
     draw(pictures, out / "despecklers.png")
     return rows
 

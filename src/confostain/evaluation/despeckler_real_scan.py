@@ -112,7 +112,7 @@ def evaluate_on_real_scan(plane: Plane, out: Path, model: str = DEFAULT_DESPECKL
     clean = despeckle_stored(raw, image_range(raw), load_despeckler(model)) / unit
     metrics = measure_despeckling(noisy, clean)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "real.json").write_text(json.dumps(asdict(metrics), indent=2) + "\n")
+    (out / "real.json").write_text(json.dumps(asdict(metrics), indent=2) + "\n", encoding="utf-8")
     _draw(noisy, clean, metrics.noise, out / "real.png")
     return metrics
 

@@ -67,7 +67,7 @@ def evaluate_stainers(
         "side": side,
         **dataclasses.asdict(comparison),
     }
-    (out / "stainers.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (out / "stainers.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     write_page(comparison, stained, data, out / "index.html")
     return comparison
 

@@ -81,7 +81,7 @@ def read_protocol(path: Path) -> Protocol:
     Raises ConfigError for a file that cannot be read, unknown or missing keys, and values outside what is allowed.
     """
     try:
-        protocol = Protocol.model_validate(tomllib.loads(path.read_text()))
+        protocol = Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -109,7 +109,7 @@ class Run:
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Add one line to metrics.jsonl and one point per value to the TensorBoard log."""
-        with self.metrics.open("a") as file:
+        with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}) + "\n")
         if self._board is None:
             from torch.utils.tensorboard import SummaryWriter
