@@ -15,6 +15,7 @@ from PIL import Image
 
 from command_line import answered, refused
 from confostain.cli.common import escaped
+from confostain.cli.study import PROTOCOL_HELP
 from confostain.viewer.serving import OPENSEADRAGON
 
 NAMES = {"latin-1": b"M\xfcller", "control": b"new\nline \x1b[31mred", "scripts": "Änne 日本 😀".encode()}
@@ -83,6 +84,21 @@ def test_models_and_despeckled_images_have_any_name(folder: bytes) -> None:
         code, _ = call(LANGUAGES["C"], command, folder + b"/" + name, "-o", result, "--model", copied, *REGION)
         assert code == 0
         assert tifffile.imread(os.fsdecode(result)).shape[:2] == (80, 96)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_protocols_and_recipes_are_utf_8_in_any_language(language: str, tmp_path: Path) -> None:
+    protocol, recipe = tmp_path / "study.toml", tmp_path / "recipe.toml"
+    text = PROTOCOL_HELP.partition("\n\n")[2].replace("Real or stained?", "Echt oder gefärbt?")
+    protocol.write_text(text, encoding="utf-8")
+    recipe.write_text('task = "stain"\n[data]\ntrain = ["Präparat.svs"]\n', encoding="utf-8")
+    asked = ("study", bytes(protocol), "--results", "none.csv", "--summary")
+    for arguments, reason in (
+        (asked, b"no answers yet"),
+        (("train", bytes(recipe), "-o", "x"), b"'data.validate' is m"),
+    ):
+        code, said = call(LANGUAGES[language], *arguments)
+        assert (code, reason in said) == (2, True), said
 
 
 @pytest.mark.parametrize(

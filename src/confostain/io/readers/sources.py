@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -178,7 +178,7 @@ class Chunks:
             self._file.close()
 
 
-def _temporary_file() -> IO[bytes]:
+def _temporary_file() -> BinaryIO:
     """Temporary file without a name.
 
     Raises:
