@@ -237,13 +237,38 @@ def test_two_who_annotate_at_once_keep_both(browser: "playwright.Browser", addre
         reader.page.keyboard.press("p")
     one.page.mouse.click(500, 400)
     one.until(lambda: len(one.saved()["features"]) == 1)
+    first = one.saved()["features"][0]["id"]
     other.page.mouse.click(600, 300)
-    other.page.get_by_role("button", name="Merge both").click(timeout=WAIT)
+    other.page.get_by_text("changed elsewhere too").wait_for(timeout=WAIT)
     other.until(lambda: len(one.saved()["features"]) == 2)
-    assert other.page.locator("#notice").is_hidden()
+    other.page.keyboard.press("Control+z")  # takes back its own point, not the other's
+    other.until(lambda: len(one.saved()["features"]) == 1)
+    assert one.saved()["features"][0]["id"] == first
     one.clear()
     for reader in (one, other):
         reader.context.close()
+
+
+@pytest.mark.parametrize(
+    ("base", "mine", "theirs", "merged"),
+    [
+        ("", "a1", "b1", "b1 a1"),
+        ("a1 b1", "a2 b1", "a1 b2", "a2 b2"),
+        ("a1 b1", "b1", "a1 b1 c1", "b1 c1"),
+        ("a1 b1", "a1 b1 c1", "b1", "b1 c1"),
+        ("a1", "", "a2", "a2"),
+        ("a1", "a2", "", "a2"),
+        ("a1", "a2", "a2", "a2"),
+        ("a1", "a2", "a3", "a3 ?2"),
+    ],
+    ids=["added", "changed", "removed here", "removed there", "changed there", "changed here", "alike", "differently"],
+)
+def test_changes_of_both_sides_are_merged(reader: Reader, base: str, mine: str, theirs: str, merged: str) -> None:
+    """Features are written as their id and their version; ? is a new id."""
+    sides = [[{"id": word[0], "version": word[1]} for word in side.split()] for side in (base, mine, theirs)]
+    script = "async (sides) => (await import('/static/merge.js')).merge(...sides)"
+    result = reader.open().evaluate(script, sides)
+    assert " ".join((one["id"] if len(one["id"]) == 1 else "?") + one["version"] for one in result) == merged
 
 
 def test_a_margin_is_named_by_the_clock_also_on_a_mirrored_slide(reader: Reader) -> None:

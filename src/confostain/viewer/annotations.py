@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field
 
 from confostain.errors import OutputError, SlideError
 from confostain.io.writers.output import complete_or_absent
 
 MAX_FEATURES = 20_000
+LOCK_SECONDS = 10.0  # s to wait for another writer, which takes milliseconds
 EMPTY = b'{"type": "FeatureCollection", "features": []}'
 
 Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
@@ -103,13 +106,17 @@ class VersionConflict(Exception):
 
 
 class AnnotationFile:
-    """GeoJSON file of one slide. A reader finds it complete at any time."""
+    """GeoJSON file of one slide. A reader finds it complete at any time.
+
+    Writers take turns, those of other processes included, by a lock on a hidden file beside it. The lock of a process
+    that has ended is free. The hidden file stays: were it removed, two writers could hold locks on two files.
+    """
 
     def __init__(self, slide: Path) -> None:
         """Use the file beside the slide at this path."""
         slide = slide.resolve()
         self.path = slide.with_name(f"{slide.name}.annotations.geojson")
-        self._lock = threading.Lock()
+        self.lock_path = self.path.with_name(f".{self.path.name}.lock")
 
     def read(self) -> tuple[bytes, str]:
         """Contents and ETag of the file; an empty collection if there is no file.
@@ -131,18 +138,32 @@ class AnnotationFile:
         Raises:
             VersionConflict: the file has another ETag.
             ValueError: `collection` holds numbers that JSON has not.
-            OutputError: the folder cannot be written.
+            OutputError: the folder cannot be written, or another process holds the lock for long.
         """
         data = json.dumps(collection, allow_nan=False).encode()
-        with self._lock:
+        with self._locked():
             if self.read()[1] != known:
                 raise VersionConflict
-            try:
-                with complete_or_absent(self.path, overwrite=True) as partial:
-                    partial.write_bytes(data)
-            except OSError as error:
-                raise OutputError(f"{self.path.name}: cannot be written ({error.strerror})") from error
+            with complete_or_absent(self.path, overwrite=True) as partial:
+                partial.write_bytes(data)
         return _etag(data)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Exclusive access of one writer. Each call opens the lock file anew, so that it excludes other threads too."""
+        lock = FileLock(self.lock_path, timeout=LOCK_SECONDS, mode=0o666)  # servers may run under several users
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise OutputError(
+                f"{self.path.name}: another program has locked it for {LOCK_SECONDS:g} s; try again, or end that one"
+            ) from error
+        except (OSError, NotImplementedError) as error:  # the latter where the file system has no locks
+            raise OutputError(f"{self.path.name}: cannot be locked for writing ({error})") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def _etag(data: bytes) -> str:
