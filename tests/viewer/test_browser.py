@@ -376,6 +376,17 @@ def test_a_new_scan_shows_up(reader: Reader, watched: Path, tmp_path: Path) -> N
     reader.until(lambda: page.title().startswith("second"))
 
 
+def test_what_cannot_be_shown_is_listed_with_the_reason(reader: Reader, watched: Path) -> None:
+    page = reader.open()
+    page.keyboard.press("s")
+    assert page.locator("#refused").is_hidden()
+    (watched / "notes.txt").write_text("hello")
+    page.get_by_text("Not shown: 1").click(timeout=WAIT)
+    assert re.fullmatch(r"notes\.txt\s*notes\.txt: .+", page.locator("#refused li").inner_text(), re.DOTALL)
+    (watched / "notes.txt").unlink()
+    page.locator("#refused").wait_for(state="hidden", timeout=WAIT)
+
+
 def test_everything_has_a_name_and_fingers_can_hit_it(browser: "playwright.Browser", address: str) -> None:
     reader = Reader(browser, address, viewport={"width": 820, "height": 1180}, has_touch=True)
     page = reader.open()

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from confostain.errors import OutputError, SlideError
 from confostain.io.writers.output import complete_or_absent
 
+SUFFIX = ".annotations.geojson"  # of the file beside a slide
 MAX_FEATURES = 20_000
 LOCK_SECONDS = 10.0  # s to wait for another writer, which takes milliseconds
 EMPTY = b'{"type": "FeatureCollection", "features": []}'
@@ -115,7 +116,7 @@ class AnnotationFile:
     def __init__(self, slide: Path) -> None:
         """Use the file beside the slide at this path."""
         slide = slide.resolve()
-        self.path = slide.with_name(f"{slide.name}.annotations.geojson")
+        self.path = slide.with_name(slide.name + SUFFIX)
         self.lock_path = self.path.with_name(f".{self.path.name}.lock")
 
     def read(self) -> tuple[bytes, str]:

@@ -6,6 +6,7 @@ The page names a slide by its id. Nothing that comes from the page is ever used 
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -20,9 +21,11 @@ from confostain.slide import Slide, open_slide
 from confostain.viewer.annotations import AnnotationFile
 from confostain.viewer.block_store import BlockStore
 from confostain.viewer.confocal_layers import ConfocalLayers
-from confostain.viewer.folder_watcher import FolderWatcher
+from confostain.viewer.folder_watcher import FolderWatcher, printable
 from confostain.viewer.histology_layer import HistologyLayer
 from confostain.viewer.layer import Layer, LayerInfo
+
+MAX_REFUSALS = 200  # listed
 
 SlideKind = Literal["confocal", "histology"]
 
@@ -89,7 +92,7 @@ class Library:
         self._confocal = ConfocalLayers(model)
         self._store = BlockStore()
         self.entries: dict[str, SlideEntry] = {}
-        self.listeners: list[Callable[[], object]] = []  # called from any thread after a slide was added
+        self.listeners: list[Callable[[], object]] = []  # called from any thread after a slide was added or refused
         self._watchers: list[FolderWatcher] = []
         self._lock = threading.Lock()
 
@@ -102,14 +105,20 @@ class Library:
         """Open an H&E slide and add it."""
         slide = open_histology(path, microns_per_pixel)
         layer = HistologyLayer(slide)
-        entry = SlideEntry(_slide_id(path), path.stem, "histology", path, slide, [layer.info])
+        entry = SlideEntry(_slide_id(path), printable(path.stem), "histology", path, slide, [layer.info])
         self._add(entry, lambda: {layer.info.id: layer})
 
     def watch(self, folder: Path, open_: Callable[[Path], Slide] = open_slide) -> None:
-        """Add the slides that a folder holds, now and later."""
-        watcher = FolderWatcher(folder, open_, self.add_confocal)
+        """Add the slides that a folder holds, now and later; `open_` must be picklable."""
+        watcher = FolderWatcher(folder, open_, self.add_confocal, self._notify)
         self._watchers.append(watcher)
         watcher.start()
+
+    @property
+    def refusals(self) -> list[dict[str, str]]:
+        """Entries of watched folders that are not shown, by `name`, each with the `reason`."""
+        found = [one for watcher in self._watchers for one in watcher.refusals.items()]
+        return [{"name": printable(path.name), "reason": printable(reason)} for path, reason in found[:MAX_REFUSALS]]
 
     def __enter__(self) -> Library:
         """Close at the end of a `with` statement."""
@@ -131,19 +140,22 @@ class Library:
         with self._lock:
             self.entries = self.entries | {entry.id: entry}
         threading.Thread(target=_compute, args=(entry.layers, layers), name="survey", daemon=True).start()
+        self._notify()
+
+    def _notify(self) -> None:
         for notify in list(self.listeners):
             notify()
 
 
 def _slide_id(path: Path) -> str:
     """Hash of the path: the same at every start, so that links to a view stay valid."""
-    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    return hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:12]
 
 
 def _slide_name(path: Path) -> str:
     """Name of the file or folder; of a mosaic, a name that all scans share, the name of the folder around it."""
     path = path.resolve()
-    return path.parent.name if path.name.startswith("mosaic") else path.stem
+    return printable(path.parent.name if path.name.startswith("mosaic") else path.stem)
 
 
 def _compute(future: Future[Any], work: Callable[[], Any]) -> None:

@@ -24,6 +24,12 @@ async def slides(library: RequestLibrary) -> list[dict[str, Any]]:
     return [entry.describe() for entry in library.entries.values()]
 
 
+@router.get("/api/refusals")
+async def refusals(library: RequestLibrary) -> list[dict[str, str]]:
+    """Entries of the watched folders that are not shown, by `name`, each with the `reason`."""
+    return library.refusals
+
+
 @router.get("/api/slides/{slide}/annotations", responses=UNKNOWN | UNREADABLE)
 def read_annotations(slide: RequestSlide) -> Response:
     """Annotations as GeoJSON, in level-0 pixels. The ETag goes into the If-Match header of the next PUT."""
@@ -61,7 +67,7 @@ def write_annotations(
 
 @router.get("/api/events", response_class=StreamingResponse)
 async def events(request: Request, library: RequestLibrary) -> Response:
-    """Server-sent events: `slides` whenever a slide was added."""
+    """Server-sent events: `slides` whenever a slide was added, or an entry of a watched folder refused."""
     added, loop = asyncio.Event(), asyncio.get_running_loop()
     notify = partial(loop.call_soon_threadsafe, added.set)
 

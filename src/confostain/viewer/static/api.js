@@ -11,6 +11,7 @@ async function json(path, options) {
 const slidePath = (slide) => `/api/slides/${encodeURIComponent(slide)}`;
 
 export const listSlides = () => json("/api/slides");
+export const listRefusals = () => json("/api/refusals");
 export const layerStatus = (slide, layer) => json(`${slidePath(slide)}/status/${encodeURIComponent(layer)}`);
 export const thumbnail = (slide, layer) => `${slidePath(slide)}/thumbnail/${encodeURIComponent(layer)}.jpg`;
 export const tilePath = (slide, layer) => `${slidePath(slide)}/tiles/${encodeURIComponent(layer)}`;
@@ -40,7 +41,7 @@ export async function writeAnnotations(slide, collection, version) {
   return response.headers.get("ETag");
 }
 
-/** Calls `changed` whenever a slide was added, and after every reconnection. */
+/** Calls `changed` whenever a slide was added or refused, and after every reconnection. */
 export function onSlidesChanged(changed) {
   const events = new EventSource("/api/events");
   let opened = false;

@@ -39,7 +39,7 @@ const drawing = new Drawing(annotations, () => {
 });
 const curtain = new Curtain(byId("divider"), byId("stage"));
 const navigator_ = new Navigator(byId("navigator"), (x, y) => stage.look({ ...stage.sharedView(), x, y }));
-const slides = new SlideList(byId("slide-list"), { chosen: (slide) => openSlide(slide), changed: slidesChanged });
+const slides = new SlideList(byId("slide-list"), byId("refused"), { chosen: (slide) => openSlide(slide), changed: slidesChanged });
 const stage = new Stage(byId("stage"), curtain, {
   changed: () => scheduleShow(),
   painted: paintPane,
