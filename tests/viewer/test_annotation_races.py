@@ -1,6 +1,5 @@
 """Annotations of one slide written by several server processes at once."""
 
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,8 @@ import pytest
 
 from confostain.errors import OutputError
 from confostain.viewer import annotations
-from confostain.viewer.annotations import AnnotationFile
+from confostain.viewer.annotation_schema import check_annotations
+from confostain.viewer.annotations import EMPTY, AnnotationFile
 from confostain.viewer.serving import OPENSEADRAGON
 
 WRITES = 12  # of each client
@@ -64,7 +64,7 @@ def test_two_servers_lose_no_acknowledged_write(phantom_scan: Path) -> None:
         for thread in threads:
             thread.join()
         saved = {feature["id"] for feature in clients[0].get(url).json()["features"]}
-        AnnotationFile(phantom_scan).path.unlink()
+        AnnotationFile(phantom_scan, check_annotations).path.unlink()
     assert len(acknowledged) == 4 * WRITES
     assert set(acknowledged) - saved == set()
 
@@ -72,9 +72,9 @@ def test_two_servers_lose_no_acknowledged_write(phantom_scan: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from confostain.viewer.annotations import AnnotationFile
-file = AnnotationFile(Path(sys.argv[1]))
-file.write({"type": "FeatureCollection", "features": [], "by": "the other"}, file.read()[1])
+from confostain.viewer.annotations import EMPTY, AnnotationFile
+file = AnnotationFile(Path(sys.argv[1]), len)
+file.write(EMPTY + b" ", file.read()[1])
 """
 
 
@@ -84,11 +84,11 @@ def test_a_writer_waits_for_another_process_and_not_for_a_dead_one(
     monkeypatch.setattr(annotations, "LOCK_SECONDS", 0.0)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     (tmp_path / "writer.py").write_text(WRITER)
-    file, collection = AnnotationFile(tmp_path / "scan"), {"type": "FeatureCollection", "features": []}
+    file = AnnotationFile(tmp_path / "scan", check_annotations)
     process = stalled("pathlib:Path.write_bytes", 1, "writer", tmp_path / "scan")
     with pytest.raises(OutputError, match="another program has locked it"):
-        file.write(collection, file.read()[1])
+        file.write(EMPTY, file.read()[1])
     process.kill()
     process.wait()
-    file.write(collection, file.read()[1])
-    assert json.loads(file.path.read_bytes()) == collection
+    file.write(EMPTY, file.read()[1])
+    assert file.path.read_bytes() == EMPTY

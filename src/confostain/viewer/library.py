@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,14 +19,18 @@ from confostain.geometry import Size
 from confostain.io.readers.histology import HistologySlide, open_histology
 from confostain.io.writers.pyramid import TILE, level_sizes
 from confostain.slide import Slide, open_slide
+from confostain.viewer.annotation_schema import check_annotations
 from confostain.viewer.annotations import AnnotationFile
 from confostain.viewer.block_store import BlockStore
 from confostain.viewer.confocal_layers import ConfocalLayers
 from confostain.viewer.folder_watcher import FolderWatcher, printable
 from confostain.viewer.histology_layer import HistologyLayer
+from confostain.viewer.isolated_process import IsolatedProcess
 from confostain.viewer.layer import Layer, LayerInfo
 
 MAX_REFUSALS = 200  # listed
+CHECK_SECONDS = 30.0  # s for checking annotations; the largest that may be saved take 1 s
+CHECK_MEMORY = 256 << 20  # bytes for the same; the largest take 200 MB
 
 SlideKind = Literal["confocal", "histology"]
 
@@ -40,6 +45,7 @@ class SlideEntry:
         kind: a raw confocal scan or an H&E slide.
         path: file or folder; annotations are stored beside it.
         slide: the open slide.
+        annotations: the file of its annotations.
         layer_infos: descriptions of its layers, the one to be shown at first in front.
         layers: the layers by their ids, once the slide has been surveyed; an exception if that failed.
     """
@@ -49,11 +55,9 @@ class SlideEntry:
     kind: SlideKind
     path: Path
     slide: Slide | HistologySlide
+    annotations: AnnotationFile
     layer_infos: list[LayerInfo]
     layers: Future[dict[str, Layer]] = field(default_factory=Future)
-
-    def __post_init__(self) -> None:
-        self.annotations = AnnotationFile(self.path)
 
     @property
     def size(self) -> Size:
@@ -91,6 +95,7 @@ class Library:
         """
         self._confocal = ConfocalLayers(model)
         self._store = BlockStore()
+        self._isolated = IsolatedProcess(CHECK_SECONDS, CHECK_MEMORY)
         self.entries: dict[str, SlideEntry] = {}
         self.listeners: list[Callable[[], object]] = []  # called from any thread after a slide was added or refused
         self._watchers: list[FolderWatcher] = []
@@ -98,14 +103,16 @@ class Library:
 
     def add_confocal(self, slide: Slide, path: Path) -> None:
         """Add an open slide; it is surveyed in a thread of its own."""
-        entry = SlideEntry(_slide_id(path), _slide_name(path), "confocal", path, slide, self._confocal.infos)
+        name, infos = _slide_name(path), self._confocal.infos
+        entry = SlideEntry(_slide_id(path), name, "confocal", path, slide, self._annotations(path), infos)
         self._add(entry, lambda: self._confocal.of(slide, self._store))
 
     def add_histology(self, path: Path, microns_per_pixel: float | None = None) -> None:
         """Open an H&E slide and add it."""
         slide = open_histology(path, microns_per_pixel)
         layer = HistologyLayer(slide)
-        entry = SlideEntry(_slide_id(path), printable(path.stem), "histology", path, slide, [layer.info])
+        name, infos = printable(path.stem), [layer.info]
+        entry = SlideEntry(_slide_id(path), name, "histology", path, slide, self._annotations(path), infos)
         self._add(entry, lambda: {layer.info.id: layer})
 
     def watch(self, folder: Path, open_: Callable[[Path], Slide] = open_slide) -> None:
@@ -135,6 +142,10 @@ class Library:
         for entry in self.entries.values():
             entry.slide.close()
         self._store.close()
+        self._isolated.close()
+
+    def _annotations(self, path: Path) -> AnnotationFile:
+        return AnnotationFile(path, partial(self._isolated.call, check_annotations))
 
     def _add(self, entry: SlideEntry, layers: Callable[[], dict[str, Layer]]) -> None:
         with self._lock:
