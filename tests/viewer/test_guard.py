@@ -73,8 +73,8 @@ def test_too_much_is_refused(client: httpx.Client, slide_url: str) -> None:
     assert chunked.status_code == 411
 
 
-def test_only_some_write_at_the_same_time(library: Library, serve: Serve) -> None:
-    with serve(create_app(library, AccessRules(max_writes=0))) as client:
+def test_only_so_much_is_written_at_the_same_time(library: Library, serve: Serve) -> None:
+    with serve(create_app(library, AccessRules(max_writing=1))) as client:
         refused = client.put("/api/slides/x/annotations", json={})
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert client.get("/api/slides").status_code == 200
@@ -82,7 +82,7 @@ def test_only_some_write_at_the_same_time(library: Library, serve: Serve) -> Non
 
 def test_a_body_that_does_not_come_keeps_nobody_else_waiting(library: Library, serve: Serve) -> None:
     with (
-        serve(create_app(library, AccessRules(max_pending=1, max_writes=1))) as client,
+        serve(create_app(library, AccessRules(max_pending=1, max_writing=2))) as client,
         socket.create_connection((client.base_url.host, client.base_url.port)) as slow,
     ):
         slow.sendall(b"PUT /api/slides/x/annotations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n[")

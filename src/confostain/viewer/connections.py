@@ -40,7 +40,7 @@ class ConnectionLimits:
     """
 
     connections: int = field(default_factory=_half_of_descriptors)
-    bodies: int = 16
+    bodies: int = 8
     head_bytes: int = 32 << 10
     head_seconds: float = 10.0
     body_seconds: float = 60.0

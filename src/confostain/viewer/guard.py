@@ -42,14 +42,15 @@ class AccessRules:
         is_local: whether the client must call the server by a name of this machine.
         max_body: bytes of a request; the default holds 20,000 annotated cells of 40 corners each.
         max_pending: requests of one address in progress; 40 browsers with six connections each stay below the default.
-        max_writes: requests with a body in progress, of all addresses.
+        max_writing: bytes of the bodies of requests in progress, of all addresses; the default holds one of the largest
+            and many as they are usual.
     """
 
     token: str | None = None
     is_local: bool = True
     max_body: int = 8 << 20
     max_pending: int = 256
-    max_writes: int = 4
+    max_writing: int = 12 << 20
 
 
 class Guard:
@@ -60,7 +61,7 @@ class Guard:
         self._app = app
         self._rules = rules
         self._pending: Counter[str] = Counter()
-        self._writes = 0
+        self._writing = 0  # bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -96,16 +97,19 @@ class Guard:
         body = await _whole_body(receive)
         if body is None:
             return
-        if self._writes >= self._rules.max_writes:
-            refusal = _refuse(503, f"{self._writes} requests write just now; try again in a second")
+        size = len(body)
+        if self._writing + size > self._rules.max_writing:
+            refusal = _refuse(503, f"{self._writing} bytes are being written just now; try again in a second")
             refusal.headers["Retry-After"] = "1"
             await refusal(scope, receive, send)
             return
-        self._writes += 1
+        self._writing += size
+        replay = _replayed(body, receive)
+        del body  # the application has it now, and may free it
         try:
-            await self._answer(address, scope, _replayed(body, receive), send)
+            await self._answer(address, scope, replay, send)
         finally:
-            self._writes -= 1
+            self._writing -= size
 
     def _refusal(self, scope: Scope, address: str) -> Response | None:
         headers, rules = Headers(scope=scope), self._rules

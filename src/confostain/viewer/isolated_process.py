@@ -93,6 +93,7 @@ def _serve(connection: Connection, seconds: int, memory: int) -> None:
     """Answer calls until the other side closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this process
     warnings.simplefilter("ignore")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libraries that fail write what helps nobody; the server says why
     is_limited = False
     while True:
         try:
@@ -115,6 +116,8 @@ def _answer(function: Callable[..., Any], arguments: tuple[object, ...]) -> tupl
         os._exit(1)  # gives all of it back
     except Exception as error:
         return True, error
+    except BaseException:  # libraries in Rust raise one where memory ends
+        os._exit(1)
 
 
 def _alarm(seconds: int) -> None:

@@ -30,7 +30,7 @@ from confostain.viewer.layer import Layer, LayerInfo
 
 MAX_REFUSALS = 200  # listed
 CHECK_SECONDS = 30.0  # s for checking annotations; the largest that may be saved take 1 s
-CHECK_MEMORY = 256 << 20  # bytes for the same; the largest take 200 MB
+CHECK_MEMORY = 192 << 20  # bytes for the same; the largest take 96 MB
 
 SlideKind = Literal["confocal", "histology"]
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import secrets
+import signal
 import socket
 import sys
 import webbrowser
+from asyncio import CancelledError
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -84,8 +87,10 @@ def serve(create: Callable[[AccessRules], FastAPI], address: Address, announce: 
     if address.opens_browser:
         webbrowser.open(url)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    server = http_server(app)
+    _end_with_terminal(server)
     with suppress(KeyboardInterrupt):  # the usual way to stop the server
-        http_server(app).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 def http_server(app: FastAPI, limits: ConnectionLimits | None = None) -> uvicorn.Server:
@@ -105,7 +110,20 @@ def http_server(app: FastAPI, limits: ConnectionLimits | None = None) -> uvicorn
         timeout_graceful_shutdown=1,  # streams of events do not end by themselves
         lifespan="on",
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_fault)
     return uvicorn.Server(config)
+
+
+def _end_with_terminal(server: uvicorn.Server) -> None:
+    """End the server when its terminal is closed, as by Ctrl-C; not where `nohup` has that signal ignored."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda number, frame: setattr(server, "should_exit", True))
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Whether uvicorn logs something else than that requests are cancelled when the server ends."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, CancelledError) and not record.getMessage().startswith("Cancel ")
 
 
 def listening(address: Address) -> socket.socket:
