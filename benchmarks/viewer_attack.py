@@ -26,6 +26,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+
 from viewer_load import percentile, start, wait_for
 
 PAUSE = 0.02  # s between requests of the honest client
