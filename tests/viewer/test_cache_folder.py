@@ -56,19 +56,26 @@ def test_the_folder_of_a_killed_process_is_removed(holder: tuple[subprocess.Pope
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_folder_that_goes_before_it_is_locked_is_made_again(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make, made = tempfile.mkdtemp, []
+@pytest.mark.parametrize("place", ["tempfile.mkdtemp", "os.open", "fcntl.flock"])
+def test_a_folder_that_is_removed_before_it_is_locked_is_made_again(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """As by a process that took it for abandoned, right after the call of `place` for the first folder."""
+    module, name = place.split(".")
+    call = getattr(sys.modules[module], name)
+    removed: list[Path] = []
 
-    def taken(*arguments: object) -> str:
-        made.append(make(*arguments))
-        if len(made) < 3:
-            remove_abandoned()
-        return made[-1]
+    def followed(*arguments: object, **options: object) -> object:
+        result = call(*arguments, **options)
+        if not removed and (found := list(temporary.iterdir())):
+            removed.extend(found)
+            found[0].rmdir()
+        return result
 
-    monkeypatch.setattr(tempfile, "mkdtemp", taken)
+    monkeypatch.setattr(sys.modules[module], name, followed)
     with closing(CacheFolder()) as folder:
-        assert [str(folder.path)] == made[2:]
         assert list(temporary.iterdir()) == [folder.path]
+        assert len(removed) == 1
 
 
 def file(place: Path) -> Path:
