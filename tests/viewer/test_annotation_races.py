@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from confostain.errors import OutputError
-from confostain.viewer import annotations
+from confostain.viewer import file_lock
 from confostain.viewer.annotation_schema import check_annotations
 from confostain.viewer.annotations import EMPTY, AnnotationFile
 from confostain.viewer.serving import OPENSEADRAGON
@@ -81,7 +81,7 @@ file.write(EMPTY + b" ", file.read()[1])
 def test_a_writer_waits_for_another_process_and_not_for_a_dead_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stalled: Stalled
 ) -> None:
-    monkeypatch.setattr(annotations, "LOCK_SECONDS", 0.0)
+    monkeypatch.setattr(file_lock, "LOCK_SECONDS", 0.0)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     (tmp_path / "writer.py").write_text(WRITER)
     file = AnnotationFile(tmp_path / "scan", check_annotations)

@@ -249,6 +249,45 @@ def test_two_who_annotate_at_once_keep_both(browser: "playwright.Browser", addre
         reader.context.close()
 
 
+POINT = {"type": "Point", "coordinates": [300, 300]}
+SQUARE = [[200, 200], [400, 200], [400, 400], [200, 200]]
+ODD = [
+    {"geometry": POINT},
+    {"geometry": POINT, "properties": None},
+    {"geometry": POINT, "properties": {"name": "<b>&", "classification": None, "metadata": None}},
+    {
+        "geometry": POINT,
+        "properties": {"classification": {"name": None, "color": None}, "metadata": {"kind": "toString"}},
+    },
+    {"geometry": POINT, "properties": {"metadata": {"kind": "margin", "centre": "x", "twelve": ","}}},
+    {"geometry": {"type": "LineString", "coordinates": SQUARE}, "properties": {"metadata": {"kind": "__proto__"}}},
+    {"geometry": {"type": "MultiPoint", "coordinates": SQUARE}, "properties": {"metadata": {"kind": "length"}}},
+    {"geometry": {"type": "MultiLineString", "coordinates": [SQUARE]}, "properties": {"metadata": {"kind": "point"}}},
+    {"geometry": {"type": "MultiPolygon", "coordinates": [[SQUARE]]}, "id": 3},
+    {"geometry": {"type": "Polygon", "coordinates": [SQUARE, SQUARE]}, "id": 3},
+]
+
+
+def test_whatever_the_schema_lets_through_is_shown_and_saved_again(reader: Reader) -> None:
+    page = reader.open()
+    body = {"type": "FeatureCollection", "features": [{"type": "Feature"} | feature for feature in ODD]}
+    status = page.evaluate(
+        """async ([path, body]) => {
+          const headers = { "If-Match": (await fetch(path)).headers.get("ETag") };
+          return (await fetch(path, { method: "PUT", headers, body: JSON.stringify(body) })).status;
+        }""",
+        [f"/api/slides/{reader.state()['slide']}/annotations", body],
+    )
+    assert status == 200
+    page.reload()
+    reader.open()
+    page.keyboard.press("n")
+    reader.until(lambda: page.locator("#note-list li").count() == len(ODD))
+    page.keyboard.press("p")
+    page.mouse.click(500, 400)
+    reader.until(lambda: len(reader.saved()["features"]) == len(ODD) + 1)
+
+
 @pytest.mark.parametrize(
     ("base", "mine", "theirs", "merged"),
     [

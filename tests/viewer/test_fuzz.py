@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from confostain.viewer.app import create_app
+from confostain.viewer.file_lock import lock_path
 from confostain.viewer.guard import AccessRules
 from confostain.viewer.library import Library
 from http_fuzzing import fuzz
@@ -31,7 +32,7 @@ def test_the_viewer_withstands_anything(library: Library, serve: Serve) -> None:
     assert statuses["PUT /api/slides/{slide}/annotations"] & {200, 412, 422, 428}
     assert {path.name for path in entry.path.parent.iterdir()} - before <= {
         entry.annotations.path.name,
-        entry.annotations.lock_path.name,
+        lock_path(entry.annotations.path).name,
     }
 
 

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from confostain.errors import OutputError, SlideError
+from confostain.errors import SlideError
 from confostain.io.writers.output import complete_or_absent
+from confostain.viewer.file_lock import locked
 from confostain.viewer.isolated_process import IsolatedCallError
 
 SUFFIX = ".annotations.geojson"  # of the file beside a slide
 MAX_BYTES = 8 << 20  # 20,000 cells of 40 corners each
-LOCK_SECONDS = 10.0  # s to wait for another writer, which takes milliseconds
 EMPTY = b'{"type": "FeatureCollection", "features": []}'
 
 
@@ -30,8 +27,7 @@ class VersionConflict(Exception):
 class AnnotationFile:
     """GeoJSON file of one slide. A reader finds it complete at any time.
 
-    Writers take turns, those of other processes included, by a lock on a hidden file beside it. The lock of a process
-    that has ended is free. The hidden file stays: were it removed, two writers could hold locks on two files.
+    Writers take turns, those of other processes included.
     """
 
     def __init__(self, slide: Path, check: Callable[[bytes], int]) -> None:
@@ -41,7 +37,6 @@ class AnnotationFile:
         """
         slide = slide.resolve()
         self.path = slide.with_name(slide.name + SUFFIX)
-        self.lock_path = self.path.with_name(f".{self.path.name}.lock")
         self._check = check
         self._known = (EMPTY, _etag(EMPTY))  # contents last read or written, which are valid
         self._lock = threading.Lock()
@@ -76,7 +71,7 @@ class AnnotationFile:
             features = self._check(data)
         except IsolatedCallError as error:
             raise ValueError(f"checking it {error}") from error
-        with self._locked():
+        with locked(self.path):
             if self.read()[1] != known:
                 raise VersionConflict
             with complete_or_absent(self.path, overwrite=True) as partial:
@@ -98,23 +93,6 @@ class AnnotationFile:
         if len(data) > MAX_BYTES:
             raise SlideError(f"{self.path.name}: larger than {MAX_BYTES >> 20} MB; expected less; move it away")
         return data
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Exclusive access of one writer. Each call opens the lock file anew, so that it excludes other threads too."""
-        lock = FileLock(self.lock_path, timeout=LOCK_SECONDS, mode=0o666)  # servers may run under several users
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise OutputError(
-                f"{self.path.name}: another program has locked it for {LOCK_SECONDS:g} s; try again, or end that one"
-            ) from error
-        except (OSError, NotImplementedError) as error:  # the latter where the file system has no locks
-            raise OutputError(f"{self.path.name}: cannot be locked for writing ({error})") from error
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def _etag(data: bytes) -> str:
