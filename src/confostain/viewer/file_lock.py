@@ -14,7 +14,7 @@ LOCK_SECONDS = 10.0  # s to wait for another writer, which takes milliseconds
 
 
 def lock_path(path: Path) -> Path:
-    """Hidden file beside `path` that is locked. It stays: were it removed, two writers could hold locks on two files."""
+    """Hidden file beside `path` that is locked. It stays: else two writers could hold locks on two files of its name."""
     return path.with_name(f".{path.name}.lock")
 
 
