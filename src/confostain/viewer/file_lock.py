@@ -14,7 +14,7 @@ LOCK_SECONDS = 10.0  # s to wait for another writer, which takes milliseconds
 
 
 def lock_path(path: Path) -> Path:
-    """Hidden file beside `path` that is locked. It stays: else two writers could hold locks on two files of its name."""
+    """Hidden file beside `path` that is locked. It stays: the old and a new one could be locked at the same time."""
     return path.with_name(f".{path.name}.lock")
 
 
