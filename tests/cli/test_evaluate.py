@@ -79,6 +79,9 @@ def test_classical_methods_that_are_not_installed_are_left_out(
     [
         (["despeckler"], "--histology"),
         (["despeckler", "--histology", "{files}/none.svs"], "no such file"),
+        (["despeckler", "--histology", "{files}/he.png", "--patches", "0"], "at least one"),
+        (["despeckler", "--histology", "{files}/he.png", "--patches", "-1"], "at least one"),
+        (["despeckler", "--histology", "{files}/he.png", "--side", "0"], "a side of at least 64"),
         (["stainer"], "--histology"),
         (["stainer", "--real", "{scan}"], "--reference"),
         (["stainer", "--histology", "{files}/none.svs"], "no such file"),

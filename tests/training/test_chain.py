@@ -218,6 +218,7 @@ def test_the_old_words_train_one_network(
         (["despeckler", "--config", str(TINY)], "task is 'stain'; expected 'despeckle'"),
         ([str(TINY), "--workers", "-1"], "-1 workers"),
         ([str(TINY), "--resume"], "holds no run to resume"),
+        ([str(TINY), "--workers", "nan"], "invalid int value: 'nan'"),
     ],
 )
 def test_bad_input_gets_one_line_and_leaves_nothing(

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from confostain.data import pairs
 from confostain.errors import ConfigError
 from confostain.models.build import load_weights
 from confostain.networks.generator import StainerDesign, build_generator
 from confostain.training.chain import train_recipe
+from confostain.training.recipe import read_recipe
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of lightning's and tensorboard's own imports
@@ -92,6 +94,21 @@ def test_batches_drawn_ahead_are_the_same(config: Path, tmp_path: Path, log_of: 
     train_recipe(config, tmp_path / "here")
     train_recipe(config, tmp_path / "ahead", workers=2)
     assert log_of(tmp_path / "ahead") == log_of(tmp_path / "here")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_training_that_diverges_is_refused_and_leaves_no_model(config: Path, value: float, tmp_path: Path) -> None:
+    part = read_recipe(config).parts[0].config
+    weights = part.build().state_dict()
+    weights[next(iter(weights))].fill_(value)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, tmp_path / "w.safetensors")
+    config.write_text(f'start = "{(tmp_path / "w.safetensors").as_posix()}"\n' + config.read_text())
+    with pytest.raises(
+        ConfigError, match=r"step 2: the weights are no longer finite numbers; .*lower its learning_rate"
+    ):
+        train_recipe(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    assert not (tmp_path / "run" / "card.json").exists()
 
 
 def test_a_checkpoint_of_another_training_is_refused(

@@ -125,7 +125,11 @@ def test_parts_take_the_shared_settings_and_their_own(tmp_path: Path) -> None:
         ('task = "stain"', "", "the key 'task' is missing; expected 'stain' or 'despeckle'"),
         ('task = "stain"', 'task = "paint"', "task is 'paint'; expected 'stain' or 'despeckle'"),
         ('name = "second"', 'name = "first"', "part first: there are two of that name"),
-        ('name = "second"', 'name = "../x"', r"parts\[1\].name is '../x'; "),
+        (
+            'name = "second"',
+            'name = "../x"',
+            r"parts\[1\].name is '../x'; expected up to 64 small letters, digits, _ and -$",
+        ),
         ('name = "second"', "", r"the key 'parts\[1\].name' is missing"),
         ('name = "second"', 'name = "second"\nstart = "swift"', "part second: start is for the first part"),
         (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from confostain.errors import ConfigError
+from confostain.errors import ConfigError, OutputError
 from confostain.training import run as runs
 from confostain.training.run import Run, commit, load_checkpoint, run_facts
 
@@ -72,6 +72,49 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "checkpoint.pt", 5)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (print, "it holds something other than tensors and numbers"),
+        ({"step": Path("x")}, "it holds something other than tensors and numbers"),
+        (None, "Is a directory"),
+    ],
+    ids=["function", "path", "folder"],
+)
+def test_why_a_checkpoint_is_refused(tmp_path: Path, state: object, reason: str) -> None:
+    path = tmp_path / "checkpoint.pt"
+    if state is None:
+        path.mkdir()
+    else:
+        torch.save(state, path)
+    with pytest.raises(ConfigError, match=rf"checkpoint.pt: not a checkpoint that can be read \({reason}\)"):
+        load_checkpoint(path, 5)
+
+
+@pytest.mark.parametrize(
+    "log",
+    [b"garbage\n", b"[1]\n", b"{}\n", b'{"step": "1"}\n', b"\xff\n", b"[" * 100_000 + b"\n", None],
+    ids=["no JSON", "list", "no step", "text as step", "no UTF-8", "deep", "folder"],
+)
+def test_a_damaged_log_is_refused(tmp_path: Path, log: bytes | None) -> None:
+    run = Run(tmp_path, resume=True)
+    if log is None:
+        run.metrics.mkdir()
+    else:
+        run.metrics.write_bytes(log)
+    with pytest.raises(ConfigError, match=r"metrics.jsonl: not the log of a training .*; remove the folder") as refused:
+        run.rewind(2)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file", "file/run", "file/run/part"):
+        with pytest.raises(OutputError, match=r"samples: cannot be made \(.*\); expected a folder"):
+            Run(tmp_path / place).begin("", {})
+    assert (tmp_path / "file").is_file()
 
 
 def test_damaged_facts_are_refused(tmp_path: Path) -> None:

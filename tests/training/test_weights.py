@@ -1,3 +1,4 @@
+import pickle
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,20 @@ def test_a_training_starts_from_a_file_or_a_model(tmp_path: Path) -> None:
         start_weights("nobody", "stain")
     with pytest.raises(ModelError, match=r"none.safetensors: not readable"):
         start_weights(str(tmp_path / "none.safetensors"), "stain")
-    (tmp_path / "cut.safetensors").write_bytes(b"\x00" * 5)
-    with pytest.raises(ModelError, match=r"cut.safetensors: not readable"):
-        start_weights(str(tmp_path / "cut.safetensors"), "stain")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x00" * 5, b"\xff" * 8 + b"{}", pickle.dumps({"a": 1}), None],
+    ids=["empty", "truncated", "endless header", "pickle", "folder"],
+)
+def test_what_holds_no_weights_is_refused_in_one_line(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "w.safetensors"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    reason = "a folder" if content is None else "Error"
+    with pytest.raises(ModelError, match=rf"w.safetensors: not readable as safetensors \({reason}") as refused:
+        start_weights(str(path), "stain")
+    assert "\n" not in str(refused.value)

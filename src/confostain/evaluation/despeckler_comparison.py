@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from confostain.arrays import REFERENCE_MPP, Image
 from confostain.data.noisy_patches import read_inverted
-from confostain.errors import SlideError
+from confostain.errors import OptionError, SlideError
 from confostain.evaluation.classical_despeckling import ClassicalMethod
 from confostain.evaluation.reference_metrics import psnr, sharpness, ssim
 from confostain.inference.despeckle import despeckle
@@ -29,6 +29,7 @@ from confostain.simulation.speckle import Speckle
 
 PAPER_PSNR = 16.19  # dB, of the noisy images in the paper's table 1
 SIDE = 256  # px, of a patch; the paper took 1024
+SMALLEST_SIDE = 64  # px
 # Mean brightness of inverted H&E above which a patch is tissue; glass has about 0.06. Not the rule of
 # imaging.histology_tissue: the published tables were measured on the patches that this one selects.
 TISSUE = 0.2
@@ -85,8 +86,13 @@ def compare_despecklers(
         report: called with a line of the table after each method.
 
     Raises:
+        OptionError: fewer than one patch, or patches smaller than SMALLEST_SIDE.
         SlideError: a slide cannot be read, or there is no tissue. ModelError: a model cannot be loaded.
     """
+    if patches < 1:
+        raise OptionError(f"{patches} H&E patches: expected at least one; give --patches")
+    if side < SMALLEST_SIDE:
+        raise OptionError(f"patches of {side} px: expected a side of at least {SMALLEST_SIDE}; give --side")
     clean = tissue_patches(read_inverted(histology, microns_per_pixel), patches, side)
     noises = noise_levels(clean)
     noisy = {

@@ -51,7 +51,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         return {name: value.float() for name, value in load_file(path).items()}
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: not readable as safetensors ({error}); expected trained weights") from error
+        reason = "a folder" if path.is_dir() else error
+        raise ModelError(f"{path}: not readable as safetensors ({reason}); expected trained weights") from error
 
 
 def fill_network(network: nn.Module, weights: Mapping[str, torch.Tensor], where: str) -> None:

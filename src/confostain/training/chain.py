@@ -24,7 +24,7 @@ from confostain.training.despeckler import DespecklerTrainer
 from confostain.training.despeckler_config import DespecklerConfig
 from confostain.training.loop import Trainer, train
 from confostain.training.recipe import Config, Part, Recipe, read_recipe, toml_text
-from confostain.training.run import CONFIG, Run, commit, launched, run_facts
+from confostain.training.run import CONFIG, Run, commit, launched, make_folder, run_facts
 from confostain.training.stainer import StainerTrainer
 from confostain.training.weights import mean_weights, start_weights
 
@@ -77,7 +77,7 @@ def train_recipe(
 
     Raises:
         ConfigError: the recipe is not valid, differs from that of the run to resume, or a checkpoint is damaged.
-        OutputError: there is a run and nobody asked to resume it, or there is none to resume.
+        OutputError: there is a run and nobody asked to resume it, or there is none to resume, or no place for it.
         SlideError, ModelError, OptionError: H&E, weights or `workers` cannot be used.
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
@@ -149,7 +149,7 @@ def train_part(recipe: Recipe, part: Part, folder: Path, resume: bool, progress:
             "device": device_name(fabric.device),
         }
         if not recipe.is_one_training:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             write_whole(folder / RECIPE, recipe.text.encode())
         run.begin(recipe.text if recipe.is_one_training else toml_text(part.table), facts | {"mix": part.mix})
     fabric.barrier()

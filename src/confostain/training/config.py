@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 import typing
 import warnings
@@ -77,6 +78,11 @@ def counts(high: int) -> WrapValidator:
         f"up to 8 whole numbers from 1 to {high}",
         lambda values: len(values) in range(1, 9) and all(1 <= value <= high for value in values),
     )
+
+
+def matching(pattern: str, expected: str) -> WrapValidator:
+    """Limits of a text by a regular expression; `expected` says it in words."""
+    return _checked(expected, lambda text: re.fullmatch(pattern, text) is not None)
 
 
 def _span(kind: str, low: float, high: float, above: bool) -> str:

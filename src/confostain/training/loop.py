@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class Trainer(Protocol):
         """The network to be kept if the training ended now."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
+        """Everything that the next step depends on; "average" holds the averaged weights by name."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go back to an earlier state."""
@@ -63,7 +63,8 @@ def train(trainer: Trainer, run: Run, progress: Progress | None = None, workers:
         The steps done: all, unless it was interrupted (Ctrl-C) after the first checkpoint.
 
     Raises:
-        ConfigError: the checkpoint is damaged or of another training. OptionError: see `batch_loader`.
+        ConfigError: the checkpoint is damaged or of another training, or the training diverges.
+        OptionError: see `batch_loader`.
     """
     config, fabric = trainer.config, trainer.fabric
     first = _restored(trainer, run) if run.resume and run.checkpoint.exists() else 0
@@ -77,6 +78,7 @@ def train(trainer: Trainer, run: Run, progress: Progress | None = None, workers:
             if fabric.is_global_zero and (done % config.log_every == 0 or done == 1):
                 run.log(done, {name: float(value.detach()) for name, value in values.items()})
             if done % config.validate_every == 0 or done == config.steps:
+                _check_weights(trainer.state_dict()["average"], done)
                 if fabric.is_global_zero:
                     measures, picture = trainer.validate()
                     run.log(done, {f"validation/{name}": value for name, value in measures.items()})
@@ -88,6 +90,15 @@ def train(trainer: Trainer, run: Run, progress: Progress | None = None, workers:
         if not run.checkpoint.exists():
             raise
     return done
+
+
+def _check_weights(average: Mapping[str, Tensor], step: int) -> None:
+    """Refuse weights with NaN or infinity: nothing of them can be trained further, or must be kept."""
+    if not all(value.isfinite().all() for value in average.values()):
+        raise ConfigError(
+            f"step {step}: the weights are no longer finite numbers; expected a training that converges; lower its"
+            " learning_rate and begin again"
+        )
 
 
 def _restored(trainer: Trainer, run: Run) -> int:

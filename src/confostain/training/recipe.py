@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
-
 from confostain import RESEARCH_USE
 from confostain.errors import ConfigError
 from confostain.models.registry import Task
-from confostain.training.config import Table, read_table, real, validated, whole
+from confostain.training.config import Table, matching, read_table, real, validated, whole
 from confostain.training.despeckler_config import DespecklerConfig
 from confostain.training.stainer_config import StainerConfig
 
@@ -73,7 +71,7 @@ class Release(Table):
 class _Head(Table):
     """What a part says beside its settings."""
 
-    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")]
+    name: Annotated[str, matching("[a-z0-9][a-z0-9_-]{0,63}", "up to 64 small letters, digits, _ and -")]
     mix: Mix | None = None
 
 

@@ -14,6 +14,7 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy.typing as npt
 import torch
 
 from confostain import __version__
-from confostain.errors import ConfigError
+from confostain.errors import ConfigError, OutputError
 from confostain.models.export import write_whole
 from confostain.training.config import Precision
 
@@ -66,8 +67,12 @@ class Run:
         return self.folder / "metrics.jsonl"
 
     def begin(self, config: str, facts: Mapping[str, object]) -> None:
-        """Make the folder, with the settings (TOML), and run.json with `facts`, the commit and the versions."""
-        (self.folder / "samples").mkdir(parents=True, exist_ok=True)
+        """Make the folder, with the settings (TOML), and run.json with `facts`, the commit and the versions.
+
+        Raises:
+            OutputError: the folder cannot be made.
+        """
+        make_folder(self.folder / "samples")
         write_whole(self.folder / CONFIG, config.encode())
         known = dict(facts) | {
             "commit": commit(),
@@ -88,11 +93,19 @@ class Run:
         write_whole(self.folder / FACTS, (json.dumps(facts, indent=2) + "\n").encode())
 
     def rewind(self, step: int) -> None:
-        """Forget the log after `step`: it is made again from the checkpoint of that step."""
-        if self.metrics.exists():
-            lines = self.metrics.read_text().splitlines(keepends=True)
+        """Forget the log after `step`: it is made again from the checkpoint of that step.
+
+        Raises:
+            ConfigError: the log is damaged.
+        """
+        if not self.metrics.exists():
+            return
+        try:
+            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-            write_whole(self.metrics, "".join(kept).encode())
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ConfigError(f"{self.metrics}: not the log of a training ({error!r}); {DAMAGED}") from error
+        write_whole(self.metrics, "".join(kept).encode())
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Add one line to metrics.jsonl and one point per value to the TensorBoard log."""
@@ -110,6 +123,20 @@ class Run:
         from PIL import Image
 
         Image.fromarray(picture).save(self.folder / "samples" / f"{step:07d}.png")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those around it, unless they are there.
+
+    Raises:
+        OutputError: that cannot be done.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be made ({error.strerror}); expected a folder, or a place for one; choose another"
+        ) from error
 
 
 def run_facts(folder: Path) -> dict[str, Any]:
@@ -147,12 +174,21 @@ def load_checkpoint(path: Path, steps: int) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch, zipfile and pickle each raise their own
-        reason = str(error).partition("\n")[0][:100] or type(error).__name__
+        reason = _reason(error)
         raise ConfigError(f"{path}: not a checkpoint that can be read ({reason}); {DAMAGED}") from error
     step = state.get("step") if isinstance(state, dict) else None
     if not isinstance(step, int) or not 0 < step <= steps:
         raise ConfigError(f"{path}: expected the checkpoint of a training of {steps} steps; {DAMAGED}")
     return dict(state)
+
+
+def _reason(error: Exception) -> str:
+    """Why a checkpoint cannot be loaded, in one short line."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, UnpicklingError):  # whose text tells how to run the code in it
+        return "it holds something other than tensors and numbers"
+    return str(error).partition("\n")[0][:100] or type(error).__name__
 
 
 def commit() -> str:

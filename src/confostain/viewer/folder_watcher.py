@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from unicodedata import category
 
 from confostain.errors import ConfostainError, OptionError, SlideError
+from confostain.io.writers.output import printable
 from confostain.slide import Slide
 from confostain.viewer.annotations import SUFFIX as ANNOTATIONS
 from confostain.viewer.isolated_process import IsolatedCallError, IsolatedProcess
@@ -126,11 +126,6 @@ class FolderWatcher:
             begin = time.monotonic()
             self.scan()
             self._stopped.wait(max(self._interval, REST * (time.monotonic() - begin)))
-
-
-def printable(text: str) -> str:
-    """Text in which control characters, and bytes of file names that are no text, are replaced."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if category(sign) in UNPRINTABLE else sign for sign in text)
 
 
 def _trial(open_slide: Callable[[Path], Slide], path: Path) -> None:

@@ -17,13 +17,14 @@ from typing import Any, Literal
 
 from confostain.geometry import Size
 from confostain.io.readers.histology import HistologySlide, open_histology
+from confostain.io.writers.output import printable
 from confostain.io.writers.pyramid import TILE, level_sizes
 from confostain.slide import Slide, open_slide
 from confostain.viewer.annotation_schema import check_annotations
 from confostain.viewer.annotations import AnnotationFile
 from confostain.viewer.block_store import BlockStore
 from confostain.viewer.confocal_layers import ConfocalLayers
-from confostain.viewer.folder_watcher import FolderWatcher, printable
+from confostain.viewer.folder_watcher import FolderWatcher
 from confostain.viewer.histology_layer import HistologyLayer
 from confostain.viewer.isolated_process import IsolatedProcess
 from confostain.viewer.layer import Layer, LayerInfo

@@ -43,12 +43,15 @@ class Address:
         host: an address or a name of this machine.
         port: None for the first free one from FIRST_PORT on; 0 for any free one.
         token: what clients must present; None for nothing on this machine, and for a random token elsewhere.
-        opens_browser: whether the page is opened at once.
+        shows_token: whether the address that is announced holds the token.
+        opens_browser: whether the page is opened at once, where no token is needed: one would be an argument of the
+            browser, and those can be read by every user of the machine.
     """
 
     host: str = "127.0.0.1"
     port: int | None = None
     token: str | None = None
+    shows_token: bool = True
     opens_browser: bool = True
 
     @property
@@ -82,9 +85,9 @@ def serve(create: Callable[[AccessRules], FastAPI], address: Address, announce: 
     token = address.token or (None if address.is_local else secrets.token_urlsafe(16))
     app = create(AccessRules(token, address.is_local))
     host, port = listener.getsockname()[:2]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (f"?token={token}" if token else "")
-    announce(url)
-    if address.opens_browser:
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    announce(f"{url}?token={token}" if token and address.shows_token else url)
+    if address.opens_browser and not token:
         webbrowser.open(url)
     sys.setswitchinterval(SWITCH_INTERVAL)
     server = http_server(app)
