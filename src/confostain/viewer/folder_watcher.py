@@ -21,7 +21,6 @@ TRIAL_SECONDS = 120.0  # s for opening and surveying an entry, which takes secon
 TRIAL_MEMORY = 2 << 30  # bytes for the same
 MAX_FILES = 100_000  # of an entry
 
-UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # control and format characters, surrogates, separators of lines
 
 FileStates = tuple[tuple[str, int, int], ...]  # name, bytes and modification time (ns) of each file
 

@@ -119,7 +119,7 @@ def http_server(app: FastAPI, limits: ConnectionLimits | None = None) -> uvicorn
 
 def _end_with_terminal(server: uvicorn.Server) -> None:
     """End the server when its terminal is closed, as by Ctrl-C; not where `nohup` has that signal ignored."""
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda number, frame: setattr(server, "should_exit", True))
 
 
