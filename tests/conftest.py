@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import httpx
     from fastapi import FastAPI
 
+    from confostain.viewer.connections import ConnectionLimits
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side; set before torch is loaded, also for children
 
 settings.register_profile("confostain", deadline=None)  # shared machines are now and then slow
@@ -86,15 +88,14 @@ def histology(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def served(app: "FastAPI") -> Iterator["httpx.Client"]:
+def served(app: "FastAPI", limits: "ConnectionLimits | None" = None) -> Iterator["httpx.Client"]:
     """A client of the application, served as it is to people: through a socket."""
     import httpx
-    import uvicorn
 
-    from confostain.viewer.serving import Address, listening
+    from confostain.viewer.serving import Address, http_server, listening
 
     listener = listening(Address(port=0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+    server = http_server(app, limits)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
@@ -106,7 +107,7 @@ def served(app: "FastAPI") -> Iterator["httpx.Client"]:
 
 
 @pytest.fixture
-def serve() -> Callable[["FastAPI"], AbstractContextManager["httpx.Client"]]:
+def serve() -> Callable[..., AbstractContextManager["httpx.Client"]]:
     return served
 
 

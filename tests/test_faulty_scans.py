@@ -210,3 +210,51 @@ def test_faulty_cases_have_the_range_of_the_plain_pair(kind: str, scale: int, tm
         for made, expected in zip(found, slide.ranges, strict=True):
             assert scale * made.bright == pytest.approx(expected.bright, rel=0.01)
             assert scale * made.dark == pytest.approx(expected.dark, abs=0.01 * expected.bright)
+
+
+def moved(planes: Planes, dx: int, dy: int) -> Planes:
+    """The pair with its fluorescence `dx` px to the right and `dy` px down, 0 where it lacks."""
+    shifted = np.zeros_like(planes)
+    height, width = planes.shape[1:]
+    to = (slice(max(0, dy), height + min(0, dy)), slice(max(0, dx), width + min(0, dx)))
+    since = (slice(max(0, -dy), height + min(0, -dy)), slice(max(0, -dx), width + min(0, -dx)))
+    shifted[0], shifted[1][to] = planes[0], planes[1][since]
+    return shifted
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(6, 0), (-9, 14), (0, -30)])
+def test_displaced_channels_are_told_and_aligned(dx: int, dy: int, planes: Planes, tmp_path: Path) -> None:
+    bad = moved(planes, dx, dy)
+    match = f"by {dx} px to the right and {dy} px down"
+    with slide_of(bad, tmp_path) as slide, pytest.warns(ConfostainWarning, match=match):
+        slide.facts()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with open_slide(tmp_path, microns_per_pixel=0.75, register=True) as slide:
+            assert slide.facts()["fluorescence_moved"] == [dx, dy]
+            aligned = slide.read(Region(0, 0, *slide.size))
+            np.testing.assert_array_equal(slide.read(Region(20, 30, 200, 100)), aligned[:, 30:130, 20:220])
+            made = stained(slide, tmp_path / "a.ome.tif")
+    (tmp_path / "clean").mkdir()
+    with slide_of(planes, tmp_path / "clean", ranges=ranges_of(slide)) as clean:
+        truth = clean.read(Region(0, 0, *clean.size))
+    height, width = planes.shape[1:]
+    both = (slice(max(0, -dy), height + min(0, -dy)), slice(max(0, -dx), width + min(0, -dx)))
+    np.testing.assert_array_equal(aligned[(slice(None), *both)], truth[(slice(None), *both)])
+    outside = np.ones((height, width), bool)
+    outside[both] = False
+    assert (made[outside] == 255).all()
+
+
+def ranges_of(slide: Slide) -> dict[str, tuple[float, float]]:
+    return {
+        name: (found.dark, found.bright)
+        for name, found in zip(("reflectance", "fluorescence"), slide.ranges, strict=True)
+    }
+
+
+def test_nothing_is_moved_where_nothing_can_be_measured(planes: Planes, tmp_path: Path) -> None:
+    other = planes.copy()
+    other[1] = np.roll(planes[1][::-1], 100, 1)
+    with slide_of(other, tmp_path), pytest.warns(ConfostainWarning, match="cannot be measured; nothing is moved"):
+        open_slide(tmp_path, register=True).close()

@@ -7,7 +7,7 @@ import re
 import threading
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -23,6 +23,7 @@ from confostain.imaging.area_mean import AreaMean
 from confostain.imaging.defects import GAP_RUN, Pixels, not_scanned, without_outliers
 from confostain.imaging.intensity import IntensityRange, normalise
 from confostain.imaging.tissue import TissueMask
+from confostain.io.readers.displaced import displaced
 from confostain.io.readers.layouts import Channels, open_channels
 from confostain.io.readers.pixel_size import agreed
 from confostain.io.readers.plane import Plane
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 StrPath = str | PathLike[str]
 
 CHANNELS = ("reflectance", "fluorescence")
+LEAST_DISPLACEMENT = 2  # px: less is within the width of a nucleus' edge
 MOST_SATURATED = 0.2  # of the tissue: above, what is bright can no longer be told apart
 NOT_FINER = 1e-3  # relative: a thumbnail's pixel size this little below the slide's own is taken for it
 THUMBNAIL_READ = Size(2048, 1024)  # px read at a time for a thumbnail: 17 MB for both channels
@@ -52,6 +54,7 @@ class Slide:
         name: of the scan or its file.
         layout: of the files, in words.
         microns_per_pixel: pixel size in um; None where neither the files nor the caller say it.
+        moved: (x, y) in pixels by which the fluorescence was displaced and has been moved back.
         files: that hold R and F, or the one file or OME-Zarr folder that holds both.
     """
 
@@ -61,8 +64,17 @@ class Slide:
         name: str,
         microns_per_pixel: float | None = None,
         ranges: tuple[IntensityRange | None, IntensityRange | None] = (None, None),
+        moved: tuple[int, int] = (0, 0),
     ) -> None:
-        """Slide of two planes; `microns_per_pixel` counts where the planes know none, `ranges` instead of measured."""
+        """Slide of two planes.
+
+        Args:
+            channels: the planes.
+            name: of the slide.
+            microns_per_pixel: pixel size in um where the planes know none.
+            ranges: intensity ranges instead of measured ones.
+            moved: (x, y) in px by which F has been displaced against R before it was registered.
+        """
         self.name = name
         self._planes = (channels.reflectance, channels.fluorescence)
         self._channels = channels
@@ -70,6 +82,7 @@ class Slide:
         self.layout = channels.layout
         self.microns_per_pixel = channels.microns_per_pixel or microns_per_pixel
         self._given = ranges
+        self.moved = moved
         self._survey_done: Survey | None = None
         self._survey_lock = threading.Lock()
 
@@ -168,20 +181,33 @@ class Slide:
     def _read_stored(self, inside: Region) -> tuple[list[Pixels], Mask | None]:
         """Stored values of R and F without hot and dead pixels, and where nothing was scanned."""
         defects = self._survey.defects
-        if not (defects or self.dtype.kind == "f"):
+        if not (defects.outliers != ((), ()) or self._may_have_gaps):
             return [plane.read(inside) for plane in self._planes], None
         reach = GAP_RUN - 1  # what a pixel's answer depends on
         around = Region(inside.x - reach, inside.y - reach, inside.width + 2 * reach, inside.height + 2 * reach)
         around = around.intersection(self.size.region)
         stored = [plane.read(around) for plane in self._planes]
-        missing = not_scanned(stored[0], stored[1], defects.has_gaps)
+        missing = self._missing(around, stored)
         part = inside.slices_in(around)
         stored = [without_outliers(one, values)[part] for one, values in zip(stored, defects.outliers, strict=True)]
         return stored, None if missing is None or not missing[part].any() else missing[part]
 
+    def _missing(self, level0_region: Region, stored: Sequence[Pixels]) -> Mask | None:
+        """Where nothing was scanned: by the values, or beyond the edge of a channel that has been moved."""
+        missing = not_scanned(stored[0], stored[1], self._survey.defects.has_gaps)
+        if self.moved != (0, 0):
+            x, y = self.moved
+            both = Region(-x, -y, *self.size).intersection(self.size.region).intersection(level0_region)
+            outside = np.ones((level0_region.height, level0_region.width), bool)
+            outside[both.slices_in(level0_region)] = False
+            missing = outside if missing is None else missing | outside
+        return missing
+
     @property
     def _may_have_gaps(self) -> bool:
-        return self._survey.defects.has_gaps or "f" in {plane.dtype.kind for plane in self._planes}
+        return (
+            self.moved != (0, 0) or self._survey.defects.has_gaps or "f" in {plane.dtype.kind for plane in self._planes}
+        )
 
     def read_reduced(self, level0_region: Region, step: int) -> Pair:
         """Estimate of a region inside the slide at 1 / `step` of its size, for previews.
@@ -283,6 +309,7 @@ class Slide:
                 f"{channel}_range_from": "given" if one else "measured"
                 for channel, one in zip(CHANNELS, self._given, strict=True)
             },
+            "fluorescence_moved": list(self.moved),
             "not_scanned": "areas at the largest value" if self._survey.defects.has_gaps else "nothing found",
             "hot_or_dead_pixels": [
                 channel for channel, found in zip(CHANNELS, self._survey.defects.outliers, strict=True) if found
@@ -340,6 +367,14 @@ class Slide:
             )
         else:
             self._warn_of_exposure(survey)
+        if survey.displacement is not None and max(map(abs, survey.displacement)) >= LEAST_DISPLACEMENT:
+            x, y = survey.displacement
+            warnings.warn(
+                f"{self.name}: reflectance and fluorescence are displaced, the fluorescence by {x} px to the right and"
+                f" {y} px down; align them with --register (register=True)",
+                ConfostainWarning,
+                stacklevel=4,
+            )
         if survey.channels_look_swapped:
             warnings.warn(
                 f"{self.name}: the channels look swapped, nuclei show in {self.sources[0]}, taken for reflectance;"
@@ -390,6 +425,7 @@ def open_slide(
     microns_per_pixel: float | None = None,
     series: int | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
+    register: bool = False,
 ) -> Slide:
     """Open a slide: a VivaScope folder, a two-channel OME-TIFF or OME-Zarr, or one file per channel.
 
@@ -402,6 +438,8 @@ def open_slide(
         series: number of the image, from 0, in a file that holds several; None for the largest one.
         ranges: of "reflectance" and "fluorescence", or one of them: the stored values that become 0 and 1, where
             several slides must share one range. By default they are measured.
+        register: whether the fluorescence is moved by whole pixels onto the reflectance, where a displacement can be
+            measured; what one channel lacks at the edges then counts as not scanned.
 
     Raises:
         SlideError: no known layout is there, or a file is damaged or not grey.
@@ -425,7 +463,22 @@ def open_slide(
             told_apart_by=f"{channels.told_apart_by}, then swapped",
         )
     name = _name(path or reflectance or Path(), channels.reflectance.name)
-    return Slide(channels, name, microns_per_pixel, given)
+    slide = Slide(channels, name, microns_per_pixel, given)
+    return _registered(slide, channels, given) if register else slide
+
+
+def _registered(slide: Slide, channels: Channels, given: tuple[IntensityRange | None, IntensityRange | None]) -> Slide:
+    """The slide with its fluorescence moved onto its reflectance; a warning where no displacement can be measured."""
+    found = survey_slide(channels.reflectance, channels.fluorescence, given).displacement
+    if found is None:
+        warnings.warn(
+            f"{slide.name}: the displacement of its channels cannot be measured; nothing is moved; look at both",
+            ConfostainWarning,
+            stacklevel=3,
+        )
+        return slide
+    moved = replace(channels, fluorescence=displaced(channels.fluorescence, *found))
+    return Slide(moved, slide.name, slide.microns_per_pixel, given, found)
 
 
 def given_ranges(ranges: Mapping[str, tuple[float, float]]) -> tuple[IntensityRange | None, IntensityRange | None]:

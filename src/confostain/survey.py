@@ -24,6 +24,7 @@ from confostain.imaging.defects import (
     without_outliers,
 )
 from confostain.imaging.intensity import IntensityRange, measured_range, normalise
+from confostain.imaging.registration import displacement
 from confostain.imaging.tissue import CELL, Grid, TissueMask, joined_tissue, tissue_in_channel, where_scanned
 from confostain.io.readers.plane import Plane
 
@@ -33,6 +34,7 @@ KEPT_PIXELS = 1 << 19  # values kept of each channel for its percentiles, whatev
 FIELDS = 6  # fields read at full resolution to tell the channels apart
 FIELD_SIDE = 256  # px
 FAINT = 0.15  # standard deviation over mean: less contrast than any tissue has
+REGISTRATION_SIDE = 1024  # px of the field on which R and F are registered
 FEWEST_VALUES = 64  # of a channel: fewer that are the same say nothing
 
 
@@ -65,6 +67,7 @@ class Survey:
         overview: float32 (2, rows, columns) in [0, 1], one pixel for each cell of the tissue mask.
         defects: areas that were not scanned, hot and dead pixels.
         exposures: of R and F.
+        displacement: (x, y) of F against R in pixels; None where there is no clear answer.
     """
 
     ranges: tuple[IntensityRange, IntensityRange]
@@ -73,6 +76,7 @@ class Survey:
     overview: Pair
     defects: Defects = NO_DEFECTS
     exposures: tuple[Exposure, Exposure] = (WELL_EXPOSED, WELL_EXPOSED)
+    displacement: tuple[int, int] | None = None
 
 
 def survey_slide(
@@ -103,13 +107,21 @@ def survey_slide(
         given[0] or measured_range(r.values[scanned], in_tissue),
         given[1] or measured_range(f.values[scanned], in_tissue),
     )
-    fields = [(reflectance.read(part), fluorescence.read(part)) for part in _fields_in_tissue(tissue)]
+
+    def read(part: Region) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        return reflectance.read(part), fluorescence.read(part)
+
+    fields = [read(part) for part in _fields_in_tissue(tissue)]
     swapped = bool(fields) and look_swapped(*_normalised(fields, ranges, defects.has_gaps))
     overview = np.stack([normalise(r.means, ranges[0]), normalise(f.means, ranges[1])])
     exposures = tuple(
         _exposure(one.values[scanned][in_tissue], not found.any()) for one, found in ((r, in_r), (f, in_f))
     )
-    return Survey(ranges, tissue, swapped, overview, defects, (exposures[0], exposures[1]))
+    found = None
+    if fields and not (exposures[0].is_constant or exposures[1].is_constant):
+        centre = _field_in_middle(tissue)
+        found = displacement(*(one[0] for one in _normalised([read(centre)], ranges, defects.has_gaps)))
+    return Survey(ranges, tissue, swapped, overview, defects, (exposures[0], exposures[1]), found)
 
 
 def _normalised(
@@ -226,6 +238,16 @@ def sample_pair(
         counts[band.y // lattice.cell] = np.add.reduceat(there, columns, axis=1, dtype=np.float64).sum(axis=0)
     r, f = (sums / np.maximum(counts, 1)).astype(np.float32)
     return PlaneSample(r, np.concatenate(kept[0])), PlaneSample(f, np.concatenate(kept[1]))
+
+
+def _field_in_middle(tissue: TissueMask) -> Region:
+    """Field of up to `REGISTRATION_SIDE` around the tissue cell that is in the middle of all, row by row."""
+    cells, size = np.argwhere(tissue.cells), tissue.size
+    row, column = cells[len(cells) // 2]
+    width, height = min(size.width, REGISTRATION_SIDE), min(size.height, REGISTRATION_SIDE)
+    x = int(np.clip(column * tissue.cell - width // 2, 0, size.width - width))
+    y = int(np.clip(row * tissue.cell - height // 2, 0, size.height - height))
+    return Region(x, y, width, height)
 
 
 def _fields_in_tissue(tissue: TissueMask) -> list[Region]:

@@ -1,6 +1,7 @@
 """`confostain view` from the command line."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -15,18 +16,27 @@ from confostain.viewer.serving import OPENSEADRAGON, Address, listening
 
 
 @pytest.mark.skipif(not OPENSEADRAGON.is_file(), reason="installed without npm, so there is no OpenSeadragon")
-def test_view_prints_its_address_and_serves_until_it_is_stopped(phantom_scan: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_view_prints_its_address_and_serves_until_it_is_stopped(phantom_scan: Path, tmp_path: Path, name: str) -> None:
+    """With a page open that listens, and a cache folder that is gone in the end."""
+    if not hasattr(signal, name):
+        pytest.skip(f"this platform has no {name}")
     command = [sys.executable, "-m", "confostain.cli", "view", str(phantom_scan), "--no-browser", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, **pipes) as server:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
         with urllib.request.urlopen(url + "api/slides") as answer:
             (slide,) = json.load(answer)
         assert slide["name"] == phantom_scan.parent.name
-        server.send_signal(signal.SIGINT)
-        _, err = server.communicate(timeout=20)
+        with urllib.request.urlopen(url + "api/events") as events:
+            assert events.readline() == b": listening\n"
+            assert len(list(tmp_path.iterdir())) > 0
+            server.send_signal(getattr(signal, name))
+            _, err = server.communicate(timeout=60)
     assert (server.returncode, err) == (0, "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_view_refuses_in_one_line(

@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from confostain.viewer.annotations import MAX_FEATURES
+from confostain.viewer import annotations
+from confostain.viewer.annotation_schema import MAX_FEATURES
 from confostain.viewer.library import Library
 
 QUPATH = {
@@ -73,16 +74,22 @@ def feature(geometry: object) -> dict[str, object]:
     return {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": geometry, "properties": {}}]}
 
 
+def named(properties: dict[str, object]) -> dict[str, object]:
+    point = {"type": "Point", "coordinates": [1, 2]}
+    return {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": point, "properties": properties}]}
+
+
 @pytest.mark.parametrize(
     "collection",
     [
+        named({"name": None, "classification": {"names": ["Tumor", "Positive"], "color": [1, 2, 3]}, "more": [{}]}),
         feature({"type": "Point", "coordinates": [1, 2], "plane": {"c": -1, "z": 0, "t": 0}}),
         feature({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}),
         feature({"type": "Point", "coordinates": [1, 2]}) | {"name": "more"},
         {"type": "FeatureCollection", "features": [{**QUPATH["features"][1], "nucleusGeometry": None}]},
         {"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": QUPATH["features"][1]["geometry"]}]},
     ],
-    ids=["of a geometry", "an open ring", "of the collection", "of a feature", "no properties"],
+    ids=["of a class", "of a geometry", "an open ring", "of the collection", "of a feature", "no properties"],
 )
 def test_what_other_programs_write_comes_back_whole(
     client: httpx.Client, url: str, file: Path, collection: dict[str, object]
@@ -98,6 +105,18 @@ def test_what_other_programs_write_comes_back_whole(
         "[]",
         "{",
         "[" * 100_000,
+        '{"a":' * 100_000,
+        json.dumps(feature({"type": "MultiPoint", "coordinates": [1] * 1_000_000})),
+        json.dumps(named({"name": {"a": "b"}})),
+        json.dumps(named({"name": "a" * 1001})),
+        json.dumps(named({"classification": "Tumor"})),
+        json.dumps(named({"classification": {"name": ["Tumor"]}})),
+        json.dumps(named({"classification": {"name": "Tumor", "color": "red"}})),
+        json.dumps(named({"classification": {"name": "Tumor", "color": [1, 2, 256]}})),
+        json.dumps(named({"metadata": {"kind": 3}})),
+        json.dumps(named({"metadata": {"centre": [1, 2], "twelve": "3,4"}})),
+        json.dumps(feature({"type": "Point", "coordinates": ["1", "2"]})),
+        json.dumps({"type": "FeatureCollection", "features": [{**QUPATH["features"][1], "id": {}}]}),
         json.dumps(feature(None)),
         json.dumps(feature({"type": "Point", "coordinates": [1]})),
         json.dumps(feature({"type": "Point", "coordinates": [1, "a"]})),
@@ -109,7 +128,7 @@ def test_what_other_programs_write_comes_back_whole(
         json.dumps({"type": "FeatureCollection", "features": QUPATH["features"] * (MAX_FEATURES // 2 + 1)}),
         json.dumps({"type": "FeatureCollection", "features": [], "nonsense": float("inf")}),
     ],
-    ids=lambda body: body[:40],
+    ids=lambda body: body[:9] + body[75:140],
 )
 def test_what_is_no_geojson_is_refused(client: httpx.Client, url: str, file: Path, body: str) -> None:
     headers = known(client, url) | {"Content-Type": "application/geo+json"}
@@ -118,13 +137,34 @@ def test_what_is_no_geojson_is_refused(client: httpx.Client, url: str, file: Pat
 
 
 def test_a_foreign_file_of_that_name_is_neither_read_nor_replaced(client: httpx.Client, url: str, file: Path) -> None:
-    for content in ("{", "[]", '{"type": "Topology"}'):
+    geometry = '{"type": "FeatureCollection", "features": [{"type": "Feature", "geometry": null, "properties": {}}]}'
+    for content in ("{", "[]", '{"type": "Topology"}', geometry, "[" * 1000, json.dumps(named({"name": {}}))):
         file.write_text(content)
         answer = client.get(url)
         assert answer.status_code == 409
         assert file.name in answer.json()["detail"]
         assert client.put(url, json=QUPATH, headers={"If-Match": "x"}).status_code == 409
         assert file.read_text() == content
+    file.unlink()
+
+
+def test_a_file_that_a_reader_cannot_take_is_said(
+    client: httpx.Client, url: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(annotations, "MAX_BYTES", 1000)
+    file.write_bytes(b" " * 1001)
+    assert "larger than" in client.get(url).json()["detail"]
+    file.unlink()
+    file.mkdir()
+    assert "no regular file" in client.get(url).json()["detail"]
+    file.rmdir()
+
+
+@pytest.mark.parametrize("text", ["{}", "\ufeff{}"], ids=["plain", "with a byte order mark"])
+def test_a_file_of_another_program_comes_as_it_is(client: httpx.Client, url: str, file: Path, text: str) -> None:
+    text = text.replace("{}", json.dumps(QUPATH, ensure_ascii=False, indent=1))
+    file.write_text(text, encoding="utf-8")
+    assert client.get(url).content == text.encode()
     file.unlink()
 
 

@@ -237,13 +237,77 @@ def test_two_who_annotate_at_once_keep_both(browser: "playwright.Browser", addre
         reader.page.keyboard.press("p")
     one.page.mouse.click(500, 400)
     one.until(lambda: len(one.saved()["features"]) == 1)
+    first = one.saved()["features"][0]["id"]
     other.page.mouse.click(600, 300)
-    other.page.get_by_role("button", name="Merge both").click(timeout=WAIT)
+    other.page.get_by_text("changed elsewhere too").wait_for(timeout=WAIT)
     other.until(lambda: len(one.saved()["features"]) == 2)
-    assert other.page.locator("#notice").is_hidden()
+    other.page.keyboard.press("Control+z")  # takes back its own point, not the other's
+    other.until(lambda: len(one.saved()["features"]) == 1)
+    assert one.saved()["features"][0]["id"] == first
     one.clear()
     for reader in (one, other):
         reader.context.close()
+
+
+POINT = {"type": "Point", "coordinates": [300, 300]}
+SQUARE = [[200, 200], [400, 200], [400, 400], [200, 200]]
+ODD = [
+    {"geometry": POINT},
+    {"geometry": POINT, "properties": None},
+    {"geometry": POINT, "properties": {"name": "<b>&", "classification": None, "metadata": None}},
+    {
+        "geometry": POINT,
+        "properties": {"classification": {"name": None, "color": None}, "metadata": {"kind": "toString"}},
+    },
+    {"geometry": POINT, "properties": {"metadata": {"kind": "margin", "centre": "x", "twelve": ","}}},
+    {"geometry": {"type": "LineString", "coordinates": SQUARE}, "properties": {"metadata": {"kind": "__proto__"}}},
+    {"geometry": {"type": "MultiPoint", "coordinates": SQUARE}, "properties": {"metadata": {"kind": "length"}}},
+    {"geometry": {"type": "MultiLineString", "coordinates": [SQUARE]}, "properties": {"metadata": {"kind": "point"}}},
+    {"geometry": {"type": "MultiPolygon", "coordinates": [[SQUARE]]}, "id": 3},
+    {"geometry": {"type": "Polygon", "coordinates": [SQUARE, SQUARE]}, "id": 3},
+]
+
+
+def test_whatever_the_schema_lets_through_is_shown_and_saved_again(reader: Reader) -> None:
+    page = reader.open()
+    body = {"type": "FeatureCollection", "features": [{"type": "Feature"} | feature for feature in ODD]}
+    status = page.evaluate(
+        """async ([path, body]) => {
+          const headers = { "If-Match": (await fetch(path)).headers.get("ETag") };
+          return (await fetch(path, { method: "PUT", headers, body: JSON.stringify(body) })).status;
+        }""",
+        [f"/api/slides/{reader.state()['slide']}/annotations", body],
+    )
+    assert status == 200
+    page.reload()
+    reader.open()
+    page.keyboard.press("n")
+    reader.until(lambda: page.locator("#note-list li").count() == len(ODD))
+    page.keyboard.press("p")
+    page.mouse.click(500, 400)
+    reader.until(lambda: len(reader.saved()["features"]) == len(ODD) + 1)
+
+
+@pytest.mark.parametrize(
+    ("base", "mine", "theirs", "merged"),
+    [
+        ("", "a1", "b1", "b1 a1"),
+        ("a1 b1", "a2 b1", "a1 b2", "a2 b2"),
+        ("a1 b1", "b1", "a1 b1 c1", "b1 c1"),
+        ("a1 b1", "a1 b1 c1", "b1", "b1 c1"),
+        ("a1", "", "a2", "a2"),
+        ("a1", "a2", "", "a2"),
+        ("a1", "a2", "a2", "a2"),
+        ("a1", "a2", "a3", "a3 ?2"),
+    ],
+    ids=["added", "changed", "removed here", "removed there", "changed there", "changed here", "alike", "differently"],
+)
+def test_changes_of_both_sides_are_merged(reader: Reader, base: str, mine: str, theirs: str, merged: str) -> None:
+    """Features are written as their id and their version; ? is a new id."""
+    sides = [[{"id": word[0], "version": word[1]} for word in side.split()] for side in (base, mine, theirs)]
+    script = "async (sides) => (await import('/static/merge.js')).merge(...sides)"
+    result = reader.open().evaluate(script, sides)
+    assert " ".join((one["id"] if len(one["id"]) == 1 else "?") + one["version"] for one in result) == merged
 
 
 def test_a_margin_is_named_by_the_clock_also_on_a_mirrored_slide(reader: Reader) -> None:
@@ -349,6 +413,17 @@ def test_a_new_scan_shows_up(reader: Reader, watched: Path, tmp_path: Path) -> N
     shutil.copytree(write_scan(tmp_path / "second", Size(500, 400), seed=9).parent, watched / "second")
     page.get_by_role("button", name="Show", exact=True).click(timeout=WAIT)
     reader.until(lambda: page.title().startswith("second"))
+
+
+def test_what_cannot_be_shown_is_listed_with_the_reason(reader: Reader, watched: Path) -> None:
+    page = reader.open()
+    page.keyboard.press("s")
+    assert page.locator("#refused").is_hidden()
+    (watched / "notes.txt").write_text("hello")
+    page.get_by_text("Not shown: 1").click(timeout=WAIT)
+    assert re.fullmatch(r"notes\.txt\s*notes\.txt: .+", page.locator("#refused li").inner_text(), re.DOTALL)
+    (watched / "notes.txt").unlink()
+    page.locator("#refused").wait_for(state="hidden", timeout=WAIT)
 
 
 def test_everything_has_a_name_and_fingers_can_hit_it(browser: "playwright.Browser", address: str) -> None:

@@ -1,5 +1,6 @@
 """Which requests are answered."""
 
+import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -70,6 +71,23 @@ def test_too_much_is_refused(client: httpx.Client, slide_url: str) -> None:
     assert large.status_code == 413
     chunked = client.put(url, content=iter([b"{}"]), headers={"Content-Type": "application/json"})
     assert chunked.status_code == 411
+
+
+def test_only_so_much_is_written_at_the_same_time(library: Library, serve: Serve) -> None:
+    with serve(create_app(library, AccessRules(max_writing=1))) as client:
+        refused = client.put("/api/slides/x/annotations", json={})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert client.get("/api/slides").status_code == 200
+
+
+def test_a_body_that_does_not_come_keeps_nobody_else_waiting(library: Library, serve: Serve) -> None:
+    with (
+        serve(create_app(library, AccessRules(max_pending=1, max_writing=2))) as client,
+        socket.create_connection((client.base_url.host, client.base_url.port)) as slow,
+    ):
+        slow.sendall(b"PUT /api/slides/x/annotations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n[")
+        assert client.get("/api/slides").status_code == 200
+        assert client.put("/api/slides/x/annotations", json={}).status_code == 404
 
 
 def test_one_address_may_not_ask_for_everything_at_once(library: Library, serve: Serve) -> None:

@@ -1,6 +1,8 @@
 """Which slides are shown, and with which layers."""
 
+import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +60,19 @@ def test_ids_are_the_same_next_time_and_tell_no_path(phantom_scan: Path) -> None
             ids += library.entries
     assert ids[0] == ids[1]
     assert ids[0].isalnum()
+
+
+@pytest.mark.parametrize("name", [b"notes.txt", b"\xff\xfe.tif", b"a\x1b[2J.tif"], ids=["text", "not UTF-8", "control"])
+def test_what_a_watched_folder_holds_besides_is_listed(tmp_path: Path, name: bytes) -> None:
+    with Library("gareau") as library:
+        refused = threading.Event()
+        library.listeners.append(refused.set)
+        (tmp_path / os.fsdecode(name)).write_text("hello")
+        library.watch(tmp_path)
+        assert refused.wait(60)
+        (one,) = library.refusals
+        assert one["name"].endswith(name[-4:].decode())
+        assert all(text.isprintable() and text.encode() for text in one.values())
 
 
 def test_a_slide_that_cannot_be_surveyed_says_why(phantom_scan: Path, tmp_path: Path) -> None:

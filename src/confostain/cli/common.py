@@ -91,6 +91,14 @@ def add_slide_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_series_argument(parser)
     add_range_argument(parser)
+    add_register_argument(parser)
+
+
+def add_register_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that aligns the channels."""
+    parser.add_argument(
+        "--register", action="store_true", help="move the fluorescence onto the reflectance where both are displaced"
+    )
 
 
 def add_range_argument(parser: argparse.ArgumentParser) -> None:
@@ -169,6 +177,7 @@ def open_path(options: argparse.Namespace, path: Path) -> Slide:
         microns_per_pixel=options.mpp,
         series=options.series,
         ranges=_ranges(options),
+        register=options.register,
     )
 
 
@@ -184,6 +193,7 @@ def open_chosen(options: argparse.Namespace) -> Slide:
         microns_per_pixel=options.mpp,
         series=options.series,
         ranges=_ranges(options),
+        register=options.register,
     )
 
 

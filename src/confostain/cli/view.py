@@ -13,6 +13,7 @@ from confostain.cli.common import (
     Commands,
     add_command,
     add_range_argument,
+    add_register_argument,
     add_series_argument,
     needs_extra,
     open_chosen,
@@ -46,6 +47,7 @@ def add_view(commands: Commands) -> None:
     parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel, if the files do not give it")
     add_series_argument(parser)
     add_range_argument(parser)
+    add_register_argument(parser)
     parser.add_argument("--histology", action="append", default=[], metavar="FILE", help="H&E slide to compare with")
     parser.add_argument(
         "--watch", action="append", default=[], metavar="DIR", help="folder whose slides are shown, now and later"

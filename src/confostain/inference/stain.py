@@ -156,6 +156,8 @@ def _writer_of(out: Path, ome_zarr: str) -> OpenWriter:
 def _described(slide: Slide, model: Model, area: Region, quality: int | None, record_names: bool) -> ResultImage:
     label, channels = f"digitally stained: {model.name}", CHANNELS
     facts = provenance(label, model, dict(zip(channels, slide.ranges, strict=True)), area)
+    if slide.moved != (0, 0):
+        facts["fluorescence moved"] = f"{-slide.moved[0]},{-slide.moved[1]}"
     if record_names:
         sources = zip(channels, slide.sources, strict=True)
         facts |= {"slide": slide.name, **{f"{channel} source": source for channel, source in sources}}

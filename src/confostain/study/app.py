@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -15,12 +16,13 @@ from confostain.viewer.guard import AccessRules
 from confostain.viewer.guarded_app import STATIC, guarded_app
 
 PAGE = FilePath(__file__).parent / "static"
+MAX_BODY = 64 << 10  # bytes; answers take hundreds
 NO_STORE = {"Cache-Control": "no-store"}
 
 
 def create_study_app(session: Session, rules: AccessRules) -> FastAPI:
     """An application that takes one reader through a study."""
-    app = guarded_app("confostain study", rules)
+    app = guarded_app("confostain study", replace(rules, max_body=MAX_BODY))
     app.state.session = session
     app.include_router(router)
     app.mount("/static/study", StaticFiles(directory=PAGE), name="page")  # before the folder that contains its path

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from confostain.errors import OutputError
+from confostain.viewer.file_lock import locked
 
 COLUMNS = ("reader", "field", "arm", "x", "y", "question", "answer", "correct", "seconds", "comment", "time")
 
@@ -31,21 +32,21 @@ def read_results(path: Path) -> list[dict[str, str]]:
 
 
 def append_results(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Append answers, and return once they are on disk.
+    """Append answers, and return once they are on disk. Several processes may do so at once.
 
     Raises OutputError if they cannot be written.
     """
-    is_new = not path.exists()
-    try:
-        with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            if is_new:
-                writer.writeheader()
-            writer.writerows(rows)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OutputError(f"{path}: the answer cannot be written ({error.strerror})") from error
+    with locked(path):
+        try:
+            with path.open("a", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                if not file.tell():
+                    writer.writeheader()
+                writer.writerows(rows)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OutputError(f"{path}: the answer cannot be written ({error.strerror})") from error
 
 
 def plain_line(text: str) -> str:

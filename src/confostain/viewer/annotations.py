@@ -1,101 +1,23 @@
 """Annotations of a slide: one GeoJSON file beside it, in the form that QuPath uses, coordinates in level-0 pixels.
 
-All members of a feature are kept, also those that GeoJSON does not name. Refused is only what would make the file
-useless to other programs. The models are our own: those of geojson-pydantic drop the members of a geometry that
-they do not know (QuPath's plane), accept infinite coordinates and null geometries, and refuse polygons that are not
-closed and features without properties.
+The file holds what the page, or another program, has written, byte for byte.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from confostain.errors import OutputError, SlideError
+from confostain.errors import SlideError
 from confostain.io.writers.output import complete_or_absent
+from confostain.viewer.file_lock import locked
+from confostain.viewer.isolated_process import IsolatedCallError
 
-MAX_FEATURES = 20_000
+SUFFIX = ".annotations.geojson"  # of the file beside a slide
+MAX_BYTES = 8 << 20  # 20,000 cells of 40 corners each
 EMPTY = b'{"type": "FeatureCollection", "features": []}'
-
-Coordinate = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
-Position = Annotated[list[Coordinate], Field(min_length=2, max_length=3)]
-Line = Annotated[list[Position], Field(min_length=2)]
-Ring = Annotated[list[Position], Field(min_length=4)]
-Polygon = Annotated[list[Ring], Field(min_length=1)]
-
-
-class _Geometry(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-
-class PointGeometry(_Geometry):
-    """A position."""
-
-    type: Literal["Point"]
-    coordinates: Position
-
-
-class MultiPointGeometry(_Geometry):
-    """Several positions."""
-
-    type: Literal["MultiPoint"]
-    coordinates: Annotated[list[Position], Field(min_length=1)]
-
-
-class LineGeometry(_Geometry):
-    """A path of two or more positions."""
-
-    type: Literal["LineString"]
-    coordinates: Line
-
-
-class MultiLineGeometry(_Geometry):
-    """Several paths."""
-
-    type: Literal["MultiLineString"]
-    coordinates: Annotated[list[Line], Field(min_length=1)]
-
-
-class PolygonGeometry(_Geometry):
-    """An outer ring, and the rings of its holes."""
-
-    type: Literal["Polygon"]
-    coordinates: Polygon
-
-
-class MultiPolygonGeometry(_Geometry):
-    """Several polygons."""
-
-    type: Literal["MultiPolygon"]
-    coordinates: Annotated[list[Polygon], Field(min_length=1)]
-
-
-Geometry = (
-    PointGeometry | MultiPointGeometry | LineGeometry | MultiLineGeometry | PolygonGeometry | MultiPolygonGeometry
-)
-
-
-class Feature(BaseModel):
-    """One annotation."""
-
-    model_config = ConfigDict(extra="allow")
-    type: Literal["Feature"]
-    id: str | int | None = None
-    geometry: Annotated[Geometry, Field(discriminator="type")]
-    properties: dict[str, Any] | None = None
-
-
-class FeatureCollection(BaseModel):
-    """All annotations of one slide."""
-
-    model_config = ConfigDict(extra="allow")
-    type: Literal["FeatureCollection"]
-    features: Annotated[list[Feature], Field(max_length=MAX_FEATURES)]
 
 
 class VersionConflict(Exception):
@@ -103,46 +25,74 @@ class VersionConflict(Exception):
 
 
 class AnnotationFile:
-    """GeoJSON file of one slide. A reader finds it complete at any time."""
+    """GeoJSON file of one slide. A reader finds it complete at any time.
 
-    def __init__(self, slide: Path) -> None:
-        """Use the file beside the slide at this path."""
+    Writers take turns, those of other processes included.
+    """
+
+    def __init__(self, slide: Path, check: Callable[[bytes], int]) -> None:
+        """Use the file beside the slide at this path.
+
+        `check` returns the number of features in such a file, or raises ValueError or IsolatedCallError.
+        """
         slide = slide.resolve()
-        self.path = slide.with_name(f"{slide.name}.annotations.geojson")
+        self.path = slide.with_name(slide.name + SUFFIX)
+        self._check = check
+        self._known = (EMPTY, _etag(EMPTY))  # contents last read or written, which are valid
         self._lock = threading.Lock()
 
     def read(self) -> tuple[bytes, str]:
         """Contents and ETag of the file; an empty collection if there is no file.
 
-        Raises SlideError if the file is not a GeoJSON FeatureCollection.
+        Raises SlideError if the file is no GeoJSON FeatureCollection, or too large.
         """
-        data = self.path.read_bytes() if self.path.exists() else EMPTY
-        try:
-            collection = json.loads(data)
-        except ValueError as error:
-            raise SlideError(f"{self.path.name}: not JSON ({error}); repair the file or move it away") from error
-        if not isinstance(collection, dict) or collection.get("type") != "FeatureCollection":
-            raise SlideError(f"{self.path.name}: not a GeoJSON FeatureCollection; export it again or move it away")
-        return data, _etag(data)
+        with self._lock:  # readers share one copy of the contents
+            data = self._contents()
+            etag = _etag(data)
+            if etag != self._known[1]:
+                try:
+                    self._check(data)
+                except (ValueError, IsolatedCallError) as error:
+                    raise SlideError(
+                        f"{self.path.name}: no annotations in GeoJSON ({error}); repair the file or move it away"
+                    ) from error
+                self._known = (data, etag)
+            return self._known
 
-    def write(self, collection: dict[str, Any], known: str) -> str:
-        """Replace the file if `known` is its ETag; returns the new ETag.
+    def write(self, data: bytes, known: str) -> tuple[int, str]:
+        """Replace the file if `known` is its ETag; returns the number of features and the new ETag.
 
         Raises:
             VersionConflict: the file has another ETag.
-            ValueError: `collection` holds numbers that JSON has not.
-            OutputError: the folder cannot be written.
+            ValueError: `data` is no GeoJSON FeatureCollection.
+            OutputError: the folder cannot be written, or another process holds the lock for long.
         """
-        data = json.dumps(collection, allow_nan=False).encode()
-        with self._lock:
+        try:
+            features = self._check(data)
+        except IsolatedCallError as error:
+            raise ValueError(f"checking it {error}") from error
+        with locked(self.path):
             if self.read()[1] != known:
                 raise VersionConflict
-            try:
-                with complete_or_absent(self.path, overwrite=True) as partial:
-                    partial.write_bytes(data)
-            except OSError as error:
-                raise OutputError(f"{self.path.name}: cannot be written ({error.strerror})") from error
-        return _etag(data)
+            with complete_or_absent(self.path, overwrite=True) as partial:
+                partial.write_bytes(data)
+        with self._lock:
+            self._known = (data, _etag(data))
+        return features, _etag(data)
+
+    def _contents(self) -> bytes:
+        try:
+            if not self.path.exists():
+                return EMPTY
+            if not self.path.is_file():
+                raise SlideError(f"{self.path.name}: no regular file; expected annotations in GeoJSON; move it away")
+            with self.path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise SlideError(f"{self.path.name}: cannot be read ({error.strerror})") from error
+        if len(data) > MAX_BYTES:
+            raise SlideError(f"{self.path.name}: larger than {MAX_BYTES >> 20} MB; expected less; move it away")
+        return data
 
 
 def _etag(data: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from confostain.arrays import Rgb
+from confostain.viewer.cache_folder import CacheFolder
 
 DISK_BYTES = 2 << 30  # about 2700 blocks of 512 px: the tissue of a slide of 26,000 x 26,000 px
 
@@ -41,7 +41,7 @@ class BlockStore:
 
     def __init__(self, limit: int = DISK_BYTES) -> None:
         """Hold at most `limit` bytes in a temporary folder, which is removed by `close` or with this object."""
-        self._folder = tempfile.TemporaryDirectory(prefix="confostain-")
+        self._folder = CacheFolder()
         self._blocks = _StoredBlocks(limit, getsizeof=lambda block: block.bytes)
         self._lock = threading.Lock()
         self._file_numbers = count()
@@ -49,7 +49,7 @@ class BlockStore:
     @property
     def folder(self) -> Path:
         """Folder of the files."""
-        return Path(self._folder.name)
+        return self._folder.path
 
     @property
     def bytes(self) -> int:
@@ -84,4 +84,4 @@ class BlockStore:
 
     def close(self) -> None:
         """Remove the files."""
-        self._folder.cleanup()
+        self._folder.close()

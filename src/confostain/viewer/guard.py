@@ -42,12 +42,15 @@ class AccessRules:
         is_local: whether the client must call the server by a name of this machine.
         max_body: bytes of a request; the default holds 20,000 annotated cells of 40 corners each.
         max_pending: requests of one address in progress; 40 browsers with six connections each stay below the default.
+        max_writing: bytes of the bodies of requests in progress, of all addresses; the default holds one of the largest
+            and many as they are usual.
     """
 
     token: str | None = None
     is_local: bool = True
     max_body: int = 8 << 20
-    max_pending: int = 512
+    max_pending: int = 256
+    max_writing: int = 12 << 20
 
 
 class Guard:
@@ -58,6 +61,7 @@ class Guard:
         self._app = app
         self._rules = rules
         self._pending: Counter[str] = Counter()
+        self._writing = 0  # bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -74,14 +78,38 @@ class Guard:
         refusal = self._refusal(scope, address)
         if refusal is not None:
             await refusal(scope, receive, send_secured)
-            return
+        elif scope["method"] in READING_METHODS:
+            await self._answer(address, scope, receive, send_secured)
+        else:
+            await self._write(address, scope, receive, send_secured)
+
+    async def _answer(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
         self._pending[address] += 1
         try:
-            await self._app(scope, receive, send_secured)
+            await self._app(scope, receive, send)
         finally:
             self._pending[address] -= 1
             if not self._pending[address]:
                 del self._pending[address]
+
+    async def _write(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request with a body, once the body is there: slow clients do not count as requests in progress."""
+        body = await _whole_body(receive)
+        if body is None:
+            return
+        size = len(body)
+        if self._writing + size > self._rules.max_writing:
+            refusal = _refuse(503, f"{self._writing} bytes are being written just now; try again in a second")
+            refusal.headers["Retry-After"] = "1"
+            await refusal(scope, receive, send)
+            return
+        self._writing += size
+        replay = _replayed(body, receive)
+        del body  # the application has it now, and may free it
+        try:
+            await self._answer(address, scope, replay, send)
+        finally:
+            self._writing -= size
 
     def _refusal(self, scope: Scope, address: str) -> Response | None:
         headers, rules = Headers(scope=scope), self._rules
@@ -129,6 +157,28 @@ class Guard:
         if int(length) > self._rules.max_body:
             return _refuse(413, f"a body of {length} bytes; expected at most {self._rules.max_body}")
         return None
+
+
+async def _whole_body(receive: Receive) -> bytes | None:
+    """Body of a request, whose length has been checked; None if the client has disconnected."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """`receive` as if the body had not been read yet."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
 
 
 def _host_name(host: str) -> str:

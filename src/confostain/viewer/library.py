@@ -6,23 +6,32 @@ The page names a slide by its id. Nothing that comes from the page is ever used 
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from confostain.geometry import Size
 from confostain.io.readers.histology import HistologySlide, open_histology
+from confostain.io.writers.output import printable
 from confostain.io.writers.pyramid import TILE, level_sizes
 from confostain.slide import Slide, open_slide
+from confostain.viewer.annotation_schema import check_annotations
 from confostain.viewer.annotations import AnnotationFile
 from confostain.viewer.block_store import BlockStore
 from confostain.viewer.confocal_layers import ConfocalLayers
 from confostain.viewer.folder_watcher import FolderWatcher
 from confostain.viewer.histology_layer import HistologyLayer
+from confostain.viewer.isolated_process import IsolatedProcess
 from confostain.viewer.layer import Layer, LayerInfo
+
+MAX_REFUSALS = 200  # listed
+CHECK_SECONDS = 30.0  # s for checking annotations; the largest that may be saved take 1 s
+CHECK_MEMORY = 192 << 20  # bytes for the same; the largest take 96 MB
 
 SlideKind = Literal["confocal", "histology"]
 
@@ -37,6 +46,7 @@ class SlideEntry:
         kind: a raw confocal scan or an H&E slide.
         path: file or folder; annotations are stored beside it.
         slide: the open slide.
+        annotations: the file of its annotations.
         layer_infos: descriptions of its layers, the one to be shown at first in front.
         layers: the layers by their ids, once the slide has been surveyed; an exception if that failed.
     """
@@ -46,11 +56,9 @@ class SlideEntry:
     kind: SlideKind
     path: Path
     slide: Slide | HistologySlide
+    annotations: AnnotationFile
     layer_infos: list[LayerInfo]
     layers: Future[dict[str, Layer]] = field(default_factory=Future)
-
-    def __post_init__(self) -> None:
-        self.annotations = AnnotationFile(self.path)
 
     @property
     def size(self) -> Size:
@@ -88,28 +96,37 @@ class Library:
         """
         self._confocal = ConfocalLayers(model)
         self._store = BlockStore()
+        self._isolated = IsolatedProcess(CHECK_SECONDS, CHECK_MEMORY)
         self.entries: dict[str, SlideEntry] = {}
-        self.listeners: list[Callable[[], object]] = []  # called from any thread after a slide was added
+        self.listeners: list[Callable[[], object]] = []  # called from any thread after a slide was added or refused
         self._watchers: list[FolderWatcher] = []
         self._lock = threading.Lock()
 
     def add_confocal(self, slide: Slide, path: Path) -> None:
         """Add an open slide; it is surveyed in a thread of its own."""
-        entry = SlideEntry(_slide_id(path), _slide_name(path), "confocal", path, slide, self._confocal.infos)
+        name, infos = _slide_name(path), self._confocal.infos
+        entry = SlideEntry(_slide_id(path), name, "confocal", path, slide, self._annotations(path), infos)
         self._add(entry, lambda: self._confocal.of(slide, self._store))
 
     def add_histology(self, path: Path, microns_per_pixel: float | None = None, label: str = "H&E") -> None:
         """Open an H&E slide, or a stain that was written to a file and says what it is by `label`, and add it."""
         slide = open_histology(path, microns_per_pixel)
         layer = HistologyLayer(slide, label)
-        entry = SlideEntry(_slide_id(path), path.stem, "histology", path, slide, [layer.info])
+        name, infos = printable(path.stem), [layer.info]
+        entry = SlideEntry(_slide_id(path), name, "histology", path, slide, self._annotations(path), infos)
         self._add(entry, lambda: {layer.info.id: layer})
 
     def watch(self, folder: Path, open_: Callable[[Path], Slide] = open_slide) -> None:
-        """Add the slides that a folder holds, now and later."""
-        watcher = FolderWatcher(folder, open_, self.add_confocal)
+        """Add the slides that a folder holds, now and later; `open_` must be picklable."""
+        watcher = FolderWatcher(folder, open_, self.add_confocal, self._notify)
         self._watchers.append(watcher)
         watcher.start()
+
+    @property
+    def refusals(self) -> list[dict[str, str]]:
+        """Entries of watched folders that are not shown, by `name`, each with the `reason`."""
+        found = [one for watcher in self._watchers for one in watcher.refusals.items()]
+        return [{"name": printable(path.name), "reason": printable(reason)} for path, reason in found[:MAX_REFUSALS]]
 
     def __enter__(self) -> Library:
         """Close at the end of a `with` statement."""
@@ -126,24 +143,31 @@ class Library:
         for entry in self.entries.values():
             entry.slide.close()
         self._store.close()
+        self._isolated.close()
+
+    def _annotations(self, path: Path) -> AnnotationFile:
+        return AnnotationFile(path, partial(self._isolated.call, check_annotations))
 
     def _add(self, entry: SlideEntry, layers: Callable[[], dict[str, Layer]]) -> None:
         with self._lock:
             self.entries = self.entries | {entry.id: entry}
         threading.Thread(target=_compute, args=(entry.layers, layers), name="survey", daemon=True).start()
+        self._notify()
+
+    def _notify(self) -> None:
         for notify in list(self.listeners):
             notify()
 
 
 def _slide_id(path: Path) -> str:
     """Hash of the path: the same at every start, so that links to a view stay valid."""
-    return hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    return hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:12]
 
 
 def _slide_name(path: Path) -> str:
     """Name of the file or folder; of a mosaic, a name that all scans share, the name of the folder around it."""
     path = path.resolve()
-    return path.parent.name if path.name.startswith("mosaic") else path.stem
+    return printable(path.parent.name if path.name.startswith("mosaic") else path.stem)
 
 
 def _compute(future: Future[Any], work: Callable[[], Any]) -> None:

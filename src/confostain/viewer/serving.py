@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import secrets
+import signal
 import socket
 import sys
 import webbrowser
+from asyncio import CancelledError
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from confostain.errors import OptionError
 
 if TYPE_CHECKING:
+    import asyncio
+
+    import uvicorn
     from fastapi import FastAPI
 
+    from confostain.viewer.connections import ConnectionLimits
     from confostain.viewer.guard import AccessRules
 
 OPENSEADRAGON = Path(__file__).parent / "static" / "vendor" / "openseadragon.min.js"
@@ -73,8 +81,6 @@ def serve(create: Callable[[AccessRules], FastAPI], address: Address, announce: 
     Raises OptionError if the server cannot listen at the address.
     """
     listener = listening(address)  # first, so that early requests wait instead of being refused
-    import uvicorn
-
     from confostain.viewer.guard import AccessRules
 
     token = address.token or (None if address.is_local else secrets.token_urlsafe(16))
@@ -85,16 +91,43 @@ def serve(create: Callable[[AccessRules], FastAPI], address: Address, announce: 
     if address.opens_browser and not token:
         webbrowser.open(url)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    server = http_server(app)
+    _end_with_terminal(server)
+    with suppress(KeyboardInterrupt):  # the usual way to stop the server
+        server.run(sockets=[listener])
+
+
+def http_server(app: FastAPI, limits: ConnectionLimits | None = None) -> uvicorn.Server:
+    """An HTTP server of the application, whose connections stay within `limits`."""
+    import uvicorn
+
+    from confostain.viewer.connections import ConnectionLimits, Connections, LimitedHttp
+
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        http=cast("type[asyncio.Protocol]", partial(LimitedHttp, Connections(limits or ConnectionLimits()))),
+        ws="none",
+        log_level="error",  # of warnings there is one for each invalid request
         server_header=False,
+        backlog=128,  # connections accepted at a time, before there is a chance to close one
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=1,  # streams of events do not end by themselves
         lifespan="on",
     )
-    with suppress(KeyboardInterrupt):  # the usual way to stop the server
-        uvicorn.Server(config).run(sockets=[listener])
+    logging.getLogger("uvicorn.error").addFilter(_is_fault)
+    return uvicorn.Server(config)
+
+
+def _end_with_terminal(server: uvicorn.Server) -> None:
+    """End the server when its terminal is closed, as by Ctrl-C; not where `nohup` has that signal ignored."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: setattr(server, "should_exit", True))
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Whether uvicorn logs something else than that requests are cancelled when the server ends."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, CancelledError) and not record.getMessage().startswith("Cancel ")
 
 
 def listening(address: Address) -> socket.socket:

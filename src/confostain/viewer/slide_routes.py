@@ -8,12 +8,27 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from confostain.viewer.annotations import FeatureCollection, VersionConflict
+from confostain.viewer.annotations import VersionConflict
 from confostain.viewer.dependencies import UNKNOWN, UNREADABLE, RequestLibrary, RequestSlide
 
+MAX_STREAMS = 128  # of events; a page that finds no place shows new slides only when it is loaded again
 KEEP_ALIVE = 15.0  # s between comments in the stream of events, so that no proxy closes the connection
+
+GEOJSON = {  # checked in an isolated process, not by FastAPI, which would hold up all other requests meanwhile
+    "required": True,
+    "content": {
+        "application/geo+json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "features"],
+                "properties": {"type": {"const": "FeatureCollection"}, "features": {"type": "array"}},
+            }
+        }
+    },
+}
 
 router = APIRouter()
 
@@ -22,6 +37,12 @@ router = APIRouter()
 async def slides(library: RequestLibrary) -> list[dict[str, Any]]:
     """All slides with their layers and levels. Lengths are in level-0 pixels."""
     return [entry.describe() for entry in library.entries.values()]
+
+
+@router.get("/api/refusals")
+async def refusals(library: RequestLibrary) -> list[dict[str, str]]:
+    """Entries of the watched folders that are not shown, by `name`, each with the `reason`."""
+    return library.refusals
 
 
 @router.get("/api/slides/{slide}/annotations", responses=UNKNOWN | UNREADABLE)
@@ -38,32 +59,38 @@ def read_annotations(slide: RequestSlide) -> Response:
     | {
         412: {"description": "Another client has written since; nothing was changed."},
         428: {"description": "If-Match is missing: the work of another client could be lost."},
+        503: {"description": "Others write just now; try again after the seconds that Retry-After gives."},
     },
+    openapi_extra={"requestBody": GEOJSON},
 )
-def write_annotations(
+async def write_annotations(
     slide: RequestSlide,
-    collection: FeatureCollection,
+    request: Request,
     response: Response,
     if_match: Annotated[str | None, Header()] = None,
 ) -> dict[str, int]:
-    """Replace the annotations."""
+    """Replace the annotations by a GeoJSON FeatureCollection."""
     if if_match is None:
         raise HTTPException(428, "no If-Match header; expected the ETag of the annotations that are replaced")
     try:
-        etag = slide.annotations.write(collection.model_dump(exclude_unset=True), if_match)
+        features, etag = await run_in_threadpool(slide.annotations.write, await request.body(), if_match)
     except VersionConflict as error:
         raise HTTPException(412, "the annotations have changed; GET them again") from error
     except ValueError as error:
-        raise HTTPException(422, f"not JSON ({error}); expected finite numbers") from error
+        raise HTTPException(422, f"no annotations in GeoJSON ({error}); expected a FeatureCollection") from error
     response.headers["ETag"] = etag
-    return {"features": len(collection.features)}
+    return {"features": features}
 
 
-@router.get("/api/events", response_class=StreamingResponse)
+@router.get(
+    "/api/events", response_class=StreamingResponse, responses={503: {"description": "Too many pages listen already."}}
+)
 async def events(request: Request, library: RequestLibrary) -> Response:
-    """Server-sent events: `slides` whenever a slide was added."""
+    """Server-sent events: `slides` whenever a slide was added, or an entry of a watched folder refused."""
     added, loop = asyncio.Event(), asyncio.get_running_loop()
     notify = partial(loop.call_soon_threadsafe, added.set)
+    if len(library.listeners) >= MAX_STREAMS:
+        raise HTTPException(503, f"{MAX_STREAMS} pages listen already; close some of them")
 
     async def stream() -> AsyncIterator[str]:
         library.listeners.append(notify)

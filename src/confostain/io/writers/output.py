@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
+from unicodedata import category
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from confostain.errors import OptionError, OutputError
 from confostain.geometry import Size
 from confostain.io.writers.pyramid import PyramidTile
 
+UNPRINTABLE = {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}  # control, format, surrogate, unassigned, separators of lines
 UINT8 = np.dtype(np.uint8)
 
 
@@ -82,8 +84,8 @@ class ResultImage:
 
 
 def printable(text: str) -> str:
-    """Text without control characters, lone surrogates of undecodable file names, and unassigned code points."""
-    return "".join(one if one.isprintable() else " " if one.isspace() else "\ufffd" for one in text)
+    """Text in which control characters, and bytes of file names that are no text, are replaced."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if category(sign) in UNPRINTABLE else sign for sign in text)
 
 
 @cache

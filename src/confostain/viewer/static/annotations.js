@@ -1,27 +1,37 @@
 // Annotations of the slide: edited with undo, saved automatically.
 
 import { readAnnotations, writeAnnotations } from "./api.js";
+import { uuid } from "./ids.js";
+import { merge } from "./merge.js";
 
 const SAVE_AFTER_MS = 700;
 const MAX_UNDO_STEPS = 200;
 
 export class Annotations {
-  /** `changed(state)` is called after every change: state is "saved", "saving", "unsaved", "conflict" or "failed". */
+  /**
+   * `changed(state)` is called after every change: state is "saved", "saving", "unsaved", "merged" or "failed".
+   * "merged": they were changed elsewhere too; both versions are kept and saved next. `problem` says what failed.
+   */
   constructor(changed) {
-    Object.assign(this, { changed, slide: null, features: [], selected: null, past: [], future: [], state: "saved" });
+    Object.assign(this, { changed, slide: null, selected: null, state: "saved", problem: "" });
+    this.#clear();
   }
 
   async open(slide) {
     await this.flush();
-    Object.assign(this, { slide, features: [], selected: null, past: [], future: [], version: null });
+    Object.assign(this, { slide, selected: null });
+    this.#clear();
     try {
-      const { collection, version } = await readAnnotations(slide);
-      if (this.slide !== slide) return;
-      Object.assign(this, { features: collection.features, version });
-      this.#setState("saved");
-    } catch {
-      this.#setState("failed");
+      await this.#reload(slide);
+      if (this.slide === slide) this.#setState("saved");
+    } catch (error) {
+      if (this.slide === slide) this.#fail(error);
     }
+  }
+
+  /** `saved` are the features of the file at `version`. */
+  #clear() {
+    Object.assign(this, { features: [], past: [], future: [], saved: [], version: null });
   }
 
   get collection() {
@@ -113,33 +123,48 @@ export class Annotations {
   async #write(slide) {
     this.#setState("saving");
     try {
-      if (!this.version) await this.#reload();
+      if (!this.version) await this.#reload(slide);
       const sent = this.features;
       const version = await writeAnnotations(slide, this.collection, this.version);
       if (this.slide !== slide) return;
-      if (version === null) this.#setState("conflict");
-      else {
-        this.version = version;
+      if (version === null) {
+        await this.#reload(slide);
+        if (this.slide !== slide) return;
+        this.#setState("merged");
+        this.#saveSoon();
+      } else {
+        Object.assign(this, { version, saved: sent });
         this.#setState(this.features === sent ? "saved" : "unsaved");
       }
-    } catch {
+    } catch (error) {
       if (this.slide !== slide) return;
-      this.#setState("failed");
+      this.#fail(error);
       this.timer = window.setTimeout(() => this.#save(), 5 * SAVE_AFTER_MS);
     }
   }
 
-  /** After a conflict: load what was saved elsewhere and add the features that only this page has. */
-  async merge() {
-    this.past.push(this.features);
-    await this.#reload();
-    this.#saveSoon();
+  #fail(error) {
+    this.problem = error.message;
+    this.#setState("failed");
   }
 
-  async #reload() {
-    const { collection, version } = await readAnnotations(this.slide);
-    const theirs = new Set(collection.features.map((one) => one.id));
-    this.features = [...collection.features, ...this.features.filter((one) => !theirs.has(one.id))];
-    this.version = version;
+  /** Load what is saved and merge it into what this page has, also into the states that can be undone to. */
+  async #reload(slide) {
+    const { collection, version } = await readAnnotations(slide);
+    if (this.slide !== slide) return;
+    const theirs = identified(collection.features);
+    const merged = (features) => merge(this.saved, features, theirs);
+    const [features, past, future] = [merged(this.features), this.past.map(merged), this.future.map(merged)];
+    Object.assign(this, { features, past, future, saved: theirs, version });
   }
+}
+
+/** Features with ids that differ; other programs may leave them out. */
+function identified(features) {
+  const seen = new Set([null, undefined]);
+  return features.map((feature) => {
+    const id = seen.has(feature.id) ? uuid() : feature.id;
+    seen.add(id);
+    return { ...feature, id };
+  });
 }

@@ -11,14 +11,21 @@ async function json(path, options) {
 const slidePath = (slide) => `/api/slides/${encodeURIComponent(slide)}`;
 
 export const listSlides = () => json("/api/slides");
+export const listRefusals = () => json("/api/refusals");
 export const layerStatus = (slide, layer) => json(`${slidePath(slide)}/status/${encodeURIComponent(layer)}`);
 export const thumbnail = (slide, layer) => `${slidePath(slide)}/thumbnail/${encodeURIComponent(layer)}.jpg`;
 export const tilePath = (slide, layer) => `${slidePath(slide)}/tiles/${encodeURIComponent(layer)}`;
 
+/** An error with the server's own words. */
+async function refused(response, doing) {
+  const { detail } = await response.json().catch(() => ({}));
+  return new Error(typeof detail === "string" ? detail : `${response.status} ${doing} annotations`);
+}
+
 /** The annotations and their ETag, which the next write sends back. */
 export async function readAnnotations(slide) {
   const response = await fetch(`${slidePath(slide)}/annotations`, { cache: "no-store" });
-  if (!response.ok) throw new Error(`${response.status} reading annotations`);
+  if (!response.ok) throw await refused(response, "reading");
   return { collection: await response.json(), version: response.headers.get("ETag") };
 }
 
@@ -30,11 +37,11 @@ export async function writeAnnotations(slide, collection, version) {
   const keepalive = body.length < MAX_KEEPALIVE; // so that it arrives although the page is being closed
   const response = await fetch(`${slidePath(slide)}/annotations`, { method: "PUT", headers, body, keepalive });
   if (response.status === 412) return null;
-  if (!response.ok) throw new Error(`${response.status} saving annotations`);
+  if (!response.ok) throw await refused(response, "saving");
   return response.headers.get("ETag");
 }
 
-/** Calls `changed` whenever a slide was added, and after every reconnection. */
+/** Calls `changed` whenever a slide was added or refused, and after every reconnection. */
 export function onSlidesChanged(changed) {
   const events = new EventSource("/api/events");
   let opened = false;

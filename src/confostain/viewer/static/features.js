@@ -24,7 +24,7 @@ export function makeFeature(kind, points, mpp, extra = {}) {
 }
 
 export const kindOf = (feature) =>
-  (feature.properties?.metadata?.kind in KINDS ? feature.properties.metadata.kind : null) ??
+  (Object.hasOwn(KINDS, feature.properties?.metadata?.kind) ? feature.properties.metadata.kind : null) ??
   { Point: "point", LineString: "length", Polygon: "region" }[feature.geometry.type] ?? "region";
 
 /** The corners of a feature in the order they were drawn; a polygon's without the repeated last one. */

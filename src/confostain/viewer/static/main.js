@@ -25,8 +25,11 @@ const state = { slide: null, panes: [], drawsByKeyboard: false };
 // Parts ------------------------------------------------------------------------------------------------------------
 
 const annotations = new Annotations((saving) => {
-  byId("saved").textContent = { saved: "saved", saving: "saving", unsaved: "saving", conflict: "not saved", failed: "not saved, trying again" }[saving];
-  notice(saving === "conflict" ? "These annotations have been changed elsewhere." : "", "Merge both", () => annotations.merge());
+  byId("saved").textContent = { saved: "saved", saving: "saving", unsaved: "saving", merged: "saving", failed: "not saved, trying again" }[saving];
+  if (saving === "merged") notice("These annotations were changed elsewhere too. Both versions are kept.", "OK");
+  if (saving === "failed") notice(`Annotations: ${annotations.problem}`, "OK");
+  if (saving === "saved" && state.failed) notice("");
+  state.failed = saving === "failed" || (state.failed && saving !== "saved");
   drawAnnotationPanel();
   repaint();
 });
@@ -36,7 +39,7 @@ const drawing = new Drawing(annotations, () => {
 });
 const curtain = new Curtain(byId("divider"), byId("stage"));
 const navigator_ = new Navigator(byId("navigator"), (x, y) => stage.look({ ...stage.sharedView(), x, y }));
-const slides = new SlideList(byId("slide-list"), { chosen: (slide) => openSlide(slide), changed: slidesChanged });
+const slides = new SlideList(byId("slide-list"), byId("refused"), { chosen: (slide) => openSlide(slide), changed: slidesChanged });
 const stage = new Stage(byId("stage"), curtain, {
   changed: () => scheduleShow(),
   painted: paintPane,

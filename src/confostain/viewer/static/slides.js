@@ -1,11 +1,11 @@
-// List of slides with thumbnails, updated when slides are added.
+// List of slides with thumbnails, and of what watched folders hold besides, updated when slides are added.
 
-import { listSlides, onSlidesChanged, thumbnail } from "./api.js";
+import { listRefusals, listSlides, onSlidesChanged, thumbnail } from "./api.js";
 
 export class SlideList {
-  /** `chosen(slide)` when one is picked; `changed(slides)` when the list has changed. */
-  constructor(list, { chosen, changed }) {
-    Object.assign(this, { list, chosen, changed, slides: [], known: null, current: null });
+  /** `chosen(slide)` when one is picked; `changed(slides)` when the list has changed; `refused` is a details element. */
+  constructor(list, refused, { chosen, changed }) {
+    Object.assign(this, { list, refused, chosen, changed, slides: [], known: null, current: null });
   }
 
   async start() {
@@ -14,7 +14,9 @@ export class SlideList {
   }
 
   async #load() {
-    this.slides = await listSlides();
+    const [slides, refusals] = await Promise.all([listSlides(), listRefusals()]);
+    this.slides = slides;
+    this.#drawRefusals(refusals);
     const fresh = this.known ? this.slides.filter((slide) => !this.known.has(slide.id)) : [];
     this.known = new Set(this.slides.map((slide) => slide.id));
     this.fresh = new Set([...(this.fresh ?? []), ...fresh.map((slide) => slide.id)]);
@@ -40,6 +42,18 @@ export class SlideList {
 
   #draw() {
     this.list.replaceChildren(...this.slides.map((slide) => this.#entry(slide)));
+  }
+
+  #drawRefusals(refusals) {
+    const [summary, list] = this.refused.children;
+    this.refused.hidden = refusals.length === 0;
+    summary.textContent = `Not shown: ${refusals.length}`;
+    list.replaceChildren(...refusals.map(({ name, reason }) => {
+      const title = Object.assign(document.createElement("b"), { textContent: name });
+      const item = document.createElement("li");
+      item.append(title, Object.assign(document.createElement("small"), { textContent: reason }));
+      return item;
+    }));
   }
 
   #entry(slide) {
