@@ -15,7 +15,7 @@ from confostain.arrays import Progress, Rgb
 from confostain.errors import OutputError
 from confostain.geometry import Region, Size
 from confostain.inference.stain import stain_slide
-from confostain.io.writers.output import complete_or_absent
+from confostain.io.writers.atomic import complete_or_absent
 from confostain.io.writers.vivascope import write_mosaic
 from confostain.models.registry import DEFAULT_MODEL
 from confostain.simulation.phantom import Phantom

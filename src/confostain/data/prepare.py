@@ -18,7 +18,7 @@ from confostain.data.split import OpenExtractor, PatchPlan, PlannedSlide, plan_s
 from confostain.errors import OutputError, SlideError
 from confostain.geometry import Region
 from confostain.imaging.patch_quality import MIN_TISSUE
-from confostain.io.writers.output import PartialFolder, as_output_error
+from confostain.io.writers.atomic import PartialFolder, as_output_error
 
 SHOWN_BLANK = 0.02  # tissue share; blank patches with less are not on the contact sheet
 

@@ -30,8 +30,9 @@ from confostain.inference.whole_slide import (
 from confostain.io.readers.layouts import open_grey
 from confostain.io.readers.plane import Plane
 from confostain.io.readers.source_files import SourceFiles
+from confostain.io.writers.atomic import refuse_existing
 from confostain.io.writers.ometiff import OmeTiffWriter, PlainTiffWriter
-from confostain.io.writers.output import ResultImage, refuse_existing
+from confostain.io.writers.output import ResultImage
 from confostain.models.despeckler import Despeckler
 from confostain.models.registry import DEFAULT_DESPECKLER, load_despeckler
 from confostain.slide import Slide

@@ -23,10 +23,11 @@ from confostain.inference.whole_slide import (
     tile_side,
     write_image,
 )
+from confostain.io.writers.atomic import refuse_existing
 from confostain.io.writers.dicom import DicomWriter
 from confostain.io.writers.ometiff import OmeTiffWriter
 from confostain.io.writers.omezarr import OmeZarrWriter, ShardedOmeZarrWriter
-from confostain.io.writers.output import ResultImage, SlideWriter, refuse_existing
+from confostain.io.writers.output import ResultImage, SlideWriter
 from confostain.io.writers.picture import PngWriter
 from confostain.io.writers.pyramid import WHITE
 from confostain.models.registry import DEFAULT_MODEL, load_model

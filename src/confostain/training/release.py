@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from confostain.errors import ConfigError, OptionError
-from confostain.io.writers.output import PartialFolder
+from confostain.io.writers.atomic import PartialFolder
 from confostain.models.build import fill_network, read_weights
 from confostain.models.card import CARD, WEIGHTS, ModelCard, described_files, read_card
 from confostain.models.export import save_model, write_card

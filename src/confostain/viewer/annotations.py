@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from confostain.errors import SlideError
-from confostain.io.writers.output import complete_or_absent
+from confostain.io.writers.atomic import complete_or_absent
 from confostain.viewer.file_lock import locked
 from confostain.viewer.isolated_process import IsolatedCallError
 

@@ -1,6 +1,7 @@
 """Complete or absent, and what stands there already: for every format of a result."""
 
 import resource
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -15,10 +16,12 @@ import zarr
 
 from confostain.errors import OutputError
 from confostain.geometry import Size
+from confostain.io.writers import atomic
+from confostain.io.writers.atomic import PARTIAL, PartialFolder, complete_or_absent, refuse_existing
 from confostain.io.writers.dicom import DicomWriter
 from confostain.io.writers.ometiff import OmeTiffWriter
-from confostain.io.writers.omezarr import OmeZarrWriter
-from confostain.io.writers.output import PartialFolder, ResultImage, SlideWriter, complete_or_absent, refuse_existing
+from confostain.io.writers.omezarr import OmeZarrWriter, ShardedOmeZarrWriter
+from confostain.io.writers.output import ResultImage, SlideWriter
 from confostain.io.writers.picture import PngWriter
 from confostain.io.writers.pyramid import PyramidTop, cut_block
 from confostain.io.writers.vivascope import write_mosaic
@@ -109,11 +112,12 @@ def test_the_old_result_stays_if_the_new_one_cannot_take_its_name(
     before, rename = contents(path), Path.rename
 
     def fails(source: Path, target: Path) -> Path:
-        if source.name.endswith(".partial"):
+        if source.name.endswith(PARTIAL):
             raise OSError(28, "No space left on device")
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", fails)
+    monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
     with pytest.raises(OutputError, match="No space left"):
         write(path, NOISE[:300, :300], overwrite=True)
     assert contents(path) == before
@@ -170,9 +174,9 @@ def test_a_full_disk_stops_a_mosaic_and_any_other_file(tmp_path: Path) -> None:
         ("{writer}.append", 1),
         ("{writer}.append", 10),
         ("{writer}.complete", 1),
-        ("confostain.io.writers.output:PartialFolder.complete", 1),
-        ("confostain.io.writers.output:Path.rename", 1),
-        ("confostain.io.writers.output:_remove", 1),
+        ("confostain.io.writers.atomic:PartialFolder.complete", 1),
+        ("confostain.io.writers.atomic:_exchange", 1),
+        ("confostain.io.writers.atomic:PartialFolder.__exit__", 1),
     ],
     ids=lambda event: event[0].rpartition(":")[2] + str(event[1]),
 )
@@ -193,7 +197,103 @@ def test_sigkill_at_any_moment_leaves_the_old_result_or_the_new_one(
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    if event[0].endswith("_remove"):
+    if event[0].endswith("__exit__"):
         assert width_of(path) == 700
     else:
         assert contents(path) == old
+    write(path, overwrite=True)
+    assert list(tmp_path.iterdir()) == [path]  # what the killed process left is gone
+
+
+@pytest.mark.parametrize("suffix", FOLDERS)
+def test_where_names_cannot_be_exchanged_a_kill_between_two_renames_is_mended(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / f"a{suffix}")
+    old = contents(path)
+    monkeypatch.setattr(atomic, "_exchange", lambda one, other: False)
+    with PartialFolder(path, overwrite=True) as folder:
+        path.rename(atomic._aside(path))  # the first of the two renames; then the process is killed
+        assert not path.exists()
+        assert folder.partial.exists()
+    with pytest.raises(OutputError, match="exists already"):
+        write(path)
+    assert contents(path) == old
+    write(path, NOISE[:300, :300], overwrite=True)
+    assert width_of(path) == 300
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_leftovers_of_dead_processes_are_removed_and_nothing_else(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f".old.x{PARTIAL}").write_bytes(b"of a dead process")
+    (tmp_path / f".older.y{PARTIAL}" / "0").mkdir(parents=True)
+    (tmp_path / ".foreign.partial").write_bytes(b"somebody else's")
+    (tmp_path / f"visible{PARTIAL}").write_bytes(b"not hidden")
+    with (
+        complete_or_absent(tmp_path / "living.txt", False) as living,
+        PartialFolder(tmp_path / "b.dcm", False) as folder,
+    ):
+        write(tmp_path / f"a{suffix}")
+        assert living.exists()
+        assert folder.partial.exists()
+        living.write_text("complete")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"a{suffix}", ".foreign.partial", f"visible{PARTIAL}", "living.txt"}
+
+
+def partial_in(folder: Path) -> Path:
+    (found,) = folder.glob(f".*{PARTIAL}")
+    return found
+
+
+def replace(partial: Path) -> None:
+    is_folder = partial.is_dir()
+    partial.rename(partial.with_name("away"))
+    partial.mkdir() if is_folder else partial.write_bytes(b"something else")
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "removed": lambda partial: shutil.rmtree(partial) if partial.is_dir() else partial.unlink(),
+    "replaced": replace,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("suffix", [".ome.zarr", "-05.ome.zarr"])
+def test_a_result_that_somebody_removes_is_not_complete(suffix: str, damage: str, tmp_path: Path) -> None:
+    size = Size(512, 512)
+    writer_of = ShardedOmeZarrWriter if "05" in suffix else OmeZarrWriter
+    with writer_of(tmp_path / f"a{suffix}", ResultImage(size, 0.75, "painted")) as writer:
+        tiles = cut_block(NOISE, size, 0, 0).tiles
+        for number, tile in enumerate([*tiles, *PyramidTop(size).add(cut_block(NOISE, size, 0, 0))]):
+            if number == 2:
+                DAMAGES[damage](partial_in(tmp_path))
+            writer.encode(tile)
+        with pytest.raises(OutputError, match=r"has been removed or replaced|have disappeared"):
+            writer.complete()
+    assert not (tmp_path / f"a{suffix}").exists()
+
+
+def test_files_that_somebody_removes_from_a_result_are_missed(tmp_path: Path) -> None:
+    size = Size(512, 512)
+    with OmeZarrWriter(tmp_path / "a.ome.zarr", ResultImage(size, 0.75, "painted")) as writer:
+        cut = cut_block(NOISE, size, 0, 0)
+        for tile in [*cut.tiles, *PyramidTop(size).add(cut)]:
+            writer.encode(tile)
+        next(path for path in partial_in(tmp_path).rglob("*") if path.is_file() and path.name.isdigit()).unlink()
+        with pytest.raises(OutputError, match=r"1 of \d+ files of the result have disappeared"):
+            writer.complete()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_that_somebody_removes_is_not_complete(damage: str, tmp_path: Path) -> None:
+    def write_text() -> None:
+        with complete_or_absent(tmp_path / "a.txt", False) as partial:
+            partial.write_text("complete")
+            DAMAGES[damage](partial)
+
+    with pytest.raises(OutputError, match="has been removed or replaced"):
+        write_text()
+    assert not (tmp_path / "a.txt").exists()

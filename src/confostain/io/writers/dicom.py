@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from confostain.errors import OutputError
+from confostain.io.writers.atomic import PartialFolder, as_output_error, refuse_existing
 from confostain.io.writers.encoding import ScratchWriter
-from confostain.io.writers.output import PartialFolder, ResultImage, as_output_error, known_scale, refuse_existing
+from confostain.io.writers.output import ResultImage, known_scale
 
 BASIC_OFFSET_LIMIT = 2**32 - 1  # bytes; the basic offset table has 32 bits, the extended one 64
 ITEM, SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
@@ -58,7 +59,7 @@ class DicomWriter(ScratchWriter):
                 attributes = level_attributes(shared, self.image, level, lengths)
                 with (folder.partial / f"level-{level}.dcm").open("wb") as file:
                     self._write_instance(file, attributes, level)
-            folder.complete()
+            folder.complete(len(self._tiles.levels))
 
     def _write_instance(self, file: IO[bytes], attributes: Any, level: int) -> None:
         from pydicom import dcmwrite

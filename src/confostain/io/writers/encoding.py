@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from confostain.errors import OutputError
 from confostain.geometry import Size
-from confostain.io.writers.output import ResultImage, as_output_error
+from confostain.io.writers.atomic import as_output_error
+from confostain.io.writers.output import ResultImage
 from confostain.io.writers.pyramid import TILE, WHITE, Pixels, PyramidTile, level_sizes
 
 # Colour at half the width, as in most slides of scanners. Finer colour (1, 1) is converted twice by Bio-Formats (issue

@@ -13,8 +13,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from confostain.io.writers.atomic import complete_or_absent, refuse_existing
 from confostain.io.writers.encoding import SUBSAMPLING, ScratchWriter
-from confostain.io.writers.output import ResultImage, complete_or_absent, known_scale, refuse_existing, srgb_profile
+from confostain.io.writers.output import ResultImage, known_scale, srgb_profile
 from confostain.io.writers.pyramid import TILE
 
 CLASSIC_TIFF_LIMIT = 2**32 - 2**25  # bytes; classic TIFF offsets have 32 bits, 32 MB are left for directories

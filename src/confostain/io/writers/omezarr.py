@@ -6,6 +6,7 @@ NGFF has no field for a colour profile: it is in the group's attributes as `icc_
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from confostain.geometry import Size
-from confostain.io.writers.output import PartialFolder, ResultImage, as_output_error, known_scale, srgb_profile
+from confostain.io.writers.atomic import PartialFolder, as_output_error
+from confostain.io.writers.output import ResultImage, known_scale, srgb_profile
 from confostain.io.writers.pyramid import TILE, WHITE, PyramidTile, level_sizes
 
 SHARD = 8 * TILE  # px; one file: 400 files instead of 25,000 for level 0 of a slide of 40,000 px. 13 MB in memory
@@ -39,6 +41,8 @@ class OmeZarrWriter:
             self._folder = undo.enter_context(PartialFolder(path, overwrite))
             with as_output_error(path):
                 self._levels = self._empty_levels(level_sizes(image.size))
+                self._files = sum(len(names) for _, _, names in os.walk(self._folder.partial))
+            self._lock = threading.Lock()
             undo.pop_all()
 
     @property
@@ -55,20 +59,32 @@ class OmeZarrWriter:
     def encode(self, tile: PyramidTile) -> None:
         """Compress and store a tile; tiles are chunks, so threads do not meet."""
         if tile.pixels is not None:
-            with as_output_error(self._path):
-                _store(self._levels[tile.level], tile.column * TILE, tile.row * TILE, np.moveaxis(tile.pixels, 2, 0))
+            self._store(tile.level, tile.column * TILE, tile.row * TILE, np.moveaxis(tile.pixels, 2, 0))
 
     def append(self, tile: PyramidTile, encoded: object) -> None:
         """Do nothing: `encode` has stored the tile."""
 
     def complete(self) -> None:
-        """Rename the folder to its final name."""
-        self._folder.complete()
+        """Rename the folder to its final name.
+
+        Raises:
+            OutputError: it, or files in it, have disappeared.
+        """
+        self._folder.complete(self._files)
+
+    def _store(self, level: int, x: int, y: int, pixels: npt.NDArray[np.uint8]) -> None:
+        """Store pixels, uint8 (3, h, w), as one file; none where all are white."""
+        if (pixels == WHITE).all():
+            return
+        with as_output_error(self._path):
+            self._levels[level][:, y : y + pixels.shape[1], x : x + pixels.shape[2]] = pixels
+        with self._lock:
+            self._files += 1
 
     def _empty_levels(self, sizes: list[Size]) -> list[Any]:
         import zarr
 
-        group = zarr.open_group(self._folder.partial, mode="w", zarr_format=2)
+        group = zarr.open_group(self._folder.partial, mode="a", zarr_format=2)
         group.attrs.update(_metadata(self.image, self.ngff) | _attributes(self.image))
         options = {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
         return [_empty_level(group, level, size, options) for level, size in enumerate(sizes)]
@@ -85,7 +101,6 @@ class ShardedOmeZarrWriter(OmeZarrWriter):
     def __init__(self, path: Path, image: ResultImage, overwrite: bool = False) -> None:
         super().__init__(path, image, overwrite)
         self._shards: dict[tuple[int, int, int], _Shard] = {}
-        self._lock = threading.Lock()
 
     def encode(self, tile: PyramidTile) -> None:
         """Put a tile into its shard, and compress and store the shard with its last tile. Threads may meet."""
@@ -96,13 +111,12 @@ class ShardedOmeZarrWriter(OmeZarrWriter):
             if is_complete:
                 del self._shards[key]
         if is_complete and shard.pixels is not None:
-            with as_output_error(self._path):
-                _store(self._levels[tile.level], shard.x, shard.y, shard.pixels)
+            self._store(tile.level, shard.x, shard.y, shard.pixels)
 
     def _empty_levels(self, sizes: list[Size]) -> list[Any]:
         import zarr
 
-        group = zarr.open_group(self._folder.partial, mode="w", zarr_format=3)
+        group = zarr.open_group(self._folder.partial, mode="a", zarr_format=3)
         group.attrs.update({"ome": {"version": self.ngff, **_metadata(self.image)}, **_attributes(self.image)})
         options = {"shards": (3, SHARD, SHARD), "dimension_names": ("c", "y", "x")}
         return [_empty_level(group, level, size, options) for level, size in enumerate(sizes)]
@@ -132,10 +146,6 @@ class _Shard:
 def _empty_level(group: Any, level: int, size: Size, options: dict[str, Any]) -> Any:
     shape, chunks = (3, size.height, size.width), (3, TILE, TILE)
     return group.create_array(str(level), shape=shape, chunks=chunks, dtype="uint8", fill_value=WHITE, **options)
-
-
-def _store(array: Any, x: int, y: int, pixels: npt.NDArray[np.uint8]) -> None:
-    array[:, y : y + pixels.shape[1], x : x + pixels.shape[2]] = pixels
 
 
 def _attributes(image: ResultImage) -> dict[str, Any]:

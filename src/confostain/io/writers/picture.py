@@ -8,7 +8,8 @@ from typing import Self
 import numpy as np
 
 from confostain.errors import OutputError
-from confostain.io.writers.output import ResultImage, complete_or_absent, refuse_existing, srgb_profile
+from confostain.io.writers.atomic import complete_or_absent, refuse_existing
+from confostain.io.writers.output import ResultImage, srgb_profile
 from confostain.io.writers.pyramid import TILE, WHITE, PyramidTile
 
 MAX_PIXELS = 100_000_000  # 300 MB in memory; viewers do not open larger PNG files well

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from confostain.errors import OutputError
 from confostain.geometry import Size
-from confostain.io.writers.output import as_output_error, complete_or_absent
+from confostain.io.writers.atomic import as_output_error, complete_or_absent
 
 DETECTORS = ("DET#1", "DET#2")  # reflectance, fluorescence
 MOSAIC = "mosaic"  # folder name of the mosaic
