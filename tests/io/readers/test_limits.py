@@ -73,7 +73,7 @@ def test_a_long_chain_of_pages_is_refused(tmp_path: Path) -> None:
     following = [72 + length * (number + 1) for number in range(count - 1)] + [0]
     pages = b"".join(directory + struct.pack("<I", place) for place in following)
     (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 72) + bytes(64) + pages)
-    with pytest.raises(SlideError, match=r"^a\.tif: 20000 channels; expected two"):
+    with pytest.raises(SlideError, match=r"^a\.tif: damaged, its chain of pages"):
         open_channels(tmp_path / "a.tif")
 
 

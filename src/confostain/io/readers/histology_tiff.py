@@ -17,7 +17,7 @@ from confostain.io.readers.histology_levels import Levels, OpenSlideLevels, as_p
 from confostain.io.readers.ome import ome_images
 from confostain.io.readers.orientation import TURNS
 from confostain.io.readers.plane import LARGEST_TILE, LARGEST_WHOLE, MOST_PIXELS, as_slide_error, check_bytes
-from confostain.io.readers.tiff import ORIENTATION, PALETTE, Candidate, described_images, pixel_size
+from confostain.io.readers.tiff import ORIENTATION, PALETTE, Candidate, check_directories, described_images, pixel_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -46,6 +46,7 @@ def open_tiff_levels(path: Path) -> Levels:
     with as_slide_error(path.name):
         tiff = tifffile.TiffFile(path)
         try:
+            check_directories(path.name, tiff)
             levels = TiffLevels(path.name, tiff)
         except BaseException:
             tiff.close()

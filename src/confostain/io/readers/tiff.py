@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -53,6 +54,7 @@ PALETTE = 3
 LOSSY = (6, 7, 22610, 33003, 33005, 34712, 50001)  # compressions: JPEG, JPEG 2000, WebP
 _CHANNEL_AXES = frozenset("CSIQ")  # channel, sample, page sequence, unknown
 _TIFF_UNITS = {2: "inch", 3: "cm"}
+MOST_PAGES = 1 << 14  # of a file; ImageJ stacks of a scan have two, pyramids a dozen
 MOST_LISTED = 400  # characters of a list of images
 CHECKED_ROWS = 16  # of an image in colour that may hold the same in red, green and blue
 ORIENTATION = 274  # number of the tag
@@ -136,6 +138,7 @@ def _opened(path: Path) -> Iterator[Any]:
         companion, path = path, files_in_companion(path)[0]
     else:
         with tifffile.TiffFile(path) as alone:
+            check_directories(path.name, alone)
             found = companion_of(path, alone.ome_metadata)
         if found is None:
             with tifffile.TiffFile(path) as tiff:
@@ -144,6 +147,31 @@ def _opened(path: Path) -> Iterator[Any]:
         companion = found
     with tifffile.TiffFile(path, omexml=read_companion(companion)) as tiff:
         yield tiff
+
+
+def check_directories(name: str, tiff: Any) -> None:
+    """Check the chain of directories of an open TIFF, one for each page, before tifffile follows it.
+
+    Raises:
+        SlideError: it is circular, leads out of the file, or is longer than any scan's.
+    """
+    file, layout, seen = tiff.filehandle, tiff.tiff, set[int]()
+    file.seek(8 if layout.is_bigtiff else 4)
+    place = struct.unpack(layout.offsetformat, file.read(layout.offsetsize))[0]
+    while place:
+        if place in seen or place + layout.tagnosize > file.size or len(seen) >= MOST_PAGES:
+            raise SlideError(
+                f"{name}: damaged, its chain of pages is circular, leads out of it, or has more than {MOST_PAGES};"
+                " copy or export the file again"
+            )
+        seen.add(place)
+        file.seek(place)
+        (tags,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))
+        file.seek(place + layout.tagnosize + tags * layout.tagsize)
+        following = file.read(layout.offsetsize)
+        if len(following) < layout.offsetsize:
+            return  # tifffile says what is missing
+        place = struct.unpack(layout.offsetformat, following)[0]
 
 
 def _candidate(name: str, number: int, series: Any) -> Candidate:
