@@ -29,6 +29,9 @@ from confostain.cli.view import add_view
 from confostain.errors import ConfostainError, ConfostainWarning
 
 
+OUT_OF_MEMORY = ("out of memory", "not enough memory", "bad_alloc")  # as PyTorch and OpenVINO say it
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # which tells where it keeps its list of fonts
@@ -49,8 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except MemoryError:
-        say("out of memory; close other programs, or give --tile a smaller number; nothing was written")
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(words in str(error).lower() for words in OUT_OF_MEMORY):
+            raise
+        say("out of memory; close other programs, or give --tile, or the batch of a recipe, a smaller number")
         sys.exit(1)
     except OSError as error:
         if not _can_write_temporary_files():
