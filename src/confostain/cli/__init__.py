@@ -28,7 +28,6 @@ from confostain.cli.train import add_train
 from confostain.cli.view import add_view
 from confostain.errors import ConfostainError, ConfostainWarning
 
-
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "bad_alloc")  # as PyTorch and OpenVINO say it
 
 
