@@ -238,6 +238,10 @@ def test_displaced_channels_are_told_and_aligned(dx: int, dy: int, planes: Plane
     (tmp_path / "clean").mkdir()
     with slide_of(planes, tmp_path / "clean", ranges=ranges_of(slide)) as clean:
         truth = clean.read(Region(0, 0, *clean.size))
+    with slide_of(planes, tmp_path / "clean") as clean:
+        for found, expected in zip(slide.ranges, clean.ranges, strict=True):
+            assert found.dark == pytest.approx(expected.dark, abs=0.02 * expected.bright)
+            assert found.bright == pytest.approx(expected.bright, rel=0.02)
     height, width = planes.shape[1:]
     both = (slice(max(0, -dy), height + min(0, -dy)), slice(max(0, -dx), width + min(0, -dx)))
     np.testing.assert_array_equal(aligned[(slice(None), *both)], truth[(slice(None), *both)])

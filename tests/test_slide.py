@@ -305,9 +305,9 @@ def test_threads_share_one_survey(folder: Path, monkeypatch: pytest.MonkeyPatch)
     surveys: list[object] = []
     both = threading.Barrier(2)
 
-    def survey(*planes: Plane, given: Any) -> Survey:
+    def survey(*planes: Plane, given: Any, in_both: Region) -> Survey:
         surveys.append(planes)
-        return survey_slide(*planes, given=given)
+        return survey_slide(*planes, given=given, in_both=in_both)
 
     def ranges(slide: Slide) -> object:
         both.wait()

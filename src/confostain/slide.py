@@ -20,7 +20,7 @@ from confostain.arrays import Mask, Pair
 from confostain.errors import ConfostainWarning, OptionError, SlideError
 from confostain.geometry import Region, Size, level0_from_um
 from confostain.imaging.area_mean import AreaMean
-from confostain.imaging.defects import GAP_RUN, Pixels, not_scanned, without_outliers
+from confostain.imaging.defects import GAP_RUN, Pixels, not_scanned, outside_of, without_outliers
 from confostain.imaging.intensity import IntensityRange, normalise
 from confostain.imaging.tissue import TissueMask
 from confostain.io.readers.displaced import displaced
@@ -195,13 +195,14 @@ class Slide:
     def _missing(self, level0_region: Region, stored: Sequence[Pixels]) -> Mask | None:
         """Where nothing was scanned: by the values, or beyond the edge of a channel that has been moved."""
         missing = not_scanned(stored[0], stored[1], self._survey.defects.has_gaps)
-        if self.moved != (0, 0):
-            x, y = self.moved
-            both = Region(-x, -y, *self.size).intersection(self.size.region).intersection(level0_region)
-            outside = np.ones((level0_region.height, level0_region.width), bool)
-            outside[both.slices_in(level0_region)] = False
-            missing = outside if missing is None else missing | outside
-        return missing
+        outside = outside_of(self._in_both, level0_region)
+        return outside if missing is None else missing if outside is None else missing | outside
+
+    @property
+    def _in_both(self) -> Region:
+        """Part of the slide that both channels cover, after one has been moved."""
+        x, y = self.moved
+        return Region(-x, -y, *self.size).intersection(self.size.region)
 
     @property
     def _may_have_gaps(self) -> bool:
@@ -352,7 +353,7 @@ class Slide:
     def _survey(self) -> Survey:
         with self._survey_lock:  # threads that read the first regions at once share one survey
             if self._survey_done is None:
-                survey = survey_slide(*self._planes, given=self._given)
+                survey = survey_slide(*self._planes, given=self._given, in_both=self._in_both)
                 self._warn_of(survey)
                 self._survey_done = survey
             return self._survey_done

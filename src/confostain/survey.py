@@ -21,6 +21,7 @@ from confostain.imaging.defects import (
     isolated,
     largest_value,
     not_scanned,
+    outside_of,
     without_outliers,
 )
 from confostain.imaging.intensity import IntensityRange, measured_range, normalise
@@ -80,7 +81,10 @@ class Survey:
 
 
 def survey_slide(
-    reflectance: Plane, fluorescence: Plane, given: tuple[IntensityRange | None, IntensityRange | None] = (None, None)
+    reflectance: Plane,
+    fluorescence: Plane,
+    given: tuple[IntensityRange | None, IntensityRange | None] = (None, None),
+    in_both: Region | None = None,
 ) -> Survey:
     """Survey of a slide, measured on its two planes, which have the same size.
 
@@ -88,6 +92,7 @@ def survey_slide(
         reflectance: R.
         fluorescence: F.
         given: intensity ranges that are not to be measured.
+        in_both: part that both channels cover; None for all. Outside of it nothing counts as scanned.
 
     Raises:
         SlideError: a file is damaged.
@@ -96,8 +101,10 @@ def survey_slide(
     lattice = sampling_lattice(size)
     r, f = (sample_plane(plane, lattice) for plane in (reflectance, fluorescence))
     defects = find_defects(r.values, f.values, (r.alone, f.alone))
-    if defects or not_scanned(r.values, f.values, False) is not None or not np.isfinite(r.means + f.means).all():
-        r, f = sample_pair(reflectance, fluorescence, lattice, defects)
+    in_both = in_both or size.region
+    has_numbers = not_scanned(r.values, f.values, False) is None and np.isfinite(r.means + f.means).all()
+    if defects or in_both != size.region or not has_numbers:
+        r, f = sample_pair(reflectance, fluorescence, lattice, defects, in_both)
     scanned_cells = where_scanned(r.means, f.means)
     in_r, in_f = (tissue_in_channel(one.means, scanned_cells, lattice.cell) for one in (r, f))
     tissue = joined_tissue(in_r | in_f, size, lattice.cell)
@@ -217,7 +224,7 @@ def sample_plane(plane: Plane, lattice: SamplingLattice) -> PlaneSample:
 
 
 def sample_pair(
-    reflectance: Plane, fluorescence: Plane, lattice: SamplingLattice, defects: Defects
+    reflectance: Plane, fluorescence: Plane, lattice: SamplingLattice, defects: Defects, in_both: Region
 ) -> tuple[PlaneSample, PlaneSample]:
     """Cell means and single pixels of a pair with defects: pixels that were not scanned count as 0 in both channels."""
     size = reflectance.size
@@ -229,6 +236,10 @@ def sample_pair(
         pair = [plane.read_rows(band, lattice.row_step) for plane in (reflectance, fluorescence)]
         pair = [without_outliers(rows, values) for rows, values in zip(pair, defects.outliers, strict=True)]
         missing = not_scanned(pair[0], pair[1], defects.has_gaps)
+        outside = outside_of(in_both, band)
+        if outside is not None:
+            outside = outside[min(lattice.row_step // 2, (band.height - 1) % lattice.row_step) :: lattice.row_step]
+            missing = outside if missing is None else missing | outside
         for channel, rows in enumerate(pair):
             if missing is not None:
                 rows[missing] = 0

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from confostain.arrays import Mask
+from confostain.geometry import Region
 
 Pixels = npt.NDArray[Any]
 
@@ -57,6 +58,17 @@ def not_scanned(reflectance: Pixels, fluorescence: Pixels, has_gaps: bool) -> Ma
     if has_gaps:
         mask |= _runs(_both_largest(reflectance, fluorescence))
     return mask if mask.any() else None
+
+
+def outside_of(both: Region, region: Region) -> Mask | None:
+    """Mask of the pixels of a region, (h, w), that lie outside of another one; None where none does."""
+    inside = both.intersection(region)
+    if inside == region:
+        return None
+    mask = np.ones((region.height, region.width), bool)
+    if not inside.is_empty:
+        mask[inside.slices_in(region)] = False
+    return mask
 
 
 def _both_largest(reflectance: Pixels, fluorescence: Pixels) -> Mask:

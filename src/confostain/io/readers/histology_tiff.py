@@ -132,7 +132,11 @@ class TiffLevels:
         if page.photometric == WHITE_IS_ZERO:
             colours = ~colours
         extra = page.extrasamples[0] if page.extrasamples and eight.shape[2] > 3 else 0
-        return blended_over_white(colours, eight[..., 3], extra == PREMULTIPLIED) if extra in (1, 2) else colours
+        return (
+            blended_over_white(colours, eight[..., 3], extra == PREMULTIPLIED)
+            if extra in (PREMULTIPLIED, ALPHA)
+            else colours
+        )
 
     def _bits_in_use(self, name: str) -> int:
         """Bits of the brightest value of a 16-bit image: as its tags say, else as a sample of it shows."""
