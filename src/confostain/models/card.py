@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from confostain.errors import ConfostainWarning, ModelError
+from confostain.imaging.stain_colours import StainColours
 
 Kind = Literal["stainer", "despeckler", "closed form"]
 Input = Literal["pair", "gareau", "reflectance"]
@@ -69,6 +70,8 @@ class ModelCard(BaseModel):
         stride: inputs start and end at multiples of this many pixels.
         receptive_field: side in pixels of the square of input that one output pixel depends on; odd.
         microns_per_pixel: smallest and largest pixel size that the model was trained for, um/px.
+        colours: stain colours of a stainer that gives densities of haematoxylin, eosin and rest; None where the network
+            gives RGB, in the colours that it was trained on.
         despeckler: name of the despeckler that cleans R first, or None.
         median: whether a 3 x 3 median follows the network, as in the published despeckler.
         precisions: the precisions measured beside float32.
@@ -91,6 +94,7 @@ class ModelCard(BaseModel):
     stride: Annotated[int, Field(ge=1, le=1024)]
     receptive_field: Annotated[int, Field(ge=1, le=16_383)]
     microns_per_pixel: Annotated[tuple[Microns, Microns] | None, Field(strict=False)] = None
+    colours: StainColours | None = None
     despeckler: str | None = None
     median: bool = False
     precisions: dict[Literal["bf16", "i8", "i7"], PrecisionFacts] = Field(default_factory=dict)

@@ -11,6 +11,7 @@ import numpy as np
 
 from confostain.arrays import Image, Pair, Rgb
 from confostain.imaging.linear_stain import beer_lambert, gareau, gareau_composite
+from confostain.imaging.stain_colours import StainColours
 from confostain.models.card import ModelCard
 from confostain.models.despeckler import Despeckler
 
@@ -74,11 +75,13 @@ class NetworkStain:
         card: see `ModelCard`; its stride and receptive field are those of the network alone.
         network: float32 (c, h, w) to uint8 (h, w, 3).
         despeckler: cleans R first, or None.
+        colours: of the laboratory in which it stains; None where the network gives RGB.
     """
 
     card: ModelCard
     network: Callable[[Image], Rgb]
     despeckler: Despeckler | None = None
+    colours: StainColours | None = None
 
     @property
     def name(self) -> str:

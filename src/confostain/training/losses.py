@@ -135,6 +135,11 @@ def _lbp_shares(grey: Tensor) -> Tensor:
     return torch.stack([*shares, (1 - uniform).mean()])
 
 
+def absorbed_red(rgb: Tensor) -> Tensor:
+    """Optical density of red light (natural logarithm, up to 3) of RGB (b, 3, h, w): (b, 1, h, w)."""
+    return -torch.log(rgb[:, :1].clamp(min=0.05))
+
+
 def nuclei_correlation(made: Tensor, fluorescence: Tensor) -> Tensor:
     """One minus the local correlation of the absorbed red light of RGB (b, 3, h, w) with the fluorescence (b, 1, h, w).
 
@@ -142,11 +147,11 @@ def nuclei_correlation(made: Tensor, fluorescence: Tensor) -> Tensor:
     that in squares of 13 px, a little more than a nucleus, of both smoothed over 3 px, so that faint nuclei count as
     much; where both are flat it is 1.
     """
-    absorbed = -torch.log(made[:, :1].clamp(min=0.05))
-    a, b = (functional.avg_pool2d(image, 3, stride=1) for image in (absorbed, fluorescence))
+    a, b = (functional.avg_pool2d(image, 3, stride=1) for image in (absorbed_red(made), fluorescence))
 
-    def local_mean(image: Tensor) -> Tensor:
-        return functional.avg_pool2d(image, NEIGHBOURHOOD, stride=1)
+    def local_mean(image: Tensor) -> Tensor:  # one axis after the other: several times as fast
+        rows = functional.avg_pool2d(image.contiguous(), (NEIGHBOURHOOD, 1), stride=1)
+        return functional.avg_pool2d(rows, (1, NEIGHBOURHOOD), stride=1)
 
     variance_a, variance_b = ((local_mean(image * image) - local_mean(image) ** 2).clamp(min=0) for image in (a, b))
     covariance = local_mean(a * b) - local_mean(a) * local_mean(b)
