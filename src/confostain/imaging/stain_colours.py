@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ from confostain.imaging.nuclei import nuclei_in_stain
 from confostain.imaging.optical_density import optical_density
 
 Colour = tuple[float, float, float]
+Dye = Literal["haematoxylin", "eosin"]
+
+DYES: tuple[Dye, ...] = ("haematoxylin", "eosin")  # as rows of a matrix and as channels of densities
 Matrix = npt.NDArray[np.float32]  # (3, 3)
 
 STROMA_SHARE = 0.3  # of the tissue: that with the least red among its optical density, which haematoxylin takes
@@ -32,6 +36,7 @@ FEWEST_NUCLEI = 20  # clear ones
 SMALLEST_ANGLE = 3.0  # degrees between the two colours: below, a slide has one dye only
 DARKEST_GLASS = 215  # grey level
 GREYEST = 10  # largest difference between the colours of glass, in grey levels
+LARGEST_DENSITY = 4.0  # that a colour can have
 GLASS_SHARE = 0.02  # of the pixels that must be glass for its level to be read off
 
 
@@ -79,6 +84,13 @@ class StainColours:
 
 # Fitted to skin_section1 and skin_section3 (CMU-1 of OpenSlide, CC0): well stained, neutral.
 NEUTRAL = StainColours(nucleus=(0.4714, 0.6861, 0.3959), stroma=(0.0846, 0.3233, 0.1953))
+
+
+def is_colour(value: object) -> bool:
+    """Whether a value is a list of three optical densities from 0 to 4, not all of them 0."""
+    if not isinstance(value, list) or len(value) != 3:
+        return False
+    return all(type(one) in (int, float) and 0 <= one <= LARGEST_DENSITY for one in value) and any(value)
 
 
 def fit_stain_colours(images: Sequence[Rgb], where: str = "the H&E") -> StainColours:

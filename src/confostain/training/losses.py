@@ -149,10 +149,11 @@ def nuclei_correlation(made: Tensor, fluorescence: Tensor) -> Tensor:
     """
     a, b = (functional.avg_pool2d(image, 3, stride=1) for image in (absorbed_red(made), fluorescence))
 
-    def local_mean(image: Tensor) -> Tensor:  # one axis after the other: several times as fast
-        rows = functional.avg_pool2d(image.contiguous(), (NEIGHBOURHOOD, 1), stride=1)
-        return functional.avg_pool2d(rows, (1, NEIGHBOURHOOD), stride=1)
-
-    variance_a, variance_b = ((local_mean(image * image) - local_mean(image) ** 2).clamp(min=0) for image in (a, b))
-    covariance = local_mean(a * b) - local_mean(a) * local_mean(b)
+    side = NEIGHBOURHOOD  # means of squares by convolutions, several times as fast as pooling
+    row = a.new_full((5, 1, 1, side), 1 / side)
+    images = torch.cat([a, b, a * a, b * b, a * b], dim=1)
+    means = functional.conv2d(functional.conv2d(images, row, groups=5), row.transpose(2, 3), groups=5)
+    mean_a, mean_b, aa, bb, ab = means.chunk(5, dim=1)
+    variance_a, variance_b = (aa - mean_a**2).clamp(min=0), (bb - mean_b**2).clamp(min=0)
+    covariance = ab - mean_a * mean_b
     return 1 - ((covariance + FLAT**2) / ((variance_a + FLAT**2) * (variance_b + FLAT**2)).sqrt()).mean()

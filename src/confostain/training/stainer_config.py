@@ -164,7 +164,7 @@ class StainerConfig(TrainingConfig):
 
     @property
     def colours(self) -> StainColours | None:
-        """Colours in which a network of densities learns all H&E; None for a network of RGB, which learns it as it is."""
+        """Colours in which a network of densities learns all H&E; None for RGB, which is learnt as it is."""
         return NEUTRAL if self.design.output == "densities" else None
 
     def reading(self, at_least: int, split: Split = "train") -> SlideReading:
