@@ -135,6 +135,17 @@ def _lbp_shares(grey: Tensor) -> Tensor:
     return torch.stack([*shares, (1 - uniform).mean()])
 
 
+def grid(made: Tensor, period: int) -> Tensor:
+    """Mean square, in grey levels, of the pattern that repeats every `period` px of RGB (b, 3, h, w), locally.
+
+    What is left after a box of 5 px is averaged over the pixels that have the same place in the grid on which a network
+    shuffles its pixels, in squares of ten periods. Texture cancels out there; a grid does not.
+    """
+    detail = (made - functional.avg_pool2d(made, 5, stride=1, padding=2, count_include_pad=False)) / LEVEL
+    phases = functional.pixel_unshuffle(detail, period)
+    return functional.avg_pool2d(phases, 10, stride=5).square().mean()
+
+
 def absorbed_red(rgb: Tensor) -> Tensor:
     """Optical density of red light (natural logarithm, up to 3) of RGB (b, 3, h, w): (b, 1, h, w)."""
     return -torch.log(rgb[:, :1].clamp(min=0.05))

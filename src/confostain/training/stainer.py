@@ -201,6 +201,7 @@ class StainerTrainer:
                 lambda: losses.nuclei_correlation(made[: len(true)], losses.absorbed_red(true)),
             ),
             "perceptual": (objective.perceptual, perceptual),
+            "grid": (objective.grid, lambda: losses.grid(made, self.config.design.unshuffle)),
         }
         return {name: weight * term() for name, (weight, term) in terms.items() if weight}
 

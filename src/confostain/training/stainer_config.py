@@ -95,6 +95,7 @@ class Objective(Table):
     nuclei_correlation: Weight = 0.0  # nuclei of F in the haematoxylin, and no others
     haematoxylin_correlation: Weight = 0.0  # nuclei of the true H&E in the haematoxylin, and no others
     perceptual: Weight = 0.0  # features of a network trained on natural images, against the true H&E
+    grid: Weight = 0.0  # no pattern with the period of the network's pixel-shuffle
     conditional_discriminator: bool = False  # it sees R and F beside the H&E, real or generated
 
     @model_validator(mode="after")
