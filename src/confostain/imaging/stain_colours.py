@@ -32,6 +32,8 @@ Matrix = npt.NDArray[np.float32]  # (3, 3)
 STROMA_SHARE = 0.3  # of the tissue: that with the least red among its optical density, which haematoxylin takes
 DENSE = 0.5  # of the median density of the tissue: paler pixels say nothing of a colour
 NUCLEUS = 1  # px around the centre of a nucleus that count as nucleus
+TOP = 0.95  # quantile of the nuclei's contrast that counts as full
+CLEAR = 0.5  # of the full contrast: paler spots are often none
 FEWEST_NUCLEI = 20  # clear ones
 SMALLEST_ANGLE = 3.0  # degrees between the two colours: below, a slide has one dye only
 DARKEST_GLASS = 215  # grey level
@@ -83,7 +85,7 @@ class StainColours:
 
 
 # Fitted to skin_section1 and skin_section3 (CMU-1 of OpenSlide, CC0): well stained, neutral.
-NEUTRAL = StainColours(nucleus=(0.4714, 0.6861, 0.3959), stroma=(0.0846, 0.3233, 0.1953))
+NEUTRAL = StainColours(nucleus=(0.5428, 0.787, 0.437), stroma=(0.0846, 0.3233, 0.1953))
 
 
 def is_colour(value: object) -> bool:
@@ -96,7 +98,7 @@ def is_colour(value: object) -> bool:
 def fit_stain_colours(images: Sequence[Rgb], where: str = "the H&E") -> StainColours:
     """Stain colours of the H&E of one laboratory.
 
-    The nucleus is the median of the optical densities at the centres of clear nuclei. Stroma is the median of the
+    The nucleus is the median of the optical densities at the centres of nuclei of high contrast. Stroma is the median of the
     30 % of the tissue that have the least red among their optical density. Both count from the images' own glass.
 
     Args:
@@ -107,12 +109,15 @@ def fit_stain_colours(images: Sequence[Rgb], where: str = "the H&E") -> StainCol
         SlideError: too few nuclei, no tissue, or one colour only.
     """
     white = glass_level(images)
-    nuclei, tissue = [], []
+    contrasts, nuclei, tissue = [], [], []
     for rgb in images:
         density = _density(rgb, white)
-        nuclei.append(_at_nuclei(rgb, density))
+        for found, of_all in zip(_at_nuclei(rgb, density), (contrasts, nuclei), strict=True):
+            of_all.append(found)
         tissue.append(density[_is_tissue(density)][::4])
-    at_nuclei, in_tissue = np.concatenate(nuclei), np.concatenate(tissue)
+    contrast, at_nuclei, in_tissue = (np.concatenate(parts) for parts in (contrasts, nuclei, tissue))
+    if len(contrast):
+        at_nuclei = at_nuclei[contrast >= CLEAR * np.quantile(contrast, TOP)]
     if len(at_nuclei) < FEWEST_NUCLEI or not len(in_tissue):
         raise SlideError(
             f"{where}: {len(at_nuclei)} clear nuclei in it; expected H&E with at least {FEWEST_NUCLEI} at about 0.75"
@@ -156,13 +161,14 @@ def _is_tissue(density: Image) -> Mask:
     return np.asarray(density.sum(axis=-1) > TISSUE_DENSITY)
 
 
-def _at_nuclei(rgb: Rgb, density: Image) -> Image:
-    """Mean densities of the middles of clear nuclei, float32 (n, 3)."""
+def _at_nuclei(rgb: Rgb, density: Image) -> tuple[Image, Image]:
+    """Contrasts of nuclei (n,), and the mean optical densities of their middles, float32 (n, 3)."""
     found = nuclei_in_stain(rgb)
     inner = (found.yx >= NUCLEUS).all(axis=1) & (found.yx < np.array(density.shape[:2]) - NUCLEUS).all(axis=1)
-    yx = found.yx[found.clear & inner].astype(np.intp)
+    yx = found.yx[inner].astype(np.intp)
     reach = range(-NUCLEUS, NUCLEUS + 1)
-    return np.mean([density[yx[:, 0] + y, yx[:, 1] + x] for y in reach for x in reach], axis=0, dtype=np.float32)
+    middles = [density[yx[:, 0] + y, yx[:, 1] + x] for y in reach for x in reach]
+    return found.contrast[inner], np.mean(middles, axis=0, dtype=np.float32)
 
 
 def _median(densities: Image) -> Colour:
