@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 import confostain
 from confostain.arrays import REFERENCE_MPP, Rgb
+from confostain.data.training_slides import PICTURES
 from confostain.errors import ConfigError, SlideError
 from confostain.geometry import Region
 from confostain.imaging.histology_tissue import tissue_mask
@@ -32,7 +32,7 @@ def read_stain_colours(path: str | os.PathLike[str], microns_per_pixel: float | 
         confostain.stain(rf, colours=colours)
 
     Args:
-        path: an H&E slide or image, or a `.toml`.
+        path: an H&E slide or image, a folder of pictures of one slide, or a `.toml`.
         microns_per_pixel: pixel size of the H&E in um, where the file does not say it; by default 0.75. The colours
             hardly depend on it.
 
@@ -44,8 +44,22 @@ def read_stain_colours(path: str | os.PathLike[str], microns_per_pixel: float | 
     path = Path(path)
     if path.suffix.lower() == ".toml":
         return _read_toml(path)
-    with open_histology(path, microns_per_pixel, assumed=REFERENCE_MPP) as slide:
-        return fit_stain_colours(_fields(slide), str(path))
+    return fit_stain_colours(reference_fields(path, microns_per_pixel), str(path))
+
+
+def reference_fields(path: str | os.PathLike[str], microns_per_pixel: float | None = None) -> list[Rgb]:
+    """Fields of H&E that hold tissue, evenly spread: uint8 (h, w, 3) each, at 0.75 um/px; see `read_stain_colours`."""
+    path = Path(path)
+    pictures = sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURES) if path.is_dir() else []
+    if not pictures:
+        with open_histology(path, microns_per_pixel, assumed=REFERENCE_MPP) as slide:
+            return _fields(slide, MOST_FIELDS)
+    chosen = np.linspace(0, len(pictures) - 1, min(MOST_FIELDS, len(pictures))).round().astype(int)
+    fields: list[Rgb] = []
+    for index in chosen:
+        with open_histology(pictures[index], microns_per_pixel, assumed=REFERENCE_MPP) as slide:
+            fields += _fields(slide, 1)
+    return fields
 
 
 def write_stain_colours(colours: StainColours, path: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -87,7 +101,7 @@ def _colour(path: Path, table: dict[str, Any], name: str) -> Colour:
     return red, green, blue
 
 
-def _fields(slide: HistologySlide) -> Sequence[Rgb]:
+def _fields(slide: HistologySlide, most: int) -> list[Rgb]:
     """Fields of a slide at 0.75 um/px that hold tissue, evenly spread over it."""
     width, height = slide.size_at(REFERENCE_MPP)
     side = min(FIELD, width, height)
@@ -100,7 +114,7 @@ def _fields(slide: HistologySlide) -> Sequence[Rgb]:
     found = found or [corners[int(np.argmax(shares))]]  # of a small biopsy, the field with the most
     if max(shares) == 0:
         raise SlideError(f"{slide.path}: no tissue in it; expected H&E; give another image")
-    chosen = np.linspace(0, len(found) - 1, min(MOST_FIELDS, len(found))).round().astype(int)
+    chosen = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
     return [slide.read_region(found[index], (side, side), REFERENCE_MPP) for index in chosen]
 
 

@@ -98,8 +98,8 @@ def is_colour(value: object) -> bool:
 def fit_stain_colours(images: Sequence[Rgb], where: str = "the H&E") -> StainColours:
     """Stain colours of the H&E of one laboratory.
 
-    The nucleus is the median of the optical densities at the centres of nuclei of high contrast. Stroma is the median of the
-    30 % of the tissue that have the least red among their optical density. Both count from the images' own glass.
+    The nucleus is the median of the optical densities at the centres of nuclei of high contrast. Stroma is the median
+    of the 30 % of the tissue with the least red among their optical density. Both count from the images' own glass.
 
     Args:
         images: uint8 (h, w, 3) each, at about 0.75 um/px.
@@ -109,13 +109,10 @@ def fit_stain_colours(images: Sequence[Rgb], where: str = "the H&E") -> StainCol
         SlideError: too few nuclei, no tissue, or one colour only.
     """
     white = glass_level(images)
-    contrasts, nuclei, tissue = [], [], []
-    for rgb in images:
-        density = _density(rgb, white)
-        for found, of_all in zip(_at_nuclei(rgb, density), (contrasts, nuclei), strict=True):
-            of_all.append(found)
-        tissue.append(density[_is_tissue(density)][::4])
-    contrast, at_nuclei, in_tissue = (np.concatenate(parts) for parts in (contrasts, nuclei, tissue))
+    densities = [_density(rgb, white) for rgb in images]
+    nuclei = [_at_nuclei(rgb, density) for rgb, density in zip(images, densities, strict=True)]
+    contrast, at_nuclei = (np.concatenate(parts) for parts in zip(*nuclei, strict=True))
+    in_tissue = np.concatenate([density[_is_tissue(density)][::4] for density in densities])
     if len(contrast):
         at_nuclei = at_nuclei[contrast >= CLEAR * np.quantile(contrast, TOP)]
     if len(at_nuclei) < FEWEST_NUCLEI or not len(in_tissue):
