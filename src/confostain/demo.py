@@ -23,7 +23,7 @@ from confostain.slide import Slide, open_slide
 
 SIZE = Size(2048, 1536)  # px; 1.5 x 1.2 mm: enough for epidermis, dermis, appendages and glass
 SEED = 0
-DETAIL = 256  # px; width of the detail that is shown enlarged
+DETAIL = 320  # px; width of the detail that is shown enlarged
 PANEL = Size(560, 420)  # px of each image in the picture
 GAP, LINE = 12, 26  # px between panels, and height of a line of text
 
