@@ -24,13 +24,14 @@ SEED = 2019
 BLOCK = 128  # px, side of the blocks of an image that are resampled
 
 
-def bootstrap_interval(figure: Callable[..., Floats], *units: int) -> Interval | None:
+def bootstrap_interval(figure: Callable[..., Floats], *units: int, centre: float | None = None) -> Interval | None:
     """95 % interval of a figure; None where a set has fewer than two units, or the figure is never a number.
 
     Args:
         figure: from the counts of the units in each of 1000 resamples, one array float64 (1000, units) for each set,
             to the figure of each resample, float64 (1000,); resamples where it is NaN are left out.
         units: number of units of each set; sets are resampled independently, with a fixed seed.
+        centre: for a biased figure its observed value, to which the resamples are moved by their mean.
     """
     if min(units) < 2:
         return None
@@ -41,6 +42,8 @@ def bootstrap_interval(figure: Callable[..., Floats], *units: int) -> Interval |
     values = values[~np.isnan(values)]
     if not len(values):
         return None
+    if centre is not None:
+        values = values + (centre - values.mean())
     low, high = np.percentile(values, PERCENTILES)
     return float(low), float(high)
 

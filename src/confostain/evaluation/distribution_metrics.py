@@ -23,7 +23,7 @@ SCALES = (1, 2, 4)  # downsampling factors, by means of blocks
 PATCHES = 4096  # sampled at each scale
 COLOURS = 8192  # pixels sampled for optical densities
 DIRECTIONS = 128  # projections of the sliced Wasserstein distance
-BOOTSTRAP_DIRECTIONS, BINS = 32, 256  # of its resamples, which are compared by histograms of projections
+BINS = 256  # of the histograms of projections by which resamples are compared
 SEED = 2019
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as most programs turn RGB into grey
@@ -133,13 +133,13 @@ def sliced_wasserstein(a: Vectors, b: Vectors) -> float:
     The mean over 128 random directions of the mean distance between the sorted projections. Source: Rabin et al. 2011,
     "Wasserstein barycenter and its application to texture mixing", SSVM.
     """
-    directions = _directions(a.shape[1], DIRECTIONS)
+    directions = _directions(a.shape[1])
     return float(np.abs(np.sort(a @ directions, axis=0) - np.sort(b @ directions, axis=0)).mean(dtype=np.float64))
 
 
-def _directions(dimensions: int, number: int) -> Vectors:
-    """Random unit vectors (dimensions, number), drawn with a fixed seed."""
-    directions = np.random.default_rng(SEED).standard_normal((dimensions, number)).astype(np.float32)
+def _directions(dimensions: int) -> Vectors:
+    """128 random unit vectors (dimensions, 128), drawn with a fixed seed."""
+    directions = np.random.default_rng(SEED).standard_normal((dimensions, DIRECTIONS)).astype(np.float32)
     return np.asarray(directions / np.linalg.norm(directions, axis=0))
 
 
@@ -153,17 +153,17 @@ def _resampled_wasserstein(
         reference: float32 (n, dimensions).
         counts: how often each block is in each resample, (resamples, blocks).
     """
-    directions = _directions(reference.shape[1], BOOTSTRAP_DIRECTIONS)
-    total = np.zeros(len(counts))
+    shares = counts / (counts @ np.bincount(sample.block, minlength=sample.blocks))[:, np.newaxis]
+    weights = shares.astype(np.float32)  # of one vector of each block
+    directions, total = _directions(reference.shape[1]), np.zeros(len(counts))
     for x, y in zip((sample.vectors @ directions).T, (reference @ directions).T, strict=True):
         low, high = min(x.min(), y.min()), max(x.max(), y.max())
-        bins = ((x - low) / max(high - low, 1e-9) * (BINS - 1)).astype(np.intp)
+        bins, expected = (((one - low) / max(high - low, 1e-9) * (BINS - 1)).astype(np.intp) for one in (x, y))
         by_block = np.bincount(sample.block * BINS + bins, minlength=sample.blocks * BINS).reshape(-1, BINS)
-        histograms = counts @ by_block
-        expected = np.histogram(y, BINS, (low, high))[0] / len(y)
-        cumulated = np.cumsum(histograms / histograms.sum(axis=1, keepdims=True) - expected, axis=1)
-        total += np.abs(cumulated).sum(axis=1) * (high - low) / BINS
-    return total / BOOTSTRAP_DIRECTIONS
+        difference = weights @ np.cumsum(by_block, axis=1, dtype=np.float32)
+        difference -= (np.cumsum(np.bincount(expected, minlength=BINS)) / len(y)).astype(np.float32)
+        total += np.abs(difference, out=difference).sum(axis=1) * (high - low) / (BINS - 1)
+    return total / DIRECTIONS
 
 
 def _downsampled(image: Rgb, scale: int) -> npt.NDArray[np.float32]:
