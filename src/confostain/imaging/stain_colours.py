@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,15 +24,21 @@ from confostain.imaging.nuclei import nuclei_in_stain
 from confostain.imaging.optical_density import optical_density
 
 Colour = tuple[float, float, float]
+Dye = Literal["haematoxylin", "eosin"]
+
+DYES: tuple[Dye, ...] = ("haematoxylin", "eosin")  # as rows of a matrix and as channels of densities
 Matrix = npt.NDArray[np.float32]  # (3, 3)
 
 STROMA_SHARE = 0.3  # of the tissue: that with the least red among its optical density, which haematoxylin takes
 DENSE = 0.5  # of the median density of the tissue: paler pixels say nothing of a colour
 NUCLEUS = 1  # px around the centre of a nucleus that count as nucleus
+TOP = 0.95  # quantile of the nuclei's contrast that counts as full
+CLEAR = 0.5  # of the full contrast: paler spots are often none
 FEWEST_NUCLEI = 20  # clear ones
 SMALLEST_ANGLE = 3.0  # degrees between the two colours: below, a slide has one dye only
 DARKEST_GLASS = 215  # grey level
 GREYEST = 10  # largest difference between the colours of glass, in grey levels
+LARGEST_DENSITY = 4.0  # that a colour can have
 GLASS_SHARE = 0.02  # of the pixels that must be glass for its level to be read off
 
 
@@ -78,14 +85,21 @@ class StainColours:
 
 
 # Fitted to skin_section1 and skin_section3 (CMU-1 of OpenSlide, CC0): well stained, neutral.
-NEUTRAL = StainColours(nucleus=(0.4714, 0.6861, 0.3959), stroma=(0.0846, 0.3233, 0.1953))
+NEUTRAL = StainColours(nucleus=(0.5428, 0.787, 0.437), stroma=(0.0846, 0.3233, 0.1953))
+
+
+def is_colour(value: object) -> bool:
+    """Whether a value is a list of three optical densities from 0 to 4, not all of them 0."""
+    if not isinstance(value, list) or len(value) != 3:
+        return False
+    return all(type(one) in (int, float) and 0 <= one <= LARGEST_DENSITY for one in value) and any(value)
 
 
 def fit_stain_colours(images: Sequence[Rgb], where: str = "the H&E") -> StainColours:
     """Stain colours of the H&E of one laboratory.
 
-    The nucleus is the median of the optical densities at the centres of clear nuclei. Stroma is the median of the
-    30 % of the tissue that have the least red among their optical density. Both count from the images' own glass.
+    The nucleus is the median of the optical densities at the centres of nuclei of high contrast. Stroma is the median
+    of the 30 % of the tissue with the least red among their optical density. Both count from the images' own glass.
 
     Args:
         images: uint8 (h, w, 3) each, at about 0.75 um/px.
@@ -95,12 +109,12 @@ def fit_stain_colours(images: Sequence[Rgb], where: str = "the H&E") -> StainCol
         SlideError: too few nuclei, no tissue, or one colour only.
     """
     white = glass_level(images)
-    nuclei, tissue = [], []
-    for rgb in images:
-        density = _density(rgb, white)
-        nuclei.append(_at_nuclei(rgb, density))
-        tissue.append(density[_is_tissue(density)][::4])
-    at_nuclei, in_tissue = np.concatenate(nuclei), np.concatenate(tissue)
+    densities = [_density(rgb, white) for rgb in images]
+    nuclei = [_at_nuclei(rgb, density) for rgb, density in zip(images, densities, strict=True)]
+    contrast, at_nuclei = (np.concatenate(parts) for parts in zip(*nuclei, strict=True))
+    in_tissue = np.concatenate([density[_is_tissue(density)][::4] for density in densities])
+    if len(contrast):
+        at_nuclei = at_nuclei[contrast >= CLEAR * np.quantile(contrast, TOP)]
     if len(at_nuclei) < FEWEST_NUCLEI or not len(in_tissue):
         raise SlideError(
             f"{where}: {len(at_nuclei)} clear nuclei in it; expected H&E with at least {FEWEST_NUCLEI} at about 0.75"
@@ -144,13 +158,14 @@ def _is_tissue(density: Image) -> Mask:
     return np.asarray(density.sum(axis=-1) > TISSUE_DENSITY)
 
 
-def _at_nuclei(rgb: Rgb, density: Image) -> Image:
-    """Mean densities of the middles of clear nuclei, float32 (n, 3)."""
+def _at_nuclei(rgb: Rgb, density: Image) -> tuple[Image, Image]:
+    """Contrasts of nuclei (n,), and the mean optical densities of their middles, float32 (n, 3)."""
     found = nuclei_in_stain(rgb)
     inner = (found.yx >= NUCLEUS).all(axis=1) & (found.yx < np.array(density.shape[:2]) - NUCLEUS).all(axis=1)
-    yx = found.yx[found.clear & inner].astype(np.intp)
+    yx = found.yx[inner].astype(np.intp)
     reach = range(-NUCLEUS, NUCLEUS + 1)
-    return np.mean([density[yx[:, 0] + y, yx[:, 1] + x] for y in reach for x in reach], axis=0, dtype=np.float32)
+    middles = [density[yx[:, 0] + y, yx[:, 1] + x] for y in reach for x in reach]
+    return found.contrast[inner], np.mean(middles, axis=0, dtype=np.float32)
 
 
 def _median(densities: Image) -> Colour:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +15,10 @@ import numpy.typing as npt
 from confostain.arrays import Progress, Rgb
 from confostain.errors import OptionError, OutputError, SlideError
 from confostain.geometry import Region, Size
-from confostain.inference.result import Written, check_pixel_size, provenance, result_name
+from confostain.imaging.stain_colours import DYES, Dye, StainColours
+from confostain.inference.result import Written, check_pixel_size, colour_facts, provenance, result_name
 from confostain.inference.tile_stainer import TileStainer
+from confostain.inference.tiling import HaloTile
 from confostain.inference.whole_slide import (
     ArraySink,
     checked_region,
@@ -30,7 +34,7 @@ from confostain.io.writers.omezarr import OmeZarrWriter, ShardedOmeZarrWriter
 from confostain.io.writers.output import ResultImage, SlideWriter
 from confostain.io.writers.picture import PngWriter
 from confostain.io.writers.pyramid import WHITE
-from confostain.models.registry import DEFAULT_MODEL, load_model
+from confostain.models.registry import DEFAULT_MODEL, load_density, load_model
 from confostain.models.stainer import Model
 from confostain.slide import CHANNELS, Slide
 
@@ -42,6 +46,7 @@ WRITERS: dict[str, OpenWriter] = {
     ".dcm": DicomWriter,
     ".png": PngWriter,
 }
+DENSITY_UNITS: dict[Dye, str] = {"haematoxylin": "1 is a typical nucleus", "eosin": "1 is typical stroma"}
 OME_ZARR_WRITERS: dict[str, OpenWriter] = {writer.ngff: writer for writer in (OmeZarrWriter, ShardedOmeZarrWriter)}
 
 
@@ -50,6 +55,7 @@ def stain(
     model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
     device: str = "auto",
     microns_per_pixel: float | None = None,
+    colours: StainColours | None = None,
 ) -> Rgb:
     """Digital stain of an array, computed tile by tile in as many threads as there are processors.
 
@@ -59,6 +65,7 @@ def stain(
         device: "auto", "cpu" or "cuda"; for a model given by name or folder.
         microns_per_pixel: pixel size in um, 0.05 to 20; a warning tells where the model was not trained for it. The
             array is not resampled. None: unknown, nothing is checked.
+        colours: of a laboratory, see `fit_stain_colours`; None: the model's own. For a model given by name or folder.
 
     Returns:
         uint8 (h, w, 3).
@@ -74,7 +81,7 @@ def stain(
     if not (pair.min() >= 0 and pair.max() <= 1):
         raise SlideError(f"array with values from {pair.min():g} to {pair.max():g}: expected finite values in [0, 1]")
     size = Size(pair.shape[2], pair.shape[1])
-    chosen = _model(model, device)
+    chosen = _model(model, device, colours)
     check_pixel_size(chosen, microns_per_pixel)
     tiles = TileStainer(lambda region: pair[(slice(None), *region.slices_in(size.region))], size, chosen)
     rgb = np.full((size.height, size.width, 3), WHITE, np.uint8)
@@ -93,6 +100,8 @@ def stain_slide(
     region: tuple[int, int, int, int] | None = None,
     quality: int | None = 90,
     ome_zarr: str = "0.4",
+    colours: StainColours | None = None,
+    density: Dye | None = None,
     record_names: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -112,6 +121,9 @@ def stain_slide(
         region: x, y, width, height in level-0 pixels; None for all.
         quality: JPEG quality 1..100, None for lossless. `.ome.zarr` and `.png` are always lossless, `.dcm` never.
         ome_zarr: version of OME-Zarr (NGFF) of `.ome.zarr`: "0.4", or "0.5", with few files, each of many tiles.
+        colours: of a laboratory, see `fit_stain_colours`; None: the model's own. For a model given by name or folder.
+        density: dye whose density is written instead of colours: float32, 1 for a typical nucleus (haematoxylin) or for
+            typical stroma (eosin), lossless, as `.ome.tif`. For a model of densities given by name or folder.
         record_names: whether the names of the slide and of its files, which may hold a patient's, are written.
         overwrite: whether an existing result may be replaced.
         progress: called now and then with the pixels done and the pixels in all.
@@ -124,23 +136,63 @@ def stain_slide(
         OutputError: the result cannot be written there. SlideError: the slide cannot be read to its end.
     """
     begin, out, size = time.perf_counter(), Path(out), Size(*slide.size)
-    area, chosen, open_writer = checked_region(region, size), _model(model, device), _writer_of(out, ome_zarr)
+    area, open_writer = checked_region(region, size), _writer_of(out, ome_zarr)
+    if density is None:
+        chosen = _model(model, device, colours)
+    else:
+        chosen, quality = _density_model(model, density, device, open_writer, out), None
     side = tile_side(tile, chosen.receptive_field)
     if slide.files.holds(out):
         raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
     refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
     check_pixel_size(chosen, slide.microns_per_pixel)
     image = _described(slide, chosen, area, quality, record_names)
+    if density is not None:
+        image = _as_density(image, density)
     slide.refuse_constant()
-    tiles = TileStainer(slide.read, size, chosen, slide.tissue, slide.not_scanned)
+    empty = WHITE if density is None else 0
+    tiles = TileStainer(slide.read, size, chosen, slide.tissue, slide.not_scanned, empty)
+
+    def compute(tile: HaloTile) -> npt.NDArray[Any] | None:
+        made = tiles.stain_tile(tile)
+        if made is None and density is not None:  # what is left out is white
+            return np.zeros((tile.level0_core.height, tile.level0_core.width, 1), np.float32)
+        return made
+
     with open_writer(out, image, overwrite) as writer:
-        write_image(tiles.stain_tile, tiles.grid(area, side), writer, slide.files, progress)
+        write_image(compute, tiles.grid(area, side), writer, slide.files, progress)
     seconds = time.perf_counter() - begin
     return Written(out, image.size, writer.levels, image.microns_per_pixel, chosen.name, seconds)
 
 
-def _model(model: str | os.PathLike[str] | Model, device: str) -> Model:
-    return load_model(model, device) if isinstance(model, (str, os.PathLike)) else model
+def _model(model: str | os.PathLike[str] | Model, device: str, colours: StainColours | None) -> Model:
+    return load_model(model, device, colours) if isinstance(model, (str, os.PathLike)) else model
+
+
+def _density_model(
+    model: str | os.PathLike[str] | Model, density: Dye, device: str, open_writer: OpenWriter, out: Path
+) -> Model:
+    if density not in DYES:
+        raise OptionError(f"density {density!r}: expected {' or '.join(DYES)}")
+    if open_writer is not OmeTiffWriter:
+        raise OutputError(f"{out}: a density is written as TIFF; give a name that ends in .ome.tif")
+    if not isinstance(model, (str, os.PathLike)):
+        raise OptionError("density: expected a model given by name or folder")
+    return load_density(model, density, device)
+
+
+def _as_density(image: ResultImage, density: Dye) -> ResultImage:
+    """The description of a stain as that of the density of one dye."""
+    label = f"density of {density}: {image.provenance['model']}"
+    facts = dict(image.provenance) | {"label": label, "unit": DENSITY_UNITS[density]}
+    return replace(
+        image,
+        name=image.name.replace("Digitally stained", f"Density of {density}", 1),
+        provenance=facts,
+        dtype=np.dtype(np.float32),
+        samples=1,
+        channel=f"density of {density}",
+    )
 
 
 def _writer_of(out: Path, ome_zarr: str) -> OpenWriter:
@@ -157,6 +209,7 @@ def _writer_of(out: Path, ome_zarr: str) -> OpenWriter:
 def _described(slide: Slide, model: Model, area: Region, quality: int | None, record_names: bool) -> ResultImage:
     label, channels = f"digitally stained: {model.name}", CHANNELS
     facts = provenance(label, model, dict(zip(channels, slide.ranges, strict=True)), area)
+    facts |= colour_facts(getattr(model, "colours", None))
     if slide.moved != (0, 0):
         facts["fluorescence moved"] = f"{-slide.moved[0]},{-slide.moved[1]}"
     if record_names:

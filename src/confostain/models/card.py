@@ -13,10 +13,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from confostain.errors import ConfostainWarning, ModelError
-from confostain.imaging.stain_colours import StainColours
+from confostain.imaging.stain_colours import StainColours, is_colour
 
 Kind = Literal["stainer", "despeckler", "closed form"]
 Input = Literal["pair", "gareau", "reflectance"]
@@ -34,6 +43,16 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Microns = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+def _stain_colours(value: object) -> object:
+    """Stain colours from the JSON of a card; anything else is left to be refused."""
+    if not isinstance(value, dict):
+        return value
+    if value.keys() != {"nucleus", "stroma"} or not all(map(is_colour, value.values())):
+        raise ValueError("expected nucleus and stroma, three optical densities from 0 to 4 each")
+    nucleus, stroma = (tuple(map(float, value[name])) for name in ("nucleus", "stroma"))
+    return StainColours(nucleus, stroma)  # type: ignore[arg-type]  # three of each
 
 
 class PrecisionFacts(BaseModel):
@@ -94,7 +113,7 @@ class ModelCard(BaseModel):
     stride: Annotated[int, Field(ge=1, le=1024)]
     receptive_field: Annotated[int, Field(ge=1, le=16_383)]
     microns_per_pixel: Annotated[tuple[Microns, Microns] | None, Field(strict=False)] = None
-    colours: StainColours | None = None
+    colours: Annotated[StainColours | None, BeforeValidator(_stain_colours)] = None
     despeckler: str | None = None
     median: bool = False
     precisions: dict[Literal["bf16", "i8", "i7"], PrecisionFacts] = Field(default_factory=dict)

@@ -7,8 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
+from confostain.arrays import Image
 from confostain.errors import ModelError, OptionError
-from confostain.imaging.stain_colours import StainColours
+from confostain.imaging.stain_colours import DYES, Dye, StainColours
 from confostain.models.card import CARD, SHIPPED, ModelCard, read_card
 from confostain.models.despeckler import Despeckler
 from confostain.models.engines.device import Device, chosen_device, open_network
@@ -91,9 +94,50 @@ def _stainer(folder: Path, device: Device, sha256: str | None, colours: StainCol
     card = read_card(folder)
     if colours is not None and card.colours is None:
         raise ModelError(_fixed_colours(card.name))
-    despeckler = load_despeckler(card.despeckler, device) if card.despeckler else None
     shown = colours or card.colours
-    return NetworkStain(card, open_network(folder, card, device, Picture(shown)), despeckler, shown)
+    return NetworkStain(card, open_network(folder, card, device, Picture(shown)), _before(card, device), shown)
+
+
+def load_dye(name: str | os.PathLike[str], dye: Dye, device: str = "auto") -> NetworkStain:
+    """A stainer that shows what one dye alone absorbs, in the model's own colours; arguments as of `load_model`.
+
+    Raises:
+        ModelError: as `load_model`, or it gives no densities.
+    """
+    folder, card, chosen = _density_model(name, device)
+    picture = Picture(card.colours, dye)
+    return NetworkStain(card, open_network(folder, card, chosen, picture), _before(card, chosen), card.colours)
+
+
+def load_density(name: str | os.PathLike[str], dye: Dye, device: str = "auto") -> NetworkStain:
+    """A model of the density of one dye, float32 (h, w, 1), 1 being that of a typical nucleus or of typical stroma.
+
+    Raises:
+        ModelError: as `load_model`, or it gives no densities.
+    """
+    folder, card, chosen = _density_model(name, device)
+    network, channel = open_network(folder, card, chosen, None), DYES.index(dye)
+
+    def density(tile: Image) -> Image:
+        return np.maximum(network(tile)[channel, ..., np.newaxis], np.float32(0))
+
+    return NetworkStain(card, density, _before(card, chosen), card.colours)
+
+
+def _density_model(name: str | os.PathLike[str], device: str) -> tuple[Path, ModelCard, Device]:
+    known = [model.name for model in LINEAR_STAINS]
+    if os.fspath(name) in known:
+        raise ModelError(_fixed_colours(os.fspath(name)))
+    folder = model_folder(name, "stain")
+    card = read_card(folder)
+    if card.colours is None:
+        raise ModelError(_fixed_colours(card.name))
+    return folder, card, chosen_device(device)
+
+
+def _before(card: ModelCard, device: Device) -> Despeckler | None:
+    """The despeckler that comes before a stainer, if there is one."""
+    return load_despeckler(card.despeckler, device) if card.despeckler else None
 
 
 def _fixed_colours(name: str) -> str:

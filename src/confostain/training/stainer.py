@@ -170,7 +170,7 @@ class StainerTrainer:
 
     def _picture(self, made: Tensor) -> Tensor:
         """RGB of what the generator makes."""
-        return made if self.config.colours is None else picture_of(made, self.config.colours)
+        return made if self.config.colours is None else picture_of(made, self.config.colours.matrix)
 
     def _shown(self, rgb: Tensor, pair: Tensor) -> Tensor:
         """What the discriminator sees: (b, 3, h, w), or with R and F beside it (b, 5, h, w)."""
@@ -183,7 +183,7 @@ class StainerTrainer:
         def perceptual() -> Tensor:
             seed = torch.Generator().manual_seed(hash((self.config.seed, step, self.fabric.global_rank)))
             assert self.perceptual is not None
-            return self.perceptual(made[: len(true)], true, seed)
+            return self.perceptual(made[: len(true) : 2], true[::2], seed)  # costly, and half of the images will do
 
         terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
             "supervised": (objective.supervised, lambda: functional.l1_loss(made[: len(true)], true)),
@@ -201,6 +201,7 @@ class StainerTrainer:
                 lambda: losses.nuclei_correlation(made[: len(true)], losses.absorbed_red(true)),
             ),
             "perceptual": (objective.perceptual, perceptual),
+            "grid": (objective.grid, lambda: losses.grid(made, self.config.design.unshuffle)),
         }
         return {name: weight * term() for name, (weight, term) in terms.items() if weight}
 

@@ -95,6 +95,7 @@ class Objective(Table):
     nuclei_correlation: Weight = 0.0  # nuclei of F in the haematoxylin, and no others
     haematoxylin_correlation: Weight = 0.0  # nuclei of the true H&E in the haematoxylin, and no others
     perceptual: Weight = 0.0  # features of a network trained on natural images, against the true H&E
+    grid: Weight = 0.0  # no pattern with the period of the network's pixel-shuffle
     conditional_discriminator: bool = False  # it sees R and F beside the H&E, real or generated
 
     @model_validator(mode="after")
@@ -164,7 +165,7 @@ class StainerConfig(TrainingConfig):
 
     @property
     def colours(self) -> StainColours | None:
-        """Colours in which a network of densities learns all H&E; None for a network of RGB, which learns it as it is."""
+        """Colours in which a network of densities learns all H&E; None for RGB, which is learnt as it is."""
         return NEUTRAL if self.design.output == "densities" else None
 
     def reading(self, at_least: int, split: Split = "train") -> SlideReading:

@@ -1,4 +1,4 @@
-"""Layers of a confocal slide: one per stain and one per channel, with the reflectance also despeckled."""
+"""Layers of a confocal slide: one per stain, per channel and per dye, with the reflectance also despeckled."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from confostain.arrays import Image, Pair, Rgb
 from confostain.imaging.linear_stain import gareau
+from confostain.imaging.stain_colours import DYES
 from confostain.models.despeckler import Despeckler
-from confostain.models.registry import DEFAULT_DESPECKLER, list_models, load_despeckler, load_model
+from confostain.models.registry import DEFAULT_DESPECKLER, list_models, load_despeckler, load_dye, load_model
 from confostain.models.stainer import linear_stain
 from confostain.slide import Slide
 from confostain.viewer.block_store import BlockStore
@@ -29,23 +30,29 @@ class ConfocalLayers:
         """
         self._model = model
         self._stains = stain_infos(model)
+        self._dyes = dye_infos(model)
 
     @property
     def infos(self) -> list[LayerInfo]:
-        """Descriptions of the layers: stains, then channels."""
-        return [*self._stains, *channel_infos()]
+        """Descriptions of the layers: stains, then channels, then dyes."""
+        return [*self._stains, *channel_infos(), *self._dyes]
 
     def of(self, slide: Slide, store: BlockStore) -> dict[str, Layer]:
         """Layers of a slide by their ids; they keep their blocks in `store`."""
         slide.overview  # noqa: B018  # measured here, once, before several threads ask for it
         layers: list[Layer] = [self._stain(slide, info, store) for info in self._stains]
         layers += [_channel(slide, info, store) for info in channel_infos()]
+        layers += [self._dye(slide, info, store) for info in self._dyes]
         return {layer.info.id: layer for layer in layers}
 
     def _stain(self, slide: Slide, info: LayerInfo, store: BlockStore) -> Layer:
         load = partial(load_model, self._model if info is self._stains[0] else info.id)
         formula = load() if info.closed_form else gareau
         return StainedLayer(info, slide, load, Preview(slide, formula, tissue_only=True), store)
+
+    def _dye(self, slide: Slide, info: LayerInfo, store: BlockStore) -> Layer:
+        load = partial(load_dye, self._model, next(dye for dye in DYES if dye == info.id))
+        return StainedLayer(info, slide, load, Preview(slide, gareau, tissue_only=True), store)
 
 
 def _channel(slide: Slide, info: LayerInfo, store: BlockStore) -> Layer:
@@ -97,6 +104,13 @@ def stain_infos(first: str) -> list[LayerInfo]:
         first = folder.name[:64]
     chosen = next(info for info in reversed(infos) if info.id == first)
     return [chosen, *(info for info in infos if info.id != first)]
+
+
+def dye_infos(model: str) -> list[LayerInfo]:
+    """Descriptions of what each dye alone absorbs, where the stain of `model` is made of densities of dyes."""
+    if getattr(load_model(model), "colours", None) is None:
+        return []
+    return [LayerInfo(dye, dye.capitalize(), "what this dye alone absorbs", "channel", False) for dye in DYES]
 
 
 def channel_infos() -> list[LayerInfo]:

@@ -142,8 +142,8 @@ def _with_picture_output(model: Any, picture: Picture) -> Any:
     from openvino import opset13 as op
 
     made = model.get_results()[0].input_value(0)
-    if picture.colours is not None:  # light is 10 to the power of minus the optical densities, which add up
-        absorbed = -math.log(10) * picture.colours.matrix.T
+    if picture.matrix is not None:  # light is 10 to the power of minus the optical densities, which add up
+        absorbed = -math.log(10) * picture.matrix.T
         kernels = np.ascontiguousarray(absorbed[..., np.newaxis, np.newaxis], np.float32)
         made = op.exp(op.convolution(made, op.constant(kernels), [1, 1], [0, 0], [0, 0], [1, 1]))
     # what a conversion makes of values beyond 0 and 255 is not the same everywhere

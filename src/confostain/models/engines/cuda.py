@@ -85,8 +85,8 @@ class TorchNetwork:
         made = made.float()
         if self._picture is None:
             return made
-        if self._picture.colours is not None:
-            made = picture_of(made[None], self._picture.colours)[0]
+        if self._picture.matrix is not None:
+            made = picture_of(made[None], self._picture.matrix)[0]
         return (made.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
 
     def _arithmetic(self) -> AbstractContextManager[object]:
