@@ -21,7 +21,7 @@ from confostain.simulation.from_histology import simulate
 from confostain.slide import Slide
 
 MAX_WINDOW = 2048  # px, of a real scan
-MAX_REFERENCES = 60  # fields of real H&E
+MAX_REFERENCES = 60  # fields of each slide of real H&E
 SEED = 2019
 
 
@@ -147,9 +147,9 @@ def load_evaluation_data(
     for paths in (histology, real):
         _refuse_same_names("H&E", [histology_name(path) for path in paths])
     pairs = simulate_pairs(histology, patches, side, histology_mpp)
-    number = max(2, MAX_REFERENCES // len(real))
     reference, *others = (
-        RealHistology.of(histology_name(path), tissue_fields(path, number, side, histology_mpp)) for path in real
+        RealHistology.of(histology_name(path), tissue_fields(path, MAX_REFERENCES, side, histology_mpp))
+        for path in real
     )
     truth_crops = CropFeatures.of([pair.truth for pair in pairs])
     return EvaluationData(pairs, truth_crops, [read_scan(slide) for slide in slides], reference, others)
