@@ -14,8 +14,9 @@ from confostain.geometry import Size
 from confostain.imaging.linear_stain import gareau
 from confostain.inference.stain import stain_slide
 from confostain.io.writers.pyramid import TILE, level_sizes
+from confostain.models.card import ModelCard
 from confostain.models.stainer import LINEAR_STAINS, Model
-from confostain.slide import Slide
+from confostain.slide import Slide, open_slide
 from confostain.viewer.block_store import BlockStore
 from confostain.viewer.layer import LayerInfo, TileIndex
 from confostain.viewer.preview import Preview
@@ -38,6 +39,19 @@ class Network:
         return np.rint(rgb * 255).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class ScaledNetwork(Network):
+    """The same with a card that names pixel sizes."""
+
+    card: ModelCard | None = None
+
+
+def unscaled(path: Path, copy: Path) -> Path:
+    """A copy of a plane without its pixel size."""
+    tifffile.imwrite(copy, tifffile.imread(path))
+    return copy
+
+
 @pytest.fixture
 def store() -> Iterator[BlockStore]:
     store = BlockStore()
@@ -45,11 +59,11 @@ def store() -> Iterator[BlockStore]:
     store.close()
 
 
-def layer_of(slide: Slide, model: Model, store: BlockStore) -> StainedLayer:
+def layer_of(slide: Slide, model: Model, store: BlockStore, reduction: int = 1) -> StainedLayer:
     closed_form = model.receptive_field == 1
     info = LayerInfo(model.name, "", "", "stain", closed_form)
     preview = Preview(slide, model if closed_form else gareau, tissue_only=True)
-    return StainedLayer(info, slide, lambda: model, preview, store)
+    return StainedLayer(info, slide, lambda: model, preview, store, reduction)
 
 
 def tiles(slide: Slide, level: int) -> Iterator[TileIndex]:
@@ -87,6 +101,26 @@ def test_tiles_are_the_pixels_of_the_stained_file(
         assert len(levels) == len(level_sizes(Size(*large_slide.size))) > MEAN_LEVEL + 1
         for level, stored in enumerate(levels):
             np.testing.assert_array_equal(joined(layer, large_slide, level), stored.asarray())
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_a_reduced_slide_shows_the_pixels_of_its_file_in_their_blocks(
+    large_scan: tuple[Path, Path], factor: int, store: BlockStore, tmp_path: Path
+) -> None:
+    card = ModelCard(kind="stainer", input="pair", stride=4, receptive_field=17, microns_per_pixel=(0.4, 1.0))
+    model, scale = ScaledNetwork(card=card), 0.41 / factor
+    reflectance, fluorescence = (unscaled(path, tmp_path / path.name) for path in large_scan)
+    with open_slide(reflectance=reflectance, fluorescence=fluorescence, microns_per_pixel=scale) as slide:
+        written = stain_slide(slide, tmp_path / "stained.ome.tif", model=model, quality=None)
+        assert written.reduction == factor
+        layer = layer_of(slide, model, store, factor)
+        stain_all(layer)
+        shown = joined(layer, slide, 0)
+        blocks = np.asarray(tifffile.imread(tmp_path / "stained.ome.tif"))
+        width, height = slide.size
+        np.testing.assert_array_equal(shown, blocks.repeat(factor, 0).repeat(factor, 1)[:height, :width])
+        if factor == 2:
+            np.testing.assert_array_equal(joined(layer, slide, 1), blocks)
 
 
 def test_a_network_is_not_asked_for_an_overview(large_slide: Slide, store: BlockStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from confostain import RESEARCH_USE
 from confostain.cli.common import (
@@ -18,6 +19,15 @@ from confostain.cli.common import (
     tell,
     written_line,
 )
+
+if TYPE_CHECKING:
+    from confostain.models.card import ModelCard
+
+SCALE_HELP = """\
+A slide finer than what a network was trained for (`confostain models`) is reduced by a whole factor k: each pixel of
+the result is stained from the mean of k x k pixels, and as large as these. --region, in pixels of the slide, is then
+grown to whole blocks. A slide much coarser than that is warned of, or refused.
+"""
 
 
 def add_demo(commands: Commands) -> None:
@@ -91,7 +101,7 @@ def add_stain(commands: Commands) -> None:
         "stain a whole slide into an H&E-like pyramid that viewers open",
         SLIDE_HELP + "\nexamples:\n  confostain stain scan/mosaic -o stained.ome.tif\n"
         "  confostain stain --reflectance R.png --fluorescence F.png --mpp 0.75 -o stained.ome.tif\n"
-        "  confostain stain scan/mosaic -o corner.png --region 0,0,2000,2000\n\n" + RESEARCH_USE,
+        "  confostain stain scan/mosaic -o corner.png --region 0,0,2000,2000\n\n" + SCALE_HELP + "\n" + RESEARCH_USE,
     )
     add_slide_arguments(parser)
     parser.add_argument(
@@ -156,5 +166,16 @@ def _models(options: argparse.Namespace) -> int:
         print(json.dumps([card.facts() for card in cards], indent=2))
     else:
         for card in cards:
-            tell(f"{card.name:16} {card.kind:12} {card.description}")
+            tell(f"{card.name:16} {card.kind:12} {card.description}{_scale_of(card)}")
     return 0
+
+
+def _scale_of(card: ModelCard) -> str:
+    """What a card says of pixel sizes, to follow its description."""
+    if card.microns_per_pixel is None:
+        return ""
+    low, high = card.microns_per_pixel
+    if not card.spans_scales:
+        return f"; for {low:g} um/px" if low == high else f"; for {low:g} to {high:g} um/px"
+    finer = "; finer slides are reduced" if card.task == "stain" else ""
+    return f"; for {low:g} to {high:g} um/px{finer}; above {card.coarsest:g} um/px it is refused"
