@@ -133,8 +133,8 @@ class StainedLayer:
         with self._stainer_lock:
             if self._stainer is None:
                 view = reduced(self._slide, self._reduction)
-                tissue = view.tissue if self._preview.tissue_only else None
-                self._stainer = TileStainer(view.read, view.size, self._load(), tissue)
+                masks = (view.tissue, view.not_scanned) if self._preview.tissue_only else ()
+                self._stainer = TileStainer(view.read, view.size, self._load(), *masks)
             return self._stainer
 
     def _stained(self, level0_region: Region) -> Rgb | None:
