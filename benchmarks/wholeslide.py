@@ -269,10 +269,11 @@ def show_peers(slide: Slide, walls: dict[str, float], part: int) -> None:
 def _seconds_of_eager(name: str, pair: Pair) -> float:
     """One tile after the other through plain PyTorch in float32: no overlap, no halo."""
     from confostain.models.engines.cuda import open_torch_network
+    from confostain.models.engines.picture import Picture
 
     folder = _folder(name)
     card = read_card(folder)
-    network = open_torch_network(folder, card, "f32", picture=True, device="cpu")
+    network = open_torch_network(folder, card, "f32", picture=Picture(card.colours), device="cpu")
     despeckler = None
     if card.despeckler:
         before = SHIPPED / card.despeckler

@@ -52,6 +52,7 @@ LOCATIONS: dict[str, str | tuple[str, ...]] = {
     "shipped_folder": "confostain.models.card:SHIPPED",
     "read_card": "confostain.models.card:read_card",
     "open_torch_network": "confostain.models.engines.cuda:open_torch_network",
+    "Picture": "confostain.models.engines.picture:Picture",
     "measured_ranges": "confostain.models.quantisation:measured_ranges",
     # geometry and files
     "Size": "confostain.geometry:Size",
@@ -532,7 +533,9 @@ def add_networks(use: Project, given: Material, record: Record, precision: Force
 
     pair = np.ascontiguousarray(given.pairs["skin_b"][:, :256, :256])
     swift, card = use.shipped_folder / "swift", use.read_card(use.shipped_folder / "swift")
-    record.add("swift by PyTorch", use.open_torch_network(swift, card, "f32", picture=True, device="cpu")(pair))
+    record.add(
+        "swift by PyTorch", use.open_torch_network(swift, card, "f32", picture=use.Picture(), device="cpu")(pair)
+    )
     with torch.no_grad():
         for name in ("despeckler", "despeckler-paper"):
             record.add(

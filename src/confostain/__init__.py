@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from confostain.errors import ConfostainError, ConfostainWarning
 
 if TYPE_CHECKING:
+    from confostain.data.reference_colours import read_stain_colours as read_stain_colours
+    from confostain.imaging.stain_colours import StainColours as StainColours
     from confostain.inference.despeckle import despeckle as despeckle
     from confostain.inference.despeckle import despeckle_slide as despeckle_slide
     from confostain.inference.stain import stain as stain
@@ -35,12 +37,14 @@ _HOMES = {
     "Model": "confostain.models.stainer",
     "ModelCard": "confostain.models.card",
     "Slide": "confostain.slide",
+    "StainColours": "confostain.imaging.stain_colours",
     "despeckle": "confostain.inference.despeckle",
     "despeckle_slide": "confostain.inference.despeckle",
     "list_models": "confostain.models.registry",
     "load_model": "confostain.models.registry",
     "open_histology": "confostain.io.readers.histology",
     "open_slide": "confostain.slide",
+    "read_stain_colours": "confostain.data.reference_colours",
     "simulate": "confostain.simulation.from_histology",
     "stain": "confostain.inference.stain",
     "stain_slide": "confostain.inference.stain",
@@ -52,6 +56,7 @@ __all__ = [
     "Model",
     "ModelCard",
     "Slide",
+    "StainColours",
     "__version__",
     "despeckle",
     "despeckle_slide",
@@ -59,6 +64,7 @@ __all__ = [
     "load_model",
     "open_histology",
     "open_slide",
+    "read_stain_colours",
     "simulate",
     "stain",
     "stain_slide",

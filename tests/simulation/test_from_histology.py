@@ -6,7 +6,8 @@ import pytest
 from confostain.errors import OptionError
 from confostain.evaluation.domain_gap import CHANNELS, statistics
 from confostain.imaging.optical_density import optical_density
-from confostain.simulation.from_histology import REAL_SPREAD, random_field, simulate, smooth
+from confostain.simulation.from_histology import REAL_SPREAD, simulate
+from confostain.simulation.random_fields import random_field, smooth
 
 HISTOLOGY = Path(__file__).parents[3] / "shared" / "data" / "he" / "skin_section2.tif"
 

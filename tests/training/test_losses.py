@@ -94,3 +94,14 @@ def test_adversarial_losses() -> None:
     ones, zeros = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
     assert losses.discriminator_loss(ones, zeros).item() == 0
     assert losses.generator_loss(zeros).item() == 1
+
+
+@pytest.mark.parametrize("period", [2, 4])
+def test_a_grid_is_seen_and_texture_is_not(period: int) -> None:
+    texture = 0.5 + 0.05 * torch.randn(2, 3, 160, 160, generator=torch.Generator().manual_seed(1))
+    weave = torch.zeros(160, 160)
+    weave[::period, ::period] = 3 / 255
+    slope = torch.linspace(0, 1, 160).expand(2, 3, 160, 160)
+    assert losses.grid(slope, period) < 0.01
+    assert losses.grid(texture + weave, period) > losses.grid(texture, period) + 0.2
+    assert losses.grid(texture + weave.roll(1, 0), period) > losses.grid(texture, period) + 0.2

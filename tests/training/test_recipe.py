@@ -85,7 +85,7 @@ def test_the_papers_despeckler_is_the_papers() -> None:
 
 
 def test_the_papers_stainer_is_the_papers() -> None:
-    config = stainer("ablations/cyclegan-paper.toml")
+    config = stainer("cyclegan-paper.toml")
     assert (config.design.body, config.design.width, config.design.blocks) == ("resnet", 64, (9,))
     aim = config.objective
     assert (aim.adversarial, aim.cycle, aim.identity, aim.supervised, aim.nuclei_correlation) == (1, 10, 5, 0, 0)

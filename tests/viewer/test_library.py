@@ -13,7 +13,7 @@ from confostain.errors import ModelError, SlideError
 from confostain.geometry import Size
 from confostain.inference.reduced_slide import reduced
 from confostain.inference.tile_stainer import TileStainer
-from confostain.models.registry import load_model
+from confostain.models.registry import load_dye, load_model
 from confostain.slide import open_slide
 from confostain.viewer.layer import TileIndex
 from confostain.viewer.library import Library
@@ -90,6 +90,30 @@ def test_a_fine_slide_is_reduced_for_a_layer(
         assert blocks is not None
         np.testing.assert_array_equal(rgb, blocks.repeat(factor, 0).repeat(factor, 1))
         assert len(np.unique(rgb)) > 20
+
+
+@pytest.mark.parametrize("dye", ["haematoxylin", "eosin"])
+def test_each_dye_is_a_layer_where_the_stain_is_made_of_densities(
+    dye: str, make_stainer: Callable[..., Path], phantom_scan: Path
+) -> None:
+    colours = {"nucleus": [0.47, 0.69, 0.4], "stroma": [0.08, 0.32, 0.2]}
+    folder = make_stainer("trained", colours=colours)
+    with Library(str(folder)) as library:
+        library.add_confocal(slide := open_slide(phantom_scan), phantom_scan)
+        (entry,) = library.entries.values()
+        layer, top = entry.layers.result(20)[dye], TileIndex(0, 1, 1)
+        assert dye in [info.id for info in entry.layer_infos]
+        _, work = layer.preparation(top) or (None, None)
+        assert work is not None
+        work()
+        rgb, source = layer.render(top)
+        assert source == "network"
+        stainer = TileStainer(slide.read, slide.size, load_dye(folder, dye), slide.tissue)
+        np.testing.assert_array_equal(rgb, stainer.stain_tile(stainer.grid(slide.size.region, 256).at(1, 1)))
+    with Library("gareau") as library:
+        library.add_confocal(open_slide(phantom_scan), phantom_scan)
+        (entry,) = library.entries.values()
+        assert dye not in [info.id for info in entry.layer_infos]
 
 
 def test_ids_are_the_same_next_time_and_tell_no_path(phantom_scan: Path) -> None:

@@ -19,7 +19,7 @@ from typing import NoReturn, TextIO
 from confostain import RESEARCH_USE, __version__
 from confostain.cli.common import Parser, add_group, say
 from confostain.cli.despeckle import add_despeckle
-from confostain.cli.evaluate import add_evaluate_despeckler, add_evaluate_stainer
+from confostain.cli.evaluate import add_evaluate_colours, add_evaluate_despeckler, add_evaluate_stainer
 from confostain.cli.prepare import add_prepare
 from confostain.cli.release import add_release
 from confostain.cli.stain import add_demo, add_info, add_models, add_stain
@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = add_group(commands, "evaluate", "measure models")
     add_evaluate_despeckler(evaluate)
     add_evaluate_stainer(evaluate)
+    add_evaluate_colours(evaluate)
     add_view(commands)
     add_study(commands)
     add_models(commands)

@@ -83,12 +83,7 @@ def add_evaluate_stainer(kinds: Commands) -> None:
         "\n" + RESEARCH_USE,
     )
     _add_histology(parser)
-    parser.add_argument("--real", nargs="+", default=[], metavar="SLIDE", help="real scans: folders or files of slides")
-    for channel in ("reflectance", "fluorescence"):
-        parser.add_argument(
-            f"--{channel}", action="append", default=[], metavar="FILE", help=f"the {channel} of a scan in two files"
-        )
-    parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel of scans whose files do not say it")
+    _add_scans(parser)
     parser.add_argument(
         "--reference",
         nargs="+",
@@ -99,6 +94,41 @@ def add_evaluate_stainer(kinds: Commands) -> None:
     _add_model(parser, "stainer")
     parser.add_argument("--patches", type=int, default=20, metavar="N", help="number of simulated pairs (default: 20)")
     _add_output(parser)
+
+
+def add_evaluate_colours(kinds: Commands) -> None:
+    """Add `evaluate colours`."""
+    parser = add_command(
+        kinds,
+        "colours",
+        _evaluate_colours,
+        "measure how near stains in a laboratory's colours come to its H&E",
+        "Writes DIR/index.html and DIR/colours.json. The page shows the scans and the H&E.\n\nexample:\n"
+        "  confostain evaluate colours --real scan/mosaic --reference a.svs b.svs -o report\n\n" + RESEARCH_USE,
+    )
+    _add_scans(parser)
+    parser.add_argument(
+        "--reference", nargs="+", required=True, metavar="FILE", help="H&E, or folders of pictures of one slide each"
+    )
+    parser.add_argument("--model", default=None, metavar="NAME_OR_DIR", help="a stainer of densities (default: swift)")
+    _add_output(parser)
+
+
+def _evaluate_colours(options: argparse.Namespace) -> int:
+    with needs_extra("train"):
+        import skimage  # noqa: F401
+
+        from confostain.evaluation.colour_transfer import evaluate_colours
+    from confostain.models.registry import DEFAULT_MODEL
+
+    with ExitStack() as stack:
+        scans = [stack.enter_context(slide) for slide in _open_scans(options)]
+        if not scans:
+            raise OptionError("no scan: give some with --real, or --reflectance and --fluorescence")
+        model = options.model or DEFAULT_MODEL
+        evaluate_colours(options.output, model, scans, options.reference, report=tell)
+    tell(f"page and figures are in {options.output}")
+    return 0
 
 
 def _evaluate_stainer(options: argparse.Namespace) -> int:
@@ -134,6 +164,15 @@ def _open_scans(options: argparse.Namespace) -> list[Slide]:
     slides = [open_slide(path, microns_per_pixel=options.mpp) for path in options.real]
     pairs = zip(reflectance, fluorescence, strict=True)
     return slides + [open_slide(reflectance=r, fluorescence=f, microns_per_pixel=options.mpp) for r, f in pairs]
+
+
+def _add_scans(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--real", nargs="+", default=[], metavar="SLIDE", help="real scans: folders or files of slides")
+    for channel in ("reflectance", "fluorescence"):
+        parser.add_argument(
+            f"--{channel}", action="append", default=[], metavar="FILE", help=f"the {channel} of a scan in two files"
+        )
+    parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel of scans whose files do not say it")
 
 
 def _add_histology(parser: argparse.ArgumentParser) -> None:

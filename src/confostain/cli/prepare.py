@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 def add_prepare(commands: Commands) -> None:
     """Add `prepare`."""
-    summary = "extract training patches from slides, or rank H&E slides by their stain"
+    summary = "extract training patches from slides, rank H&E slides by their stain, or save their stain colours"
     kinds = commands.add_parser("prepare", help=summary, description=summary[0].upper() + summary[1:] + ".")
     added = kinds.add_subparsers(metavar="KIND", required=True)
     _add_confocal(added)
     _add_histology(added)
     _add_rank(added)
+    _add_colours(added)
 
 
 def _add_confocal(commands: Commands) -> None:
@@ -153,4 +154,31 @@ def _rank(options: argparse.Namespace) -> int:
         tell("haematoxylin  tissue mm2  slide")
         for slide in ranked:
             tell(f"{slide.proportion:12.1%}  {slide.tissue_mm2:10.2f}  {slide.path}")
+    return 0
+
+
+def _add_colours(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "colours",
+        _prepare_colours,
+        "fit the stain colours of a laboratory to H&E of it, for `stain --colours-of`",
+        "example:\n  confostain prepare colours our_section.svs -o ours.toml\n"
+        "  confostain stain scan/mosaic -o stained.ome.tif --colours-of ours.toml",
+    )
+    parser.add_argument("reference", metavar="FILE", help="an H&E slide or image with nuclei and stroma")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="TOML", help="the file of the colours")
+    parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel, if the file does not say it")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+
+
+def _prepare_colours(options: argparse.Namespace) -> int:
+    from confostain.data.reference_colours import read_stain_colours, write_stain_colours
+
+    colours = read_stain_colours(options.reference, options.mpp)
+    write_stain_colours(colours, options.output, options.overwrite)
+    for name, density in (("nucleus", colours.nucleus), ("stroma", colours.stroma)):
+        red, green, blue = (round(255 * 10**-value) for value in density)
+        tell(f"{name:8} red {red}, green {green}, blue {blue}")
+    tell(f"colours are in {options.output}")
     return 0

@@ -14,14 +14,19 @@ from confostain.cli.common import (
     add_command,
     add_inference_arguments,
     add_slide_arguments,
+    needs_extra,
     open_chosen,
     progress_bar,
     tell,
     written_line,
 )
+from confostain.errors import OptionError
 
 if TYPE_CHECKING:
+    from confostain.imaging.stain_colours import StainColours
     from confostain.models.card import ModelCard
+
+DYES = "haematoxylin", "eosin"
 
 SCALE_HELP = """\
 A slide finer than what a network was trained for (`confostain models`) is reduced by a whole factor k: each pixel of
@@ -101,7 +106,11 @@ def add_stain(commands: Commands) -> None:
         "stain a whole slide into an H&E-like pyramid that viewers open",
         SLIDE_HELP + "\nexamples:\n  confostain stain scan/mosaic -o stained.ome.tif\n"
         "  confostain stain --reflectance R.png --fluorescence F.png --mpp 0.75 -o stained.ome.tif\n"
-        "  confostain stain scan/mosaic -o corner.png --region 0,0,2000,2000\n\n" + SCALE_HELP + "\n" + RESEARCH_USE,
+        "  confostain stain scan/mosaic -o corner.png --region 0,0,2000,2000\n"
+        "  confostain stain scan/mosaic -o ours.ome.tif --colours-of our_section.svs\n\n"
+        + SCALE_HELP
+        + "\n"
+        + RESEARCH_USE,
     )
     add_slide_arguments(parser)
     parser.add_argument(
@@ -115,6 +124,16 @@ def add_stain(commands: Commands) -> None:
         "--model",
         metavar="NAME_OR_DIR",
         help="one of `confostain models`, or the folder of a trained stainer (default: swift)",
+    )
+    parser.add_argument(
+        "--colours-of",
+        metavar="H_AND_E",
+        help="an H&E slide of your laboratory, or colours saved by `prepare colours` (.toml): stain in its colours",
+    )
+    parser.add_argument(
+        "--density",
+        choices=DYES,
+        help="write the density of one dye instead of colours (float32, 1 for a typical nucleus or stroma; .ome.tif)",
     )
     add_inference_arguments(parser)
     encoding = parser.add_mutually_exclusive_group()
@@ -132,6 +151,9 @@ def _stain(options: argparse.Namespace) -> int:
     from confostain.inference.stain import stain_slide
     from confostain.models.registry import DEFAULT_MODEL
 
+    if options.density and options.colours_of:
+        raise OptionError("--colours-of with --density: a density has no colours; leave one of them out")
+    colours = _colours_of(options.colours_of) if options.colours_of else None
     with open_chosen(options) as slide, progress_bar("staining") as progress:
         written = stain_slide(
             slide,
@@ -142,12 +164,21 @@ def _stain(options: argparse.Namespace) -> int:
             region=options.region,
             quality=None if options.lossless else options.quality,
             ome_zarr=options.ome_zarr,
+            colours=colours,
+            density=options.density,
             record_names=options.record_names,
             overwrite=options.overwrite,
             progress=progress,
         )
     tell(written_line(written))
     return 0
+
+
+def _colours_of(reference: str) -> StainColours:
+    from confostain.data.reference_colours import read_stain_colours
+
+    with needs_extra("view"):  # it holds OpenSlide, which most formats of H&E are read by
+        return read_stain_colours(reference)
 
 
 def add_models(commands: Commands) -> None:

@@ -158,7 +158,7 @@ def _inverted(path: Path, microns_per_pixel: float) -> Grey:
 
     if is_phantom(path):
         return 255 - np.asarray(Pillow.fromarray(phantom_histology(path, microns_per_pixel)).convert("L"))
-    with open_histology(path, microns_per_pixel) as slide:
+    with open_histology(path, assumed=microns_per_pixel) as slide:
         width, height = slide.size_at(microns_per_pixel)
         grey = np.empty((height, width), np.uint8)
         for y, rgb in slide.strips(microns_per_pixel):

@@ -53,7 +53,7 @@ def rank_slides(
 
 
 def _measure(path: Path, microns_per_pixel: float | None) -> RankedSlide:
-    with open_histology(path, microns_per_pixel) as slide:
+    with open_histology(path, assumed=microns_per_pixel) as slide:
         overview = read_overview(slide)
     tissue = find_background(overview).tissue
     proportion = haematoxylin_eosin_proportion(overview[tissue][:, None]) if tissue.any() else math.nan

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from confostain.arrays import Image, Pair
 from confostain.errors import SlideError
-from confostain.simulation.from_histology import PERCENTILES, REAL_SPREAD, Spread, smooth
+from confostain.simulation.from_histology import PERCENTILES, REAL_SPREAD, Spread
+from confostain.simulation.random_fields import smooth
 
 Spectrum = npt.NDArray[np.float64]
 

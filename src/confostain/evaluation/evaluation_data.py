@@ -132,7 +132,7 @@ def tissue_fields(path: str | Path, number: int, side: int = FIELD_SIDE) -> list
     Raises:
         SlideError: the file cannot be read, or no field has enough tissue.
     """
-    with open_histology(path, REFERENCE_MPP) as slide:
+    with open_histology(path, assumed=REFERENCE_MPP) as slide:
         width, height = slide.size_at(REFERENCE_MPP)
         coarse = REFERENCE_MPP * OVERVIEW_SCALE
         overview = slide.read_region((0, 0), slide.size_at(coarse), coarse)

@@ -12,6 +12,7 @@ import confostain
 from confostain.errors import ConfostainWarning, OptionError
 from confostain.geometry import Region, Size
 from confostain.imaging.intensity import IntensityRange
+from confostain.imaging.stain_colours import StainColours
 from confostain.io.readers.pixel_size import agreed
 from confostain.models.card import FAR_OUTSIDE, ROUNDED, ModelCard
 
@@ -70,6 +71,14 @@ def provenance(
         **{f"{name} range": f"{found.dark:g} to {found.bright:g}" for name, found in ranges.items()},
         "region": f"{level0_area.x},{level0_area.y},{level0_area.width},{level0_area.height}",
     }
+
+
+def colour_facts(colours: StainColours | None) -> dict[str, str]:
+    """Stain colours of a result for its provenance; nothing for a model with colours of its own."""
+    if colours is None:
+        return {}
+    pairs = (("nucleus", colours.nucleus), ("stroma", colours.stroma))
+    return {f"{name} optical density": ", ".join(f"{value:g}" for value in colour) for name, colour in pairs}
 
 
 def result_name(what: str, slide: str | None) -> str:

@@ -39,7 +39,8 @@ class TileStainer:
         size: of the slide in level-0 pixels.
         model: what stains.
         tissue: where there is something to stain; None for everywhere.
-        not_scanned: returns the mask of pixels of a region that were not scanned and stay white, or None for none.
+        not_scanned: returns the mask of pixels of a region that were not scanned and stay empty, or None for none.
+        empty: value where there is nothing: white, or no density.
     """
 
     read: Reader
@@ -47,29 +48,38 @@ class TileStainer:
     model: Model
     tissue: Tissue | None = None
     not_scanned: Callable[[Region], Mask | None] = lambda region: None
+    empty: int = WHITE
 
     def grid(self, area: Region, side: int) -> TileGrid:
         """Grid of tiles over an area, `side` pixels wide and high, each with the halo that the model needs."""
         return TileGrid(area, side, self.model.receptive_field, self.model.stride)
 
     def stain_tile(self, tile: HaloTile) -> Rgb | None:
-        """Stained core of a tile, uint8 (h, w, 3); None where there is no tissue, which is white."""
+        """What the model makes of the core of a tile, (h, w, samples); None where there is no tissue."""
         core = tile.level0_core
         if self.tissue is None or self.tissue.fills(core):
-            return self._white_where_not_scanned(self._stained(core), core)
+            return self._empty_where_not_scanned(self._stained(core), core)
         touched = _touched(self.tissue, core)
         if touched.is_empty:
             return None
-        rgb = np.full((core.height, core.width, 3), WHITE, np.uint8)
-        rgb[touched.slices_in(core)] = _on_white(self._stained(touched), self.tissue.coverage(touched))
-        return self._white_where_not_scanned(rgb, core)
+        stained = self._stained(touched)
+        made = np.full((core.height, core.width, *stained.shape[2:]), self.empty, stained.dtype)
+        made[touched.slices_in(core)] = self._faded(stained, self.tissue.coverage(touched))
+        return self._empty_where_not_scanned(made, core)
 
-    def _white_where_not_scanned(self, rgb: Rgb, core: Region) -> Rgb:
+    def _empty_where_not_scanned(self, made: Rgb, core: Region) -> Rgb:
         missing = self.not_scanned(core)
         if missing is not None:
-            rgb = rgb.copy()
-            rgb[missing] = WHITE
-        return rgb
+            made = made.copy()
+            made[missing] = self.empty
+        return made
+
+    def _faded(self, stained: Rgb, coverage: npt.NDArray[np.float32]) -> Rgb:
+        """What was made, fading to empty where there is no tissue."""
+        lacking = np.subtract(self.empty, stained, dtype=np.float32) * coverage[..., np.newaxis]
+        if stained.dtype.kind == "f":
+            return np.asarray(self.empty - lacking, stained.dtype)
+        return np.asarray(self.empty - np.rint(lacking).astype(np.uint8))
 
     def _stained(self, core: Region) -> Rgb:
         seen = with_halo(core, self.model.receptive_field, self.model.stride)
@@ -86,10 +96,3 @@ def _touched(tissue: Tissue, core: Region) -> Region:
     x, y = min(square.x for square in touched), min(square.y for square in touched)
     right, bottom = max(square.right for square in touched), max(square.bottom for square in touched)
     return Region(x, y, right - x, bottom - y)
-
-
-def _on_white(rgb: Rgb, coverage: npt.NDArray[np.float32]) -> Rgb:
-    """Colours that fade to white where there is no tissue, uint8 (h, w, 3)."""
-    absorbed = (255 - rgb).astype(np.float32)
-    absorbed *= coverage[..., np.newaxis]
-    return np.asarray(255 - np.rint(absorbed).astype(np.uint8))

@@ -14,9 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from confostain.errors import ConfostainWarning, ModelError
+from confostain.imaging.stain_colours import StainColours, is_colour
 
 Kind = Literal["stainer", "despeckler", "closed form"]
 Input = Literal["pair", "gareau", "reflectance"]
@@ -36,6 +46,16 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Microns = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+def _stain_colours(value: object) -> object:
+    """Stain colours from the JSON of a card; anything else is left to be refused."""
+    if not isinstance(value, dict):
+        return value
+    if value.keys() != {"nucleus", "stroma"} or not all(map(is_colour, value.values())):
+        raise ValueError("expected nucleus and stroma, three optical densities from 0 to 4 each")
+    nucleus, stroma = (tuple(map(float, value[name])) for name in ("nucleus", "stroma"))
+    return StainColours(nucleus, stroma)  # type: ignore[arg-type]  # three of each
 
 
 class PrecisionFacts(BaseModel):
@@ -77,6 +97,8 @@ class ModelCard(BaseModel):
             of k x k pixels are stained, and the result has their pixel size. A slide coarser than the largest by more
             than 10 % is warned of, by more than half refused. For a narrower range nothing is reduced or refused; a
             pixel size beyond 1.5 times that range is warned of.
+        colours: stain colours of a stainer that gives densities of haematoxylin, eosin and rest; None where the network
+            gives RGB, in the colours that it was trained on.
         despeckler: name of the despeckler that cleans R first, or None.
         median: whether a 3 x 3 median follows the network, as in the published despeckler.
         precisions: the precisions measured beside float32.
@@ -99,6 +121,7 @@ class ModelCard(BaseModel):
     stride: Annotated[int, Field(ge=1, le=1024)]
     receptive_field: Annotated[int, Field(ge=1, le=16_383)]
     microns_per_pixel: Annotated[tuple[Microns, Microns] | None, Field(strict=False)] = None
+    colours: Annotated[StainColours | None, BeforeValidator(_stain_colours)] = None
     despeckler: str | None = None
     median: bool = False
     precisions: dict[Literal["bf16", "i8", "i7"], PrecisionFacts] = Field(default_factory=dict)

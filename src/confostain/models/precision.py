@@ -11,6 +11,7 @@ import numpy as np
 from confostain.arrays import Image
 from confostain.models.card import ONNX, REQUIRED_SHARE, Precision, PrecisionFacts, Ranges
 from confostain.models.engines.cpu import WEIGHT_BITS, OpenVinoNetwork, computes
+from confostain.models.engines.picture import Picture
 from confostain.models.quantisation import measured_ranges
 
 GREY_LEVELS = 2  # that a pixel may differ from what float32 gives
@@ -23,7 +24,7 @@ def measure_precisions(
     typical: Sequence[Image],
     judged: Sequence[Image],
     *,
-    picture: bool,
+    picture: Picture | None,
     grey_levels: int = GREY_LEVELS,
     required_share: float = REQUIRED_SHARE,
 ) -> dict[str, PrecisionFacts]:
@@ -34,7 +35,7 @@ def measure_precisions(
         receptive_field: of the network, in pixels.
         typical: network inputs from which ranges are taken; values beyond a range are clipped.
         judged: other inputs, larger than the receptive field, on which the outcome is compared with float32.
-        picture: whether the network gives colours, of which values beyond [0, 1] do not count.
+        picture: how its result becomes colours, which are then compared; None: its result is compared, times 255.
         grey_levels: that a pixel may differ from float32, in 1/255.
         required_share: of the pixels for which that must hold.
 
@@ -45,14 +46,16 @@ def measure_precisions(
     halo = receptive_field // 2
 
     def levels(image: Image, network: OpenVinoNetwork) -> Image:
-        inner = network(image)[:, halo:-halo, halo:-halo] * np.float32(255)
-        return np.rint(np.clip(inner, 0, 255) if picture else inner)
+        made = network(image)
+        if picture is None:
+            return np.rint(made[:, halo:-halo, halo:-halo] * np.float32(255))
+        return np.moveaxis(made[halo:-halo, halo:-halo], -1, 0).astype(np.float32)
 
-    exact = OpenVinoNetwork(folder / ONNX, "f32")
+    exact = OpenVinoNetwork(folder / ONNX, "f32", picture=picture)
     wanted = [levels(image, exact) for image in judged]
 
     def share_near(precision: Precision, ranges: Ranges | None = None) -> float:
-        network = OpenVinoNetwork(folder / ONNX, precision, ranges=ranges)
+        network = OpenVinoNetwork(folder / ONNX, precision, picture=picture, ranges=ranges)
         apart = [
             np.abs(levels(image, network) - one).max(axis=0).ravel() for image, one in zip(judged, wanted, strict=True)
         ]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from confostain.arrays import Image, Pair, Rgb
 from confostain.imaging.linear_stain import beer_lambert, gareau, gareau_composite
+from confostain.imaging.stain_colours import StainColours
 from confostain.models.card import ModelCard
 from confostain.models.despeckler import Despeckler
 
@@ -72,13 +74,15 @@ class NetworkStain:
 
     Attributes:
         card: see `ModelCard`; its stride and receptive field are those of the network alone.
-        network: float32 (c, h, w) to uint8 (h, w, 3).
+        network: float32 (c, h, w) to uint8 (h, w, 3); or to the density of one dye, float32 (h, w, 1).
         despeckler: cleans R first, or None.
+        colours: of the laboratory in which it stains; None where the network gives RGB.
     """
 
     card: ModelCard
-    network: Callable[[Image], Rgb]
+    network: Callable[[Image], npt.NDArray[Any]]
     despeckler: Despeckler | None = None
+    colours: StainColours | None = None
 
     @property
     def name(self) -> str:
@@ -105,10 +109,12 @@ class NetworkStain:
     def __call__(self, pair: Pair) -> Rgb:
         """Stain a tile. Where its edge lies within the halo of the stages, the outcome means nothing."""
         _, height, width = pair.shape
-        edge = self._edge
-        rgb = np.zeros((height, width, 3), np.uint8)
-        rgb[edge : height - edge, edge : width - edge] = self.network(self.network_input(pair))
-        return rgb
+        edge, inner = self._edge, self.network(self.network_input(pair))
+        if not edge:
+            return inner
+        made = np.zeros((height, width, *inner.shape[2:]), inner.dtype)
+        made[edge : height - edge, edge : width - edge] = inner
+        return made
 
     def network_input(self, pair: Pair) -> Image:
         """The network's input for a tile, float32 (c, h, w).

@@ -29,13 +29,16 @@ def residual_blocks(channels: int, number: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(number)))
 
 
-def pixel_unshuffle(image: Tensor, channels: int) -> Tensor:
-    """Pixel-unshuffle by 2: (b, channels, h, w) to (b, 4 channels, h / 2, w / 2), the same values.
+def pixel_unshuffle(image: Tensor, channels: int, factor: int = 2) -> Tensor:
+    """Pixel-unshuffle: (b, channels, h, w) to (b, channels * factor^2, h / factor, w / factor), the same values.
 
     In ONNX it is written as a strided convolution with weights 0 and 1: other engines (OpenCV's among them) compute the
     reshapes that PyTorch would write wrongly, or not at all, where height and width are free.
     """
     if not torch.onnx.is_in_onnx_export():
-        return functional.pixel_unshuffle(image, 2)
-    kernels = np.tile(np.eye(4, dtype=np.float32).reshape(4, 1, 2, 2), (channels, 1, 1, 1))
-    return functional.conv2d(image, torch.from_numpy(kernels), stride=2, groups=channels)
+        return functional.pixel_unshuffle(image, factor)
+    places = factor**2
+    kernels = np.eye(places, dtype=np.float32).reshape(places, 1, factor, factor)
+    return functional.conv2d(
+        image, torch.from_numpy(np.tile(kernels, (channels, 1, 1, 1))), stride=factor, groups=channels
+    )

@@ -19,6 +19,8 @@ class StainerDesign:
     channels: tuple[int, ...] = (32, 64, 128)  # of swift, per level
     blocks: tuple[int, ...] = (1, 1, 2)  # of swift, per level on the way down; of resnet, one number: 9 as published
     up: tuple[int, ...] = (2, 1)  # of swift, per level on the way up
+    unshuffle: Literal[2, 4] = 2  # of swift: begin at a half or at a quarter of the resolution
+    output: Literal["rgb", "densities"] = "rgb"  # of swift: colours, or haematoxylin, eosin and rest
     width: int = 64  # of resnet: channels at full resolution; four times as many in its blocks
     stem: Literal["full", "half"] = "full"  # of resnet: begin at full resolution as published, or unshuffled at half
     norm: Literal["batch", "none"] = "batch"  # of resnet; statistics of batches are frozen after training
@@ -27,7 +29,8 @@ class StainerDesign:
 def build_generator(design: StainerDesign, inputs: int, outputs: int = 3) -> SwiftStainer | ResnetGenerator:
     """Generator of a design with fresh weights: `inputs` channels to `outputs` (swift: always 3)."""
     if design.body == "swift":
-        return SwiftStainer(inputs, design.channels, design.blocks, design.up)
+        bias = 0.7 if design.output == "rgb" else 0.2  # about the mean of H&E
+        return SwiftStainer(inputs, design.channels, design.blocks, design.up, design.unshuffle, bias)
     return ResnetGenerator(inputs, outputs, design.width, design.blocks[0], design.stem, design.norm)
 
 

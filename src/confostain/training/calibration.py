@@ -10,9 +10,11 @@ import numpy as np
 
 from confostain.arrays import Image
 from confostain.data.noisy_patches import NoisyPatches, read_inverted
-from confostain.data.pairs import PairSource, read_histology
+from confostain.data.pairs import PairSource
+from confostain.data.training_slides import read_histology, read_slides
 from confostain.errors import ConfigError
 from confostain.models.card import ModelCard, PrecisionFacts
+from confostain.models.engines.picture import Picture
 from confostain.models.precision import measure_precisions
 from confostain.models.registry import load_despeckler
 from confostain.models.stainer import NetworkStain
@@ -48,8 +50,8 @@ def calibrate(folder: Path, card: ModelCard, config: Config, plan: Calibration) 
             f"release.calibration.side is {plan.side}, of which {smallest} px reach the network; expected more than its"
             f" receptive field of {card.receptive_field} px"
         )
-    is_picture = card.task == "stain"
-    return measure_precisions(folder, card.receptive_field, typical, judged, picture=is_picture)
+    picture = Picture(card.colours) if card.task == "stain" else None
+    return measure_precisions(folder, card.receptive_field, typical, judged, picture=picture)
 
 
 def despeckler_inputs(config: DespecklerConfig, plan: Calibration) -> tuple[list[Image], list[Image]]:
@@ -69,8 +71,8 @@ def despeckler_inputs(config: DespecklerConfig, plan: Calibration) -> tuple[list
 
 def stainer_inputs(config: StainerConfig, plan: Calibration, card: ModelCard) -> tuple[list[Image], list[Image]]:
     """Inputs (c, h, w) from pairs simulated as in the training; and from pairs of other tissue."""
-    mpp, side = config.data.microns_per_pixel, plan.side
-    slides = read_histology(config.data.train, mpp, max(side, config.region))
+    side = plan.side
+    slides = read_slides(config.data.train, config.reading(max(side, config.region)))
     source = PairSource(
         slides,
         side,
@@ -79,8 +81,9 @@ def stainer_inputs(config: StainerConfig, plan: Calibration, card: ModelCard) ->
         config.domain_randomisation,
         config.crops_per_region,
         config.region,
+        config.data.trained_scales,
     )
-    unseen = read_histology(config.data.validate, mpp, side, "validate")
+    unseen = read_histology(config.data.validate, config.reading(side, "validate"))
     others = StainerValidation.of(unseen, side, plan.judged, JUDGED_SEED)
     typical, _ = source.draw(TYPICAL_SEED, 0)
     return _network_inputs(card, [*typical]), _network_inputs(card, others.pairs)

@@ -10,7 +10,7 @@ import torch
 
 from confostain.arrays import Image
 from confostain.data.noisy_patches import NoiseRange, NoisyPatches, read_inverted
-from confostain.data.pairs import read_histology
+from confostain.data.training_slides import read_histology
 from confostain.inference.despeckle import despeckle
 from confostain.inference.stain import stain
 from confostain.models.registry import load_despeckler, load_model
@@ -40,7 +40,7 @@ def evaluate(folder: Path, config: Config, plan: Evaluation) -> dict[str, Any]:
 
 
 def _stainer_figures(folder: Path, config: StainerConfig, plan: Evaluation) -> dict[str, float]:
-    slides = read_histology(config.data.validate, config.data.microns_per_pixel, plan.side, "validate")
+    slides = read_histology(config.data.validate, config.reading(plan.side, "validate"))
     model = load_model(folder, "cpu")
     validation = StainerValidation.of(slides, plan.side, plan.fields, SEED)
     measures, _ = validation.evaluate(lambda pair: stain(pair, model).astype(np.float32) / np.float32(255))

@@ -16,14 +16,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from confostain.arrays import Image
-from confostain.data.pairs import PairSource, read_histology
+from confostain.data.pairs import PairSource
 from confostain.data.scans import ScanSource, read_scans
+from confostain.data.training_slides import read_histology, read_slides
 from confostain.models.build import fill_network
+from confostain.networks.colours import picture_of
 from confostain.networks.discriminator import PatchDiscriminator
 from confostain.networks.generator import build_generator
 from confostain.training import ema, losses
 from confostain.training.adversary import Adversary, WayBack
 from confostain.training.learner import Learner, channels_last, descend, on_device, weights_of
+from confostain.training.perceptual import PerceptualLoss
 from confostain.training.stainer_config import Stage, StainerConfig
 from confostain.training.stainer_input import StainerInput
 from confostain.training.validation import Evaluation, StainerValidation
@@ -42,7 +45,7 @@ class StainerBatch(NamedTuple):
     Attributes:
         pair: (b, 2, h, w), simulated R and F.
         true: (b, 3, h, w), the H&E they were simulated from.
-        unpaired: (b, 3, h, w), H&E of other places.
+        unpaired: (b, 3, h, w), H&E of other places; none of them, b = 0, where the objective needs none.
         scans: (b, 2, h, w), R and F of real scans, which have no truth; None where there are none.
     """
 
@@ -61,9 +64,15 @@ class StainerData:
 
     def __init__(self, config: StainerConfig) -> None:
         least = max(config.region, *(stage.patch for stage in config.stages))
-        slides = read_histology(config.data.train, config.data.microns_per_pixel, least)
+        slides = read_slides(config.data.train, config.reading(least))
         jitter = config.intensity_jitter
-        drawn = (jitter, config.domain_randomisation, config.crops_per_region, config.region)
+        drawn = (
+            jitter,
+            config.domain_randomisation,
+            config.crops_per_region,
+            config.region,
+            config.data.trained_scales,
+        )
         self.config = config
         self.pairs = {stage: PairSource(slides, stage.patch, stage.batch, *drawn) for stage in config.stages}
         self.scans: dict[Stage, ScanSource] = {}
@@ -75,7 +84,7 @@ class StainerData:
         """The batch of a step as in `StainerBatch`; a pure function of step and rank."""
         stage, seed = self.config.stage_at(step)[0], self.config.seed
         source = self.pairs[stage]
-        images = (*source.draw(seed, step, rank), source.tissue((seed, step, rank)))
+        images = (*source.draw(seed, step, rank), source.unpaired((seed, step, rank), self.config.needs_unpaired))
         return (*images, self.scans[stage].draw(seed, step, rank)) if self.scans else images
 
 
@@ -94,8 +103,10 @@ class StainerTrainer:
     def __init__(self, config: StainerConfig, fabric: Fabric, start: Mapping[str, Tensor] | None = None) -> None:
         self.config, self.fabric, self.objective = config, fabric, config.objective
         self.data = StainerData(config)
-        mpp, region = config.data.microns_per_pixel, config.region
-        self.validation = StainerValidation.of(read_histology(config.data.validate, mpp, region, "validate"), region)
+        region = config.region
+        unseen = read_histology(config.data.validate, config.reading(region, "validate"))
+        self.validation = StainerValidation.of(unseen, region)
+        self.perceptual = PerceptualLoss(fabric.device) if self.objective.perceptual else None
         self.input = StainerInput(config.input, config.despeckler, fabric.device)
         network = config.build()
         if start is not None:
@@ -133,8 +144,8 @@ class StainerTrainer:
         seen = self.input.despeckled(raw)
         given = self.input.of(seen)
         self.generator.network.train()
-        made = self.generator.network(given)
-        values = self._faithfulness(made, seen, raw, true)
+        made = self._picture(self.generator.network(given))
+        values = self._faithfulness(made, seen, raw, true, step)
         if self.adversary is not None:
             loss = self.adversary.generator_loss(self._shown(made, seen))
             values["generator_loss"] = self.objective.adversarial * loss
@@ -157,13 +168,23 @@ class StainerTrainer:
         ema.update(self.average, self.generator.bare, self.config.ema_decay, step)
         return values
 
+    def _picture(self, made: Tensor) -> Tensor:
+        """RGB of what the generator makes."""
+        return made if self.config.colours is None else picture_of(made, self.config.colours.matrix)
+
     def _shown(self, rgb: Tensor, pair: Tensor) -> Tensor:
         """What the discriminator sees: (b, 3, h, w), or with R and F beside it (b, 5, h, w)."""
         return torch.cat([rgb, pair], dim=1) if self.objective.conditional_discriminator else rgb
 
-    def _faithfulness(self, made: Tensor, pair: Tensor, raw: Tensor, true: Tensor) -> dict[str, Tensor]:
+    def _faithfulness(self, made: Tensor, pair: Tensor, raw: Tensor, true: Tensor, step: int) -> dict[str, Tensor]:
         """The weighted terms that tie the result to the scan and to the truth."""
         objective, linear = self.objective, losses.gareau_composite(pair)
+
+        def perceptual() -> Tensor:
+            seed = torch.Generator().manual_seed(hash((self.config.seed, step, self.fabric.global_rank)))
+            assert self.perceptual is not None
+            return self.perceptual(made[: len(true) : 2], true[::2], seed)  # costly, and half of the images will do
+
         terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
             "supervised": (objective.supervised, lambda: functional.l1_loss(made[: len(true)], true)),
             "ssim": (objective.ssim, lambda: 1 - losses.ssim(made[: len(true)], true)),
@@ -175,6 +196,12 @@ class StainerTrainer:
                 objective.nuclei_correlation,
                 lambda: losses.nuclei_correlation(made, pair[:, 1:]),
             ),
+            "haematoxylin_correlation": (
+                objective.haematoxylin_correlation,
+                lambda: losses.nuclei_correlation(made[: len(true)], losses.absorbed_red(true)),
+            ),
+            "perceptual": (objective.perceptual, perceptual),
+            "grid": (objective.grid, lambda: losses.grid(made, self.config.design.unshuffle)),
         }
         return {name: weight * term() for name, (weight, term) in terms.items() if weight}
 
@@ -190,7 +217,7 @@ class StainerTrainer:
         """What the averaged generator makes of R and F (2, h, w): float32 (h, w, 3) in [0, 1]."""
         with self.fabric.autocast():
             seen = self.input.despeckled(on_device(self.fabric, torch.from_numpy(pair)[None]))
-            made = self.average(self.input.of(seen))[0]
+            made = self._picture(self.average(self.input.of(seen)))[0]
         rgb: Image = made.clamp(0, 1).permute(1, 2, 0).float().cpu().numpy()
         return rgb
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import model_validator
 from torch import nn
 
+from confostain.data.manifest import Split
 from confostain.data.noisy_patches import Range
 from confostain.data.pairs import REGION, PairSource
+from confostain.data.training_slides import SlideReading
+from confostain.imaging.stain_colours import NEUTRAL, StainColours
 from confostain.models.build import CHANNELS
 from confostain.networks.generator import StainerDesign, build_generator
 from confostain.simulation.from_histology import SMALLEST
@@ -26,12 +29,27 @@ from confostain.training.config import (
     whole,
 )
 
+FINEST_HELD = 0.5  # um/px: most H&E is scanned with a 20x objective
+
 
 @dataclass(frozen=True)
 class HistologyAndScans(Histology):
     """H&E slides, or folders of prepared patches; and real scans, if there are."""
 
     confocal: str | None = None  # folder of prepared patches: scans that stand beside the simulated pairs in domain A
+    # pixel sizes in um that pairs are simulated at, drawn at random; None: microns_per_pixel
+    scales: Annotated[Range, ordered(0.2, 2)] | None = None
+    pixel_sizes: dict[str, float] = field(default_factory=dict)  # um/px of files that do not state it, by name
+
+    @property
+    def trained_scales(self) -> Range:
+        """Smallest and largest pixel size of the pairs in um."""
+        return self.scales or (self.microns_per_pixel, self.microns_per_pixel)
+
+    @property
+    def held_at(self) -> float:
+        """Pixel size in um at which slides are held in memory: as fine as the pairs, but no finer than slides are."""
+        return self.microns_per_pixel if self.scales is None else max(self.scales[0], FINEST_HELD)
 
 
 @dataclass(frozen=True)
@@ -75,6 +93,9 @@ class Objective(Table):
     gradient_order: Weight = 0.0  # order of neighbouring pixels as in the Gareau image
     lbp: Weight = 0.0  # kinds of local binary patterns as often as in the Gareau image
     nuclei_correlation: Weight = 0.0  # nuclei of F in the haematoxylin, and no others
+    haematoxylin_correlation: Weight = 0.0  # nuclei of the true H&E in the haematoxylin, and no others
+    perceptual: Weight = 0.0  # features of a network trained on natural images, against the true H&E
+    grid: Weight = 0.0  # no pattern with the period of the network's pixel-shuffle
     conditional_discriminator: bool = False  # it sees R and F beside the H&E, real or generated
 
     @model_validator(mode="after")
@@ -117,6 +138,8 @@ class StainerConfig(TrainingConfig):
                     f"stages[{index}].patch is {stage.patch}; expected a multiple of {stride} px, the stride of the"
                     " design"
                 )
+        if self.objective.cycle and self.design.output == "densities":
+            raise ValueError("objective.cycle is a term between pictures; expected design.output = 'rgb'")
         if self.objective.identity and self.input != "gareau":
             raise ValueError("objective.identity is a term between colour images; expected input = 'gareau'")
         if self.objective.cycle and self.input == "pair" and self.design.body == "swift":
@@ -134,6 +157,21 @@ class StainerConfig(TrainingConfig):
     def build(self) -> nn.Module:
         """The generator with fresh weights: (b, 2, h, w), or (b, 3, h, w) of a Gareau image, to (b, 3, h, w)."""
         return build_generator(self.design, CHANNELS[self.input])
+
+    @property
+    def needs_unpaired(self) -> bool:
+        """Whether H&E of other places is learnt from: by the way back, or by a discriminator that sees no pairs."""
+        return bool(self.objective.cycle)
+
+    @property
+    def colours(self) -> StainColours | None:
+        """Colours in which a network of densities learns all H&E; None for RGB, which is learnt as it is."""
+        return NEUTRAL if self.design.output == "densities" else None
+
+    def reading(self, at_least: int, split: Split = "train") -> SlideReading:
+        """How H&E is read: for training as fine as it is needed, for validation at `data.microns_per_pixel`."""
+        microns = self.data.held_at if split == "train" else self.data.microns_per_pixel
+        return SlideReading(microns, at_least, split, self.data.pixel_sizes, self.colours)
 
     @property
     def steps(self) -> int:
@@ -155,5 +193,6 @@ class StainerConfig(TrainingConfig):
             "input": self.input,
             "despeckler": self.despeckler,
             "design": asdict(self.design),
-            "microns_per_pixel": [self.data.microns_per_pixel] * 2,
+            "microns_per_pixel": list(self.data.trained_scales),
+            "colours": None if self.colours is None else asdict(self.colours),
         }

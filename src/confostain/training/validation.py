@@ -12,6 +12,7 @@ import torch
 from confostain.arrays import Grey, Image, Rgb
 from confostain.data.noisy_patches import NoiseRange, NoisyPatches
 from confostain.data.pairs import REGION, tissue_crop
+from confostain.data.training_slides import TrainingSlide
 from confostain.imaging.nuclei import agreement, audit_nuclei, nuclei_in_stain
 from confostain.simulation.from_histology import simulate
 from confostain.training.losses import gareau_composite, luminance, ssim
@@ -41,7 +42,7 @@ class StainerValidation:
     def of(cls, slides: Sequence[Rgb], side: int = REGION, fields: int = FIELDS, seed: int = SEED) -> StainerValidation:
         """Fields of `side` px of H&E slides that are not trained on."""
         rng = np.random.default_rng(seed)
-        truths = [tissue_crop(slides, side, rng) for _ in range(fields)]
+        truths = [tissue_crop([TrainingSlide(slides)], side, rng) for _ in range(fields)]
         pairs = [simulate(truth, seed + index) for index, truth in enumerate(truths)]
         return cls(pairs, truths)
 

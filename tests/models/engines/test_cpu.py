@@ -11,6 +11,7 @@ from confostain.models.card import ONNX, PrecisionFacts, read_card
 from confostain.models.engines import cpu as engine
 from confostain.models.engines.cpu import WEIGHT_BITS, OpenVinoNetwork, Precision, computes, convolution_rate, fastest
 from confostain.models.engines.device import open_network
+from confostain.models.engines.picture import Picture
 from confostain.models.precision import measure_precisions
 from confostain.models.quantisation import measured_ranges
 
@@ -30,7 +31,7 @@ def image(side: int, seed: int = 0, channels: int = 2) -> np.ndarray:
 
 
 def test_threads_share_a_network(make_stainer: MakeStainer) -> None:
-    network = OpenVinoNetwork(make_stainer() / ONNX, picture=True)
+    network = OpenVinoNetwork(make_stainer() / ONNX, picture=Picture())
     images = [image(40 + 8 * (seed % 3), seed) for seed in range(24)]
     expected = [network(one) for one in images]
     with ThreadPoolExecutor(6) as pool:
@@ -43,7 +44,7 @@ def test_pictures_are_the_rounded_result(make_stainer: MakeStainer) -> None:
     plain = OpenVinoNetwork(onnx)(pixels)
     assert plain.min() < 0 or plain.max() > 1  # there is something to clip
     expected = np.rint(np.moveaxis(np.clip(plain, 0, 1), 0, 2) * np.float32(255))
-    np.testing.assert_array_equal(OpenVinoNetwork(onnx, picture=True)(pixels), expected)
+    np.testing.assert_array_equal(OpenVinoNetwork(onnx, picture=Picture())(pixels), expected)
 
 
 @pytest.mark.parametrize(("precision", "share"), [("i8", 0.95), ("i7", 0.9)])
@@ -53,8 +54,8 @@ def test_integers_come_near(precision: Precision, share: float, make_stainer: Ma
     (ranges,) = measured_ranges(onnx, [image(64, 1), image(64, 2)])
     assert list(ranges) == ["/first/Conv", "/second/Conv"]
     assert ranges["/first/Conv"] == (0, pytest.approx(image(64, 1).max(), abs=0.02))
-    exact = OpenVinoNetwork(onnx, picture=True)(image(64)).astype(int)
-    rounded = OpenVinoNetwork(onnx, precision, picture=True, ranges=ranges)(image(64))
+    exact = OpenVinoNetwork(onnx, picture=Picture())(image(64)).astype(int)
+    rounded = OpenVinoNetwork(onnx, precision, picture=Picture(), ranges=ranges)(image(64))
     apart = np.abs(rounded - exact)
     assert apart.max() > 0
     assert (apart <= 2).mean() > share
@@ -77,8 +78,8 @@ def test_a_precision_is_computed_or_refused(precision: Precision, make_stainer: 
     onnx = make_stainer() / ONNX
     if computes(precision):
         (ranges,) = measured_ranges(onnx, [image(64, 1)])
-        made = OpenVinoNetwork(onnx, precision, picture=True, ranges=ranges)(image(64)).astype(int)
-        assert np.abs(made - OpenVinoNetwork(onnx, picture=True)(image(64))).mean() < 2
+        made = OpenVinoNetwork(onnx, precision, picture=Picture(), ranges=ranges)(image(64)).astype(int)
+        assert np.abs(made - OpenVinoNetwork(onnx, picture=Picture())(image(64))).mean() < 2
     else:
         with pytest.raises(OptionError, match=f"precision {precision}: this processor"):
             OpenVinoNetwork(onnx, precision)
@@ -93,7 +94,7 @@ def test_what_a_processor_lacks_is_refused(
     monkeypatch.setattr(engine, "convolution_rate", lambda precision, *shape: float(precision == "f32"))
     with pytest.raises(OptionError, match=f"precision {precision}: this processor"):
         OpenVinoNetwork(folder / ONNX, precision)
-    network = open_network(folder, read_card(folder), "cpu")
+    network = open_network(folder, read_card(folder), "cpu", Picture())
     assert isinstance(network, OpenVinoNetwork)
     assert network.precision == "f32"
 
@@ -137,7 +138,7 @@ def test_the_card_says_which_precisions_are_allowed(
     rates = {"f32": 1.0, "bf16": 2.0, "i8": 3.0, "i7": 3.0}
     monkeypatch.setattr(engine, "convolution_rate", lambda precision, *shape: rates[precision])
     folder = make_stainer(precisions=facts)
-    network = open_network(folder, read_card(folder), "cpu")
+    network = open_network(folder, read_card(folder), "cpu", Picture())
     assert isinstance(network, OpenVinoNetwork)
     assert network.precision == chosen
 
@@ -145,7 +146,7 @@ def test_the_card_says_which_precisions_are_allowed(
 def measured(folder: Path, *, grey_levels: int = 2, required_share: float = 0.999) -> dict[str, PrecisionFacts]:
     typical, judged = [image(64, 3), image(64, 4)], [image(64, 5)]
     options = {"grey_levels": grey_levels, "required_share": required_share}
-    return measure_precisions(folder, 15, typical, judged, picture=True, **options)
+    return measure_precisions(folder, 15, typical, judged, picture=Picture(), **options)
 
 
 def test_precisions_are_measured(make_stainer: MakeStainer) -> None:
@@ -170,6 +171,6 @@ def test_what_a_processor_lacks_is_not_measured(make_stainer: MakeStainer, monke
 def unchanged(folder: Path, images: list[np.ndarray], judged: list[np.ndarray], name: str) -> float:
     """The share of inner pixels that stay the same when one convolution alone is computed in 7-bit integers."""
     (ranges,) = measured_ranges(folder / ONNX, images)
-    exact = OpenVinoNetwork(folder / ONNX, picture=True)
-    other = OpenVinoNetwork(folder / ONNX, "i7", picture=True, ranges={name: ranges[name]})
+    exact = OpenVinoNetwork(folder / ONNX, picture=Picture())
+    other = OpenVinoNetwork(folder / ONNX, "i7", picture=Picture(), ranges={name: ranges[name]})
     return float(np.mean([(exact(one) == other(one)).all(axis=2)[7:-7, 7:-7] for one in judged]))

@@ -13,6 +13,7 @@ from confostain.models.card import ONNX, SHIPPED, read_card  # noqa: E402
 from confostain.models.engines.cpu import OpenVinoNetwork, Precision  # noqa: E402
 from confostain.models.engines.cuda import open_torch_network  # noqa: E402
 from confostain.models.engines.device import chosen_device  # noqa: E402
+from confostain.models.engines.picture import Picture  # noqa: E402
 
 GREY_LEVELS = 2
 
@@ -44,8 +45,8 @@ def stainer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_stainers_give_what_openvino_gives(stainer: Path, precision: Precision) -> None:
     card = read_card(stainer)
     image = smooth(2 if card.input == "pair" else 3, 96)
-    expected = OpenVinoNetwork(stainer / ONNX, picture=True)(image)
-    made = open_torch_network(stainer, card, precision, picture=True, device="cpu")(image)
+    expected = OpenVinoNetwork(stainer / ONNX, picture=Picture())(image)
+    made = open_torch_network(stainer, card, precision, picture=Picture(), device="cpu")(image)
     assert (made.dtype, made.shape) == (np.uint8, (96, 96, 3))
     assert expected.std() > 5
     apart = np.abs(made.astype(int) - expected).max(axis=2)
@@ -79,8 +80,8 @@ def test_a_gpu_gives_the_same_pixels_recorded_or_not(stainer: Path) -> None:
     assert chosen_device("auto") == "cuda"
     card = read_card(stainer)
     image = smooth(2 if card.input == "pair" else 3, 96)
-    expected = OpenVinoNetwork(stainer / ONNX, picture=True)(image).astype(int)
-    network = open_torch_network(stainer, card, "bf16", picture=True)
+    expected = OpenVinoNetwork(stainer / ONNX, picture=Picture())(image).astype(int)
+    network = open_torch_network(stainer, card, "bf16", picture=Picture())
     for turn in range(6):
         apart = np.abs(network(np.roll(image, turn, axis=2)) - np.roll(expected, turn, axis=1)).max(axis=2)
         assert (apart[32:-32, 32:-32] <= GREY_LEVELS).mean() > 0.99

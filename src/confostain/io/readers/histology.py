@@ -141,7 +141,9 @@ def resampling_at(*zooms: float) -> Resampling:
     return Resampling.BOX if is_whole else Resampling.BICUBIC
 
 
-def open_histology(path: str | os.PathLike[str], microns_per_pixel: float | None = None) -> HistologySlide:
+def open_histology(
+    path: str | os.PathLike[str], microns_per_pixel: float | None = None, *, assumed: float | None = None
+) -> HistologySlide:
     """Open an H&E slide (any format that OpenSlide reads, TIFF, OME-Zarr) or a plain image (.png, .jpg).
 
         with confostain.open_histology("section.svs") as slide:
@@ -150,6 +152,7 @@ def open_histology(path: str | os.PathLike[str], microns_per_pixel: float | None
     Args:
         path: the file.
         microns_per_pixel: pixel size of level 0 in um, where the file does not say it; it must not contradict it.
+        assumed: pixel size of level 0 in um that is taken where neither the file nor the caller says one.
 
     Raises:
         SlideError: the file is missing or unreadable, or neither it nor the caller says the pixel size.
@@ -166,6 +169,7 @@ def open_histology(path: str | os.PathLike[str], microns_per_pixel: float | None
     except OptionError:
         levels.close()
         raise
+    known = known or assumed
     if not known:
         levels.close()
         raise SlideError(f"{path}: does not say its pixel size; expected one; give it as microns_per_pixel (--mpp)")

@@ -13,7 +13,7 @@ from typing import Any
 from confostain.errors import SlideError
 from confostain.io.readers.zarr import is_zarr
 
-STAINED, DESPECKLED = "digitally stained", "despeckled"
+STAINED, DESPECKLED, DENSITY = "digitally stained", "despeckled", "density of"
 PROVENANCE_NAMESPACE = "confostain.provenance"
 MANUFACTURER = "confostain"
 
@@ -32,12 +32,12 @@ class Result:
 
     @property
     def label(self) -> str:
-        """What it is: "digitally stained: MODEL", or "despeckled reflectance"."""
+        """What it is: "digitally stained: MODEL", "density of DYE: MODEL", or "despeckled reflectance"."""
         return self.provenance["label"]
 
     @property
     def is_stain(self) -> bool:
-        """Whether it is a stain, else a despeckled channel."""
+        """Whether it is a stain in colours, else a density or a despeckled channel."""
         return self.label.startswith(STAINED)
 
     @property
@@ -51,15 +51,15 @@ def find_result(path: Path) -> Result | None:
     provenance: Mapping[str, str] | None = None
     with suppress(Exception):  # whatever is wrong with the file, its reader will say so
         provenance = _provenance(path)
-    if not provenance or not str(provenance.get("label", "")).startswith((STAINED, DESPECKLED)):
+    if not provenance or not str(provenance.get("label", "")).startswith((STAINED, DESPECKLED, DENSITY)):
         return None
     return Result(path, provenance)
 
 
 def refuse_stain(path: Path) -> None:
-    """Raise SlideError where there is a stain of confostain instead of a scan at `path`."""
+    """Raise SlideError where there is a stain or a density by confostain instead of a scan at `path`."""
     found = find_result(path)
-    if found is not None and found.is_stain:
+    if found is not None and not found.label.startswith(DESPECKLED):
         software = found.provenance.get("software", "confostain")
         raise SlideError(
             f"{path.name}: {found.label} already, by {software}; expected a raw scan; give the scan that it was made"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from confostain.errors import ModelError, OptionError
 from confostain.models.card import Precision, Ranges
+from confostain.models.engines.picture import Picture
 from confostain.models.engines.processors import usable_processors
 from confostain.models.engines.signal_stack import kept_signal_stack
 from confostain.models.quantisation import quantise
@@ -31,7 +33,7 @@ class OpenVinoNetwork:
     Args:
         onnx: path of the network.
         precision: "f32", or another that the network has been shown to bear.
-        picture: whether it gives uint8 (h, w, 3), from RGB in [0, 1].
+        picture: how its result becomes uint8 (h, w, 3); None: it stays as it is.
         ranges: of the inputs of the convolutions that "i8" and "i7" compute in integers.
 
     Raises:
@@ -40,7 +42,7 @@ class OpenVinoNetwork:
     """
 
     def __init__(
-        self, onnx: Path, precision: Precision = "f32", *, picture: bool = False, ranges: Ranges | None = None
+        self, onnx: Path, precision: Precision = "f32", *, picture: Picture | None = None, ranges: Ranges | None = None
     ) -> None:
         import openvino
 
@@ -52,7 +54,7 @@ class OpenVinoNetwork:
             model = openvino.Core().read_model(onnx)
             if precision in WEIGHT_BITS:
                 quantise(model, ranges or {}, WEIGHT_BITS[precision])
-            self._compiled = _compiled(_with_picture_output(model) if picture else model, precision)
+            self._compiled = _compiled(model if picture is None else _with_picture_output(model, picture), precision)
         except RuntimeError as error:
             raise ModelError(f"{onnx}: not a network that can be run ({str(error).splitlines()[0]})") from error
         self.precision = precision
@@ -134,13 +136,18 @@ def _compiled(model: Any, precision: Precision) -> Any:
         return openvino.Core().compile_model(model, "CPU", settings)
 
 
-def _with_picture_output(model: Any) -> Any:
-    """The network with its RGB in [0, 1] as 8-bit values, colours last."""
+def _with_picture_output(model: Any, picture: Picture) -> Any:
+    """The network with its result as 8-bit colours, colours last."""
     import openvino
     from openvino import opset13 as op
 
+    made = model.get_results()[0].input_value(0)
+    if picture.matrix is not None:  # light is 10 to the power of minus the optical densities, which add up
+        absorbed = -math.log(10) * picture.matrix.T
+        kernels = np.ascontiguousarray(absorbed[..., np.newaxis, np.newaxis], np.float32)
+        made = op.exp(op.convolution(made, op.constant(kernels), [1, 1], [0, 0], [0, 0], [1, 1]))
     # what a conversion makes of values beyond 0 and 255 is not the same everywhere
-    rgb = op.clamp(model.get_results()[0].input_value(0), 0.0, 1.0)
+    rgb = op.clamp(made, 0.0, 1.0)
     levels = op.round(op.multiply(rgb, op.constant(np.float32(255))), "half_to_even")
-    picture = op.transpose(op.convert(levels, np.uint8), op.constant(np.array([0, 2, 3, 1])))
-    return openvino.Model([op.result(picture)], model.get_parameters(), model.get_friendly_name())
+    levels = op.transpose(op.convert(levels, np.uint8), op.constant(np.array([0, 2, 3, 1])))
+    return openvino.Model([op.result(levels)], model.get_parameters(), model.get_friendly_name())

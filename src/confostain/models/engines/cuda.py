@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from confostain.models.build import trained_network
 from confostain.models.card import ModelCard, Precision
+from confostain.models.engines.picture import Picture
+from confostain.networks.colours import picture_of
 
 RECORD_AFTER = 3  # tiles of one shape; edges of a slide come in other shapes, seldom
 MOST_RECORDED = 2  # shapes; each keeps the memory of its activations
@@ -30,7 +32,7 @@ def is_usable() -> bool:
 
 
 def open_torch_network(
-    folder: Path, card: ModelCard, precision: Precision, *, picture: bool = False, device: str = "cuda"
+    folder: Path, card: ModelCard, precision: Precision, *, picture: Picture | None = None, device: str = "cuda"
 ) -> TorchNetwork:
     """The network in a folder, built as its card says, with its weights.
 
@@ -47,10 +49,12 @@ class TorchNetwork:
         network: (1, c, h, w) to (1, c', h, w).
         device: "cuda"; on "cpu" the same arithmetic, slowly.
         precision: of the convolutions.
-        picture: whether it gives uint8 (h, w, 3), from RGB in [0, 1].
+        picture: how its result becomes uint8 (h, w, 3); None: it stays as it is.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device, precision: Precision, *, picture: bool) -> None:
+    def __init__(
+        self, network: nn.Module, device: torch.device, precision: Precision, *, picture: Picture | None
+    ) -> None:
         network = network.eval().requires_grad_(False).to(device)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._device, self._precision, self._picture = device, precision, picture
@@ -78,9 +82,12 @@ class TorchNetwork:
     def _computed(self, image: Tensor) -> Tensor:
         with self._arithmetic():
             made: Tensor = self._network(image.contiguous(memory_format=torch.channels_last))[0]
-        if not self._picture:
-            return made.float()
-        return (made.float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+        made = made.float()
+        if self._picture is None:
+            return made
+        if self._picture.matrix is not None:
+            made = picture_of(made[None], self._picture.matrix)[0]
+        return (made.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
 
     def _arithmetic(self) -> AbstractContextManager[object]:
         is_bf16 = self._precision == "bf16"

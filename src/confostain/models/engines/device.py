@@ -1,7 +1,7 @@
 """Choice of the device, and networks opened on it.
 
-A network takes float32 (c, h, w), h and w multiples of its stride, and gives float32 (c', h, w) or, if it is a
-stainer's, uint8 (h, w, 3). Several threads may call it.
+A network takes float32 (c, h, w), h and w multiples of its stride, and gives float32 (c', h, w) or a picture,
+uint8 (h, w, 3). Several threads may call it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,24 @@ import numpy.typing as npt
 from confostain.errors import OptionError
 from confostain.models.card import ONNX, ModelCard, Precision
 from confostain.models.engines.cpu import OpenVinoNetwork, fastest
+from confostain.models.engines.picture import Picture
 
 Device = Literal["cpu", "cuda"]
 Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
 
-def open_network(folder: Path, card: ModelCard, device: Device) -> Network:
+def open_network(folder: Path, card: ModelCard, device: Device, picture: Picture | None) -> Network:
     """The network in a folder, ready to run in the fastest precision that its card allows and the device has.
+
+    Args:
+        folder: of the model.
+        card: of the model.
+        device: where it runs.
+        picture: how its result becomes uint8 (h, w, 3); None: what the network gives, float32 (c', h, w).
 
     Raises:
         ModelError: a file is missing, damaged, or another network's than the card says.
     """
-    picture = card.task == "stain"
     if device == "cuda":
         from confostain.models.engines.cuda import open_torch_network
 
