@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from confostain.arrays import REFERENCE_MPP, Pair, Rgb
+from confostain.arrays import REFERENCE_MPP, Grey, Pair, Rgb
 from confostain.evaluation.artefacts import EmptyField
 from confostain.evaluation.distribution_metrics import grey
 from confostain.geometry import Region, Size
@@ -55,11 +55,19 @@ def empty_ground_test(model: Model) -> EmptyGround:
             Image.fromarray(np.rint(channel * np.float32(255)).astype(np.uint8)).save(path)
         with open_slide(reflectance=paths[0], fluorescence=paths[1], microns_per_pixel=REFERENCE_MPP) as slide:
             levels = grey(stain_in_tiles(slide, model, TILE, Region(0, 0, SIDE, SIDE)))
-    distance = _distance()
-    starts = range(EDGE, REACH, RING)
+    return EmptyGround(EmptyField.of(levels[_distance() >= EDGE]), *darkest_ring(levels))
+
+
+def darkest_ring(levels: Grey) -> tuple[float, int]:
+    """Mean of the darkest ring of 8 px around the disc, 8 to 160 px away, and its distance in px.
+
+    Args:
+        levels: grey levels of the stained scan, uint8 (768, 768).
+    """
+    distance, starts = _distance(), range(EDGE, REACH, RING)
     rings = [float(levels[(distance >= start) & (distance < start + RING)].mean()) for start in starts]
     darkest = int(np.argmin(rings))
-    return EmptyGround(EmptyField.of(levels[distance >= EDGE]), rings[darkest], starts[darkest])
+    return rings[darkest], starts[darkest]
 
 
 def stain_in_tiles(slide: Slide, model: Model, tile: int, region: Region) -> Rgb:
