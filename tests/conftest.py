@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import settings
 from PIL import Image
 from scipy.ndimage import gaussian_filter
@@ -45,6 +46,16 @@ def phantom_scan(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> 
     scan = tmp_path_factory.mktemp("scan")
     write_mosaic(scan, phantom.size, phantom.recorded_bands(), phantom.microns_per_pixel)
     return scan / "mosaic"
+
+
+@pytest.fixture(scope="session")
+def unscaled_planes(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The phantom's reflectance and fluorescence as TIFFs that say no pixel size."""
+    folder = tmp_path_factory.mktemp("unscaled")
+    paths = folder / "reflectance.tif", folder / "fluorescence.tif"
+    for path, plane in zip(paths, np.concatenate(list(phantom.recorded_bands()), axis=1), strict=True):
+        tifffile.imwrite(path, plane)
+    return paths
 
 
 Stalled = Callable[..., subprocess.Popen[str]]

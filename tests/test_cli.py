@@ -43,6 +43,65 @@ def test_models_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "gareau" in answered(capsys, "models")
 
 
+def test_models_say_which_pixel_sizes_they_are_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from confostain.models import registry
+    from confostain.models.card import ModelCard
+
+    one = ModelCard(name="one", kind="stainer", input="pair", stride=1, receptive_field=1, description="a stain")
+    scales = {"wide": (0.4, 1.0), "narrow": (0.6, 0.9), "single": (0.75, 0.75), "any": None}
+    cards = [one.model_copy(update={"name": name, "microns_per_pixel": of}) for name, of in scales.items()]
+    cards.append(cards[0].model_copy(update={"name": "clean", "kind": "despeckler"}))
+    monkeypatch.setattr(registry, "list_models", lambda: cards)
+    told = {line.split()[0]: line.partition("a stain")[2] for line in answered(capsys, "models").splitlines()}
+    assert told == {
+        "wide": "; for 0.4 to 1 um/px; finer slides are reduced; above 1.5 um/px it is refused",
+        "narrow": "; for 0.6 to 0.9 um/px",
+        "single": "; for 0.75 um/px",
+        "any": "",
+        "clean": "; for 0.4 to 1 um/px; above 1.5 um/px it is refused",
+    }
+
+
+@pytest.mark.parametrize(
+    ("mpp", "arguments", "told"),
+    [
+        ("0.2", [], "350 x 262 px"),
+        ("0.15", ["--region", "10,10,31,20"], "11 x 7 px"),
+        ("0.5", [], "700 x 523 px"),
+    ],
+)
+def test_a_fine_slide_is_reduced_and_that_is_said(
+    make_stainer: Callable[..., Path],
+    unscaled_planes: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    mpp: str,
+    arguments: list[str],
+    told: str,
+) -> None:
+    folder, (r, f) = make_stainer("trained", microns_per_pixel=(0.4, 1.0)), unscaled_planes
+    channels = ["--reflectance", r, "--fluorescence", f, "--mpp", mpp, "--model", folder]
+    line = answered(capsys, "stain", *channels, "-o", tmp_path / "a.ome.tif", *arguments)
+    assert told in line
+    reduced = {"0.2": ", reduced by 2 to 0.4 um/px", "0.15": ", reduced by 3 to 0.45 um/px", "0.5": ")"}
+    assert line.strip().endswith(reduced[mpp])
+
+
+def test_a_slide_too_coarse_is_refused_in_one_line(
+    make_stainer: Callable[..., Path],
+    unscaled_planes: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, (r, f) = make_stainer("trained", microns_per_pixel=(0.4, 1.0)), unscaled_planes
+    channels = ["--reflectance", r, "--fluorescence", f, "--mpp", "2", "--model", folder]
+    line = refused(capsys, "stain", *channels, "-o", tmp_path / "a.ome.tif")
+    assert "pixel size 2 um: model trained was trained at 0.4 to 1 um; expected at most 1.5 um" in line
+    assert not (tmp_path / "a.ome.tif").exists()
+
+
 def test_the_demo_paints_stains_and_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,7 +110,7 @@ def test_the_demo_paints_stains_and_pictures(
 
     monkeypatch.setattr(demo, "SIZE", Size(600, 500))
     out = answered(capsys, "demo", tmp_path / "demo")
-    for name in ("scan/mosaic", "stained.ome.tif", "before-after.png"):
+    for name in ("scan/mosaic", "stained.ome.tif", "before-after.png", "sample.png"):
         assert (tmp_path / "demo" / name).exists()
         assert name in out
     assert "exists already" in refused(capsys, "demo", tmp_path / "demo")

@@ -71,6 +71,15 @@ class Region:
         """Rectangle with `margin` more pixels on every side."""
         return Region(self.x - margin, self.y - margin, self.width + 2 * margin, self.height + 2 * margin)
 
+    def reduced(self, factor: int) -> Region:
+        """Rectangle in blocks of `factor` x `factor` pixels, counted from the origin: those that this one meets."""
+        x, y = self.x // factor, self.y // factor
+        return Region(x, y, -(-self.right // factor) - x, -(-self.bottom // factor) - y)
+
+    def enlarged(self, factor: int) -> Region:
+        """Rectangle in pixels of this one in blocks of `factor` x `factor` pixels."""
+        return Region(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
+
     def tiles(self, tile: Size) -> list[Region]:
         """Rectangles side by side that cover this one, row by row; smaller ones at the right and lower edge."""
         return [

@@ -93,7 +93,7 @@ def test_a_careless_stain_has_bad_metrics(figures: dict) -> None:
     assert scan["missing_per_mm2"] > 20 * good["missing_per_mm2"]
     assert scan["seam_index"] > 1.5 * scan["seam_index_untiled"]
     assert 100 < scan["tile_difference"] <= 200
-    assert scan["ssim_to_gareau"] < 0.6
+    assert scan["ssim_to_gareau"] < 0.65
     assert figures["careless"]["empty_field"]["mean"] < 210
     assert figures["careless"]["empty_field"]["standard_deviation"] > 10
     assert figures["careless"]["truth"]["f1"] < figures["gareau"]["truth"]["f1"]

@@ -39,6 +39,25 @@ def test_shipped_cards_are_complete_and_written_as_they_are_read(name: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("scales", "spans", "coarsest"),
+    [
+        ((0.4, 1.0), True, 1.5),
+        ((0.5, 1.0), True, 1.5),
+        ((0.51, 1.0), False, float("inf")),
+        ((0.75, 0.75), False, float("inf")),
+        (None, False, float("inf")),
+    ],
+)
+def test_a_range_of_a_factor_of_two_spans_scales(
+    scales: tuple[float, float] | None, spans: bool, coarsest: float
+) -> None:
+    card = ModelCard(kind="stainer", input="pair", stride=1, receptive_field=1, microns_per_pixel=scales)
+    assert (card.spans_scales, card.coarsest) == (spans, coarsest)
+    assert not card.refuses(None)
+    assert card.refuses(1.6) == spans
+
+
+@pytest.mark.parametrize(
     ("changes", "field"),
     [
         ({"stride": 0}, "stride"),

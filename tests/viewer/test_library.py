@@ -11,6 +11,7 @@ import pytest
 
 from confostain.errors import ModelError, SlideError
 from confostain.geometry import Size
+from confostain.inference.reduced_slide import reduced
 from confostain.inference.tile_stainer import TileStainer
 from confostain.models.registry import load_dye, load_model
 from confostain.slide import open_slide
@@ -50,6 +51,45 @@ def test_a_trained_stainer_is_a_layer(make_stainer: Callable[..., Path], phantom
         assert expected is not None
         assert rgb.shape == (region.height, region.width, 3)
         np.testing.assert_array_equal(rgb, expected)
+
+
+@pytest.mark.parametrize(
+    ("scales", "microns_per_pixel", "offered"),
+    [((0.4, 1.0), 1.6, False), ((0.4, 1.0), 1.5, True), ((0.4, 1.0), None, True), ((0.75, 0.75), 1.6, True)],
+)
+def test_a_model_that_refuses_the_pixel_size_is_no_layer(
+    make_stainer: Callable[..., Path],
+    unscaled_planes: tuple[Path, Path],
+    scales: tuple[float, float],
+    microns_per_pixel: float | None,
+    offered: bool,
+) -> None:
+    folder, (r, f) = make_stainer("trained", microns_per_pixel=scales), unscaled_planes
+    with Library(str(folder)) as library:
+        slide = open_slide(reflectance=r, fluorescence=f, microns_per_pixel=microns_per_pixel)
+        library.add_confocal(slide, r)
+        (entry,) = library.entries.values()
+        assert ("trained" in [info.id for info in entry.layer_infos]) == offered
+        assert ("trained" in entry.layers.result(20)) == offered
+        assert {"gareau", "fluorescence"} <= set(entry.layers.result(20))
+
+
+@pytest.mark.parametrize(("microns_per_pixel", "factor"), [(0.5, 1), (0.2, 2), (0.1, 4)])
+def test_a_fine_slide_is_reduced_for_a_layer(
+    make_stainer: Callable[..., Path], unscaled_planes: tuple[Path, Path], microns_per_pixel: float, factor: int
+) -> None:
+    folder, (r, f) = make_stainer("trained", microns_per_pixel=(0.4, 1.0)), unscaled_planes
+    with Library(str(folder)) as library:
+        slide = open_slide(reflectance=r, fluorescence=f, microns_per_pixel=microns_per_pixel)
+        library.add_confocal(slide, r)
+        (entry,) = library.entries.values()
+        rgb, _ = entry.layers.result(20)["trained"].render(TileIndex(0, 1, 1))
+        view, model = reduced(slide, factor), load_model(folder)
+        stainer = TileStainer(view.read, view.size, model, view.tissue)
+        blocks = stainer.stain_tile(stainer.grid(view.size.region, 256 // factor).at(1, 1))
+        assert blocks is not None
+        np.testing.assert_array_equal(rgb, blocks.repeat(factor, 0).repeat(factor, 1))
+        assert len(np.unique(rgb)) > 20
 
 
 @pytest.mark.parametrize("dye", ["haematoxylin", "eosin"])

@@ -10,16 +10,18 @@ import numpy.typing as npt
 import pytest
 import tifffile
 
-from confostain.geometry import Size
+from confostain.geometry import Region, Size
 from confostain.imaging.linear_stain import gareau
+from confostain.imaging.tissue import TissueMask
 from confostain.inference.stain import stain_slide
 from confostain.io.writers.pyramid import TILE, level_sizes
+from confostain.models.card import ModelCard
 from confostain.models.stainer import LINEAR_STAINS, Model
-from confostain.slide import Slide
+from confostain.slide import Slide, open_slide
 from confostain.viewer.block_store import BlockStore
 from confostain.viewer.layer import LayerInfo, TileIndex
 from confostain.viewer.preview import Preview
-from confostain.viewer.stained_layer import BLOCK, MEAN_LEVEL, StainedLayer
+from confostain.viewer.stained_layer import BLOCK, MEAN_LEVEL, StainedLayer, _without_tissue
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,19 @@ class Network:
         return np.rint(rgb * 255).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class ScaledNetwork(Network):
+    """The same with a card that names pixel sizes."""
+
+    card: ModelCard | None = None
+
+
+def unscaled(path: Path, copy: Path) -> Path:
+    """A copy of a plane without its pixel size."""
+    tifffile.imwrite(copy, tifffile.imread(path))
+    return copy
+
+
 @pytest.fixture
 def store() -> Iterator[BlockStore]:
     store = BlockStore()
@@ -45,11 +60,11 @@ def store() -> Iterator[BlockStore]:
     store.close()
 
 
-def layer_of(slide: Slide, model: Model, store: BlockStore) -> StainedLayer:
+def layer_of(slide: Slide, model: Model, store: BlockStore, reduction: int = 1) -> StainedLayer:
     closed_form = model.receptive_field == 1
     info = LayerInfo(model.name, "", "", "stain", closed_form)
     preview = Preview(slide, model if closed_form else gareau, tissue_only=True)
-    return StainedLayer(info, slide, lambda: model, preview, store)
+    return StainedLayer(info, slide, lambda: model, preview, store, reduction)
 
 
 def tiles(slide: Slide, level: int) -> Iterator[TileIndex]:
@@ -87,6 +102,63 @@ def test_tiles_are_the_pixels_of_the_stained_file(
         assert len(levels) == len(level_sizes(Size(*large_slide.size))) > MEAN_LEVEL + 1
         for level, stored in enumerate(levels):
             np.testing.assert_array_equal(joined(layer, large_slide, level), stored.asarray())
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_a_reduced_slide_shows_the_pixels_of_its_file_in_their_blocks(
+    large_scan: tuple[Path, Path], factor: int, store: BlockStore, tmp_path: Path
+) -> None:
+    card = ModelCard(kind="stainer", input="pair", stride=4, receptive_field=17, microns_per_pixel=(0.4, 1.0))
+    model, scale = ScaledNetwork(card=card), 0.41 / factor
+    reflectance, fluorescence = (unscaled(path, tmp_path / path.name) for path in large_scan)
+    with open_slide(reflectance=reflectance, fluorescence=fluorescence, microns_per_pixel=scale) as slide:
+        written = stain_slide(slide, tmp_path / "stained.ome.tif", model=model, quality=None)
+        assert written.reduction == factor
+        layer = layer_of(slide, model, store, factor)
+        stain_all(layer)
+        shown = joined(layer, slide, 0)
+        blocks = np.asarray(tifffile.imread(tmp_path / "stained.ome.tif"))
+        width, height = slide.size
+        np.testing.assert_array_equal(shown, blocks.repeat(factor, 0).repeat(factor, 1)[:height, :width])
+        if factor == 2:
+            np.testing.assert_array_equal(joined(layer, slide, 1), blocks)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 5, 7])
+def test_only_blocks_that_no_tissue_reaches_are_blank(factor: int) -> None:
+    size = Size(4 * BLOCK + 9, BLOCK)
+    cells = np.zeros((-(-size.height // 16), -(-size.width // 16)), bool)
+    cells[:, BLOCK // 16 + 1] = True  # its coverage ends at the right edge of the first block
+    cells[:, 3 * BLOCK // 16 - 2] = True  # and of this one at the left edge of the fourth
+    tissue = TissueMask(cells, 16, size)
+    blank = _without_tissue(tissue, factor)
+    for column in range(5):
+        block = Region(column * BLOCK, 0, BLOCK, BLOCK).intersection(size.region)
+        met = block.reduced(factor).enlarged(factor).intersection(size.region)
+        assert not blank[0, column] or not tissue.coverage(met).any()
+    assert blank[0, 4]
+
+
+GAP = slice(300, 331), slice(400, 433)
+
+
+@pytest.mark.parametrize(("scale", "factor"), [(0.75, 1), (0.2, 2), (0.15, 3)])
+def test_what_was_not_scanned_is_white_as_in_the_file(
+    unscaled_planes: tuple[Path, Path], scale: float, factor: int, store: BlockStore, tmp_path: Path
+) -> None:
+    paths = tmp_path / "reflectance.tif", tmp_path / "fluorescence.tif"
+    for source, path in zip(unscaled_planes, paths, strict=True):
+        plane = tifffile.imread(source).astype(np.float32)
+        plane[GAP] = np.nan
+        tifffile.imwrite(path, plane)
+    model = Network()
+    with open_slide(reflectance=paths[0], fluorescence=paths[1], microns_per_pixel=scale) as slide:
+        card = ModelCard(kind="stainer", input="pair", stride=4, receptive_field=17, microns_per_pixel=(0.4, 1.0))
+        stain_slide(slide, tmp_path / "a.ome.tif", model=ScaledNetwork(card=card), quality=None)
+        blocks = np.asarray(tifffile.imread(tmp_path / "a.ome.tif"))
+        shown = joined(layer_of(slide, model, store, factor), slide, 0)
+    assert (shown[GAP] == 255).all()
+    np.testing.assert_array_equal(shown, blocks.repeat(factor, 0).repeat(factor, 1)[:523, :700])
 
 
 def test_a_network_is_not_asked_for_an_overview(large_slide: Slide, store: BlockStore) -> None:

@@ -164,7 +164,10 @@ def written_line(written: Written) -> str:
     """One line about a result: path, size, seconds and speed."""
     size, seconds = written.size, written.seconds
     speed = f"{size.pixels / 1e6 / seconds:.3g} Mpx/s"
-    return f"{written.path}: {size.width} x {size.height} px in {seconds:.1f} s ({speed})"
+    line = f"{written.path}: {size.width} x {size.height} px in {seconds:.1f} s ({speed})"
+    if written.reduction > 1:
+        line += f", reduced by {written.reduction} to {written.microns_per_pixel:g} um/px"
+    return line
 
 
 def open_path(options: argparse.Namespace, path: Path) -> Slide:

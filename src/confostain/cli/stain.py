@@ -24,8 +24,15 @@ from confostain.errors import OptionError
 
 if TYPE_CHECKING:
     from confostain.imaging.stain_colours import StainColours
+    from confostain.models.card import ModelCard
 
 DYES = "haematoxylin", "eosin"
+
+SCALE_HELP = """\
+A slide finer than what a network was trained for (`confostain models`) is reduced by a whole factor k: each pixel of
+the result is stained from the mean of k x k pixels, and as large as these. --region, in pixels of the slide, is then
+grown to whole blocks. A slide much coarser than that is warned of, or refused.
+"""
 
 
 def add_demo(commands: Commands) -> None:
@@ -34,7 +41,7 @@ def add_demo(commands: Commands) -> None:
         commands,
         "demo",
         _demo,
-        "paint a phantom slide, stain it, and write a before/after picture",
+        "paint a phantom slide, stain it, and write pictures of it and of a sample simulated from H&E",
         "example:\n  confostain demo\n  confostain demo somewhere --overwrite",
     )
     parser.add_argument("folder", nargs="?", default="demo", metavar="DIR", help="where to write (default: demo)")
@@ -46,7 +53,13 @@ def _demo(options: argparse.Namespace) -> int:
 
     with progress_bar("demo") as progress:
         demo = run_demo(Path(options.folder), overwrite=options.overwrite, progress=progress)
-    tell(f"raw slide     {demo.scan}", f"stained       {demo.stained}", f"before/after  {demo.picture}", RESEARCH_USE)
+    tell(
+        f"raw slide     {demo.scan}",
+        f"stained       {demo.stained}",
+        f"before/after  {demo.picture}",
+        f"sample        {demo.sample}  (simulated from H&E, beside the true H&E)",
+        RESEARCH_USE,
+    )
     return 0
 
 
@@ -100,7 +113,10 @@ def add_stain(commands: Commands) -> None:
         SLIDE_HELP + "\nexamples:\n  confostain stain scan/mosaic -o stained.ome.tif\n"
         "  confostain stain --reflectance R.png --fluorescence F.png --mpp 0.75 -o stained.ome.tif\n"
         "  confostain stain scan/mosaic -o corner.png --region 0,0,2000,2000\n"
-        "  confostain stain scan/mosaic -o ours.ome.tif --colours-of our_section.svs\n\n" + RESEARCH_USE,
+        "  confostain stain scan/mosaic -o ours.ome.tif --colours-of our_section.svs\n\n"
+        + SCALE_HELP
+        + "\n"
+        + RESEARCH_USE,
     )
     add_slide_arguments(parser)
     parser.add_argument(
@@ -187,5 +203,16 @@ def _models(options: argparse.Namespace) -> int:
         print(json.dumps([card.facts() for card in cards], indent=2))
     else:
         for card in cards:
-            tell(f"{card.name:16} {card.kind:12} {card.description}")
+            tell(f"{card.name:16} {card.kind:12} {card.description}{_scale_of(card)}")
     return 0
+
+
+def _scale_of(card: ModelCard) -> str:
+    """What a card says of pixel sizes, to follow its description."""
+    if card.microns_per_pixel is None:
+        return ""
+    low, high = card.microns_per_pixel
+    if not card.spans_scales:
+        return f"; for {low:g} um/px" if low == high else f"; for {low:g} to {high:g} um/px"
+    finer = "; finer slides are reduced" if card.task == "stain" else ""
+    return f"; for {low:g} to {high:g} um/px{finer}; above {card.coarsest:g} um/px it is refused"

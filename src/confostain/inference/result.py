@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 import confostain
-from confostain.errors import ConfostainWarning
+from confostain.errors import ConfostainWarning, OptionError
 from confostain.geometry import Region, Size
 from confostain.imaging.intensity import IntensityRange
 from confostain.imaging.stain_colours import StainColours
 from confostain.io.readers.pixel_size import agreed
-from confostain.models.card import ModelCard
+from confostain.models.card import FAR_OUTSIDE, ROUNDED, ModelCard
 
-FAR_OUTSIDE = 1.5  # times the pixel sizes that a model was trained for; nearer, networks were seen to work
+OUTSIDE = 1.1  # times the largest pixel size of a model that was trained for a range: coarser is warned of
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Written:
         microns_per_pixel: pixel size of level 0 in um; None where it is unknown.
         model: name of the model that computed it.
         seconds: from the start of the call to the complete result.
+        reduction: side in level-0 pixels of the slide's block of which a pixel is the mean; 1 where none was reduced.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Written:
     microns_per_pixel: float | None
     model: str
     seconds: float
+    reduction: int = 1
 
 
 class NamedModel(Protocol):
@@ -84,15 +86,23 @@ def result_name(what: str, slide: str | None) -> str:
     return f"{what}: {slide}" if slide else what
 
 
+def reduction_for(model: object, microns_per_pixel: float | None) -> int:
+    """Whole factor by which a slide of that pixel size is reduced for a model, as its card says; 1 without a card."""
+    card = getattr(model, "card", None)
+    return card.reduction(microns_per_pixel) if isinstance(card, ModelCard) else 1
+
+
 def check_pixel_size(model: object, microns_per_pixel: float | None) -> None:
-    """Warn (`ConfostainWarning`) where the pixel size is far outside the range that the model's card names.
+    """Check the pixel size of what a model computes, after any reduction, against the range that its card names.
+
+    A warning (`ConfostainWarning`) tells where it is outside, see `ModelCard.microns_per_pixel`.
 
     Args:
         model: a stainer or a despeckler; nothing is checked for one without a card, or whose card names no range.
         microns_per_pixel: of the image; None: nothing is checked.
 
     Raises:
-        OptionError: the pixel size cannot be a microscope's.
+        OptionError: the pixel size cannot be a microscope's, or is too coarse for the model.
     """
     if microns_per_pixel is None:
         return
@@ -101,8 +111,16 @@ def check_pixel_size(model: object, microns_per_pixel: float | None) -> None:
     if not isinstance(card, ModelCard) or card.microns_per_pixel is None:
         return
     low, high = card.microns_per_pixel
-    if not low / FAR_OUTSIDE <= microns_per_pixel <= high * FAR_OUTSIDE:
-        trained = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    trained = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    if card.refuses(microns_per_pixel):
+        raise OptionError(
+            f"pixel size {microns_per_pixel:g} um: model {card.name} was trained at {trained} um; expected at most"
+            f" {card.coarsest:g} um; scan finer, correct the pixel size, or choose another model"
+        )
+    least, most = (
+        (low / (1 + ROUNDED), high * OUTSIDE) if card.spans_scales else (low / FAR_OUTSIDE, high * FAR_OUTSIDE)
+    )
+    if not least <= microns_per_pixel <= most:
         warnings.warn(
             f"pixel size {microns_per_pixel:g} um: model {card.name} was trained at {trained} um, so its result may be"
             " wrong; resample the image to that pixel size, or choose another model",

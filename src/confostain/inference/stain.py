@@ -16,7 +16,15 @@ from confostain.arrays import Progress, Rgb
 from confostain.errors import OptionError, OutputError, SlideError
 from confostain.geometry import Region, Size
 from confostain.imaging.stain_colours import DYES, Dye, StainColours
-from confostain.inference.result import Written, check_pixel_size, colour_facts, provenance, result_name
+from confostain.inference.reduced_slide import reduced
+from confostain.inference.result import (
+    Written,
+    check_pixel_size,
+    colour_facts,
+    provenance,
+    reduction_for,
+    result_name,
+)
 from confostain.inference.tile_stainer import TileStainer
 from confostain.inference.tiling import HaloTile
 from confostain.inference.whole_slide import (
@@ -108,7 +116,9 @@ def stain_slide(
 ) -> Written:
     """Digital stain of a slide, or of a region of it, in a file.
 
-    A warning (`ConfostainWarning`) tells where the model was not trained for the slide's pixel size.
+    A slide that is finer than what a network was trained for is reduced by a whole factor k, as the network's card says
+    (`ModelCard.microns_per_pixel`): each pixel of the result shows the mean of k x k pixels. A warning
+    (`ConfostainWarning`) tells where the model was not trained for the slide's pixel size.
 
     Args:
         slide: what `open_slide` gave.
@@ -118,7 +128,7 @@ def stain_slide(
         device: "auto", "cpu" or "cuda"; for a model given by name or folder.
         tile: side of the tiles that are computed at once, in pixels; rounded up to 256, 512, 1024, ... It changes
             memory and speed, never a pixel. None for what suits the model.
-        region: x, y, width, height in level-0 pixels; None for all.
+        region: x, y, width, height in level-0 pixels; None for all. Grown to whole blocks where the slide is reduced.
         quality: JPEG quality 1..100, None for lossless. `.ome.zarr` and `.png` are always lossless, `.dcm` never.
         ome_zarr: version of OME-Zarr (NGFF) of `.ome.zarr`: "0.4", or "0.5", with few files, each of many tiles.
         colours: of a laboratory, see `fit_stain_colours`; None: the model's own. For a model given by name or folder.
@@ -132,26 +142,29 @@ def stain_slide(
         What was written: path, size, levels, pixel size, model and seconds.
 
     Raises:
-        OptionError: a value outside what is allowed. ModelError: there is no such model.
+        OptionError: a value outside what is allowed, or a slide too coarse for the model. ModelError: there is no such
+            model.
         OutputError: the result cannot be written there. SlideError: the slide cannot be read to its end.
     """
-    begin, out, size = time.perf_counter(), Path(out), Size(*slide.size)
-    area, open_writer = checked_region(region, size), _writer_of(out, ome_zarr)
+    begin, out = time.perf_counter(), Path(out)
+    level0_area, open_writer = checked_region(region, slide.size), _writer_of(out, ome_zarr)
     if density is None:
         chosen = _model(model, device, colours)
     else:
         chosen, quality = _density_model(model, density, device, open_writer, out), None
+    factor = reduction_for(chosen, slide.microns_per_pixel)
+    view, area = reduced(slide, factor), level0_area.reduced(factor)
     side = tile_side(tile, chosen.receptive_field)
     if slide.files.holds(out):
         raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
     refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while
-    check_pixel_size(chosen, slide.microns_per_pixel)
-    image = _described(slide, chosen, area, quality, record_names)
+    check_pixel_size(chosen, view.microns_per_pixel)
+    image = _described(slide, chosen, area, factor, quality, record_names)
     if density is not None:
         image = _as_density(image, density)
     slide.refuse_constant()
     empty = WHITE if density is None else 0
-    tiles = TileStainer(slide.read, size, chosen, slide.tissue, slide.not_scanned, empty)
+    tiles = TileStainer(view.read, view.size, chosen, view.tissue, view.not_scanned, empty)
 
     def compute(tile: HaloTile) -> npt.NDArray[Any] | None:
         made = tiles.stain_tile(tile)
@@ -162,7 +175,7 @@ def stain_slide(
     with open_writer(out, image, overwrite) as writer:
         write_image(compute, tiles.grid(area, side), writer, slide.files, progress)
     seconds = time.perf_counter() - begin
-    return Written(out, image.size, writer.levels, image.microns_per_pixel, chosen.name, seconds)
+    return Written(out, image.size, writer.levels, image.microns_per_pixel, chosen.name, seconds, factor)
 
 
 def _model(model: str | os.PathLike[str] | Model, device: str, colours: StainColours | None) -> Model:
@@ -206,14 +219,21 @@ def _writer_of(out: Path, ome_zarr: str) -> OpenWriter:
     raise OutputError(f"{out}: the suffix says no format that can be written; use .ome.tif, .ome.zarr, .dcm or .png")
 
 
-def _described(slide: Slide, model: Model, area: Region, quality: int | None, record_names: bool) -> ResultImage:
+def _described(
+    slide: Slide, model: Model, area: Region, factor: int, quality: int | None, record_names: bool
+) -> ResultImage:
+    """Description of the result; `area` is in pixels of the result, blocks of `factor` x `factor` of the slide."""
     label, channels = f"digitally stained: {model.name}", CHANNELS
-    facts = provenance(label, model, dict(zip(channels, slide.ranges, strict=True)), area)
+    level0_area = area.enlarged(factor).intersection(slide.size.region)
+    facts = provenance(label, model, dict(zip(channels, slide.ranges, strict=True)), level0_area)
     facts |= colour_facts(getattr(model, "colours", None))
+    if factor > 1:
+        facts["reduced by"] = str(factor)
     if slide.moved != (0, 0):
         facts["fluorescence moved"] = f"{-slide.moved[0]},{-slide.moved[1]}"
     if record_names:
         sources = zip(channels, slide.sources, strict=True)
         facts |= {"slide": slide.name, **{f"{channel} source": source for channel, source in sources}}
     name = result_name(f"Digitally stained ({model.name})", slide.name if record_names else None)
-    return ResultImage(area.size, slide.microns_per_pixel, name, facts, quality, level0_xy=(area.x, area.y))
+    scale, corner = reduced(slide, factor).microns_per_pixel, (level0_area.x, level0_area.y)
+    return ResultImage(area.size, scale, name, facts, quality, level0_xy=corner, reduction=factor)

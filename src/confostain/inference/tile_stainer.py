@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from confostain.arrays import Mask, Rgb
 from confostain.geometry import Region, Size
-from confostain.imaging.tissue import TissueMask
 from confostain.inference.tiling import HaloTile, Reader, TileGrid, read_mirrored, with_halo
 from confostain.io.writers.pyramid import WHITE
 from confostain.models.stainer import Model
@@ -22,9 +22,17 @@ from confostain.models.stainer import Model
 STEP = 256  # px; only what holds tissue is computed, rounded up: networks run faster on shapes they have seen
 
 
+class Tissue(Protocol):
+    """Tissue mask: `TissueMask` of a slide, or of its reduced view."""
+
+    def touches(self, region: Region) -> bool: ...  # noqa: D102
+    def fills(self, region: Region) -> bool: ...  # noqa: D102
+    def coverage(self, region: Region) -> npt.NDArray[np.float32]: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class TileStainer:
-    """Stainer of the tiles of one slide; several threads may use it at once.
+    """Stainer of the tiles of one slide, or of its reduced view; several threads may use it at once.
 
     Attributes:
         read: returns float32 (2, h, w) in [0, 1] for a region inside the slide.
@@ -38,7 +46,7 @@ class TileStainer:
     read: Reader
     size: Size
     model: Model
-    tissue: TissueMask | None = None
+    tissue: Tissue | None = None
     not_scanned: Callable[[Region], Mask | None] = lambda region: None
     empty: int = WHITE
 
@@ -78,7 +86,7 @@ class TileStainer:
         return self.model(read_mirrored(self.read, self.size, seen))[core.slices_in(seen)]
 
 
-def _touched(tissue: TissueMask, core: Region) -> Region:
+def _touched(tissue: Tissue, core: Region) -> Region:
     """The part of a core, in steps from its corner, outside which no pixel has a coverage above 0."""
     steps = product(range(core.y, core.bottom, STEP), range(core.x, core.right, STEP))
     squares = [Region(x, y, STEP, STEP).intersection(core) for y, x in steps]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -38,6 +39,8 @@ DESCRIBED = ("network.*", "weights.*")  # the files of a model's folder whose ha
 LARGEST_CARD = 1 << 22  # bytes
 
 REQUIRED_SHARE = 0.999  # of the pixels within 2 grey levels of float32: below, a precision is not used
+FAR_OUTSIDE = 1.5  # times the pixel sizes that a model was trained for; nearer, networks were seen to work
+ROUNDED = 1e-3  # relative: a pixel size this little below another is taken for it
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -88,7 +91,12 @@ class ModelCard(BaseModel):
         design: arguments of the network's architecture, see `confostain.networks`.
         stride: inputs start and end at multiples of this many pixels.
         receptive_field: side in pixels of the square of input that one output pixel depends on; odd.
-        microns_per_pixel: smallest and largest pixel size that the model was trained for, um/px.
+        microns_per_pixel: smallest and largest pixel size that the model was trained for, um/px; None for any. Where
+            the largest is at least twice the smallest, a slide finer than the smallest is reduced before it is
+            stained, by the smallest whole factor k for which k times its pixel size is not below the smallest: means
+            of k x k pixels are stained, and the result has their pixel size. A slide coarser than the largest by more
+            than 10 % is warned of, by more than half refused. For a narrower range nothing is reduced or refused; a
+            pixel size beyond 1.5 times that range is warned of.
         colours: stain colours of a stainer that gives densities of haematoxylin, eosin and rest; None where the network
             gives RGB, in the colours that it was trained on.
         despeckler: name of the despeckler that cleans R first, or None.
@@ -171,6 +179,28 @@ class ModelCard(BaseModel):
         """The ranges of the convolutions computed in integers; empty for a precision without them."""
         facts = None if precision == "f32" else self.precisions.get(precision)
         return dict(facts.ranges or {}) if facts else {}
+
+    @property
+    def spans_scales(self) -> bool:
+        """Whether the largest pixel size is twice the smallest: whole factors bring any finer slide into the range."""
+        return self.microns_per_pixel is not None and self.microns_per_pixel[1] >= 2 * self.microns_per_pixel[0]
+
+    def reduction(self, microns_per_pixel: float | None) -> int:
+        """Whole factor by which a slide of that pixel size is reduced before it is stained, see the attribute."""
+        if self.microns_per_pixel is None or microns_per_pixel is None or not self.spans_scales:
+            return 1
+        return max(1, math.ceil(self.microns_per_pixel[0] / (microns_per_pixel * (1 + ROUNDED))))
+
+    @property
+    def coarsest(self) -> float:
+        """Largest pixel size that is not refused, um/px; infinite where none is."""
+        if self.microns_per_pixel is None or not self.spans_scales:
+            return math.inf
+        return FAR_OUTSIDE * self.microns_per_pixel[1]
+
+    def refuses(self, microns_per_pixel: float | None) -> bool:
+        """Whether a slide of that pixel size is too coarse; False where it is unknown."""
+        return microns_per_pixel is not None and microns_per_pixel > self.coarsest * (1 + ROUNDED)
 
     @property
     def weights_sha256(self) -> str | None:

@@ -18,6 +18,8 @@ import numpy as np
 from confostain.arrays import Progress, Rgb
 from confostain.errors import SlideError
 from confostain.geometry import Region, Size
+from confostain.inference.reduced_slide import reduced
+from confostain.inference.result import check_pixel_size, reduction_for
 from confostain.inference.tile_stainer import TileStainer
 from confostain.io.readers.histology import open_histology
 from confostain.models.registry import load_model
@@ -84,23 +86,26 @@ def _histology_crops(protocol: Protocol, arm: Arm, folder: Path, rng: random.Ran
 
 def _stained_crops(protocol: Protocol, arm: Arm, folder: Path, rng: random.Random) -> list[Crop]:
     with open_slide(folder / str(arm.slide), microns_per_pixel=arm.mpp) as slide:
-        zoom = protocol.microns_per_pixel / (slide.microns_per_pixel or protocol.microns_per_pixel)
-        stainer = TileStainer(slide.read, Size(*slide.size), load_model(str(arm.model)))
-        size = Size(int(slide.size[0] / zoom), int(slide.size[1] / zoom))
+        model = load_model(str(arm.model))
+        view = reduced(slide, reduction_for(model, slide.microns_per_pixel))
+        check_pixel_size(model, view.microns_per_pixel)
+        zoom = protocol.microns_per_pixel / (view.microns_per_pixel or protocol.microns_per_pixel)
+        stainer = TileStainer(view.read, view.size, model)
+        size = Size(int(view.size.width / zoom), int(view.size.height / zoom))
         side = protocol.field_pixels
 
         def crop(x: int, y: int) -> Rgb | None:
-            level0 = Region(round(x * zoom), round(y * zoom), round(side * zoom), round(side * zoom))
-            level0 = level0.intersection(stainer.size.region)
-            if slide.tissue.coverage(level0).mean() < MIN_TISSUE:
+            region = Region(round(x * zoom), round(y * zoom), round(side * zoom), round(side * zoom))
+            region = region.intersection(view.size.region)
+            if view.tissue.coverage(region).mean() < MIN_TISSUE:
                 return None
-            return _resized(_stained(stainer, level0), side)
+            return _resized(_stained(stainer, region), side)
 
         return _random_crops(arm, protocol, size, rng, crop)
 
 
-def _stained(stainer: TileStainer, level0: Region) -> Rgb:
-    rgb = stainer.stain_tile(stainer.grid(level0, max(level0.width, level0.height)).at(0, 0))
+def _stained(stainer: TileStainer, region: Region) -> Rgb:
+    rgb = stainer.stain_tile(stainer.grid(region, max(region.width, region.height)).at(0, 0))
     assert rgb is not None  # this stainer has no tissue mask, so no tile is blank
     return rgb
 

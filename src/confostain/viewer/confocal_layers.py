@@ -10,8 +10,16 @@ import numpy as np
 from confostain.arrays import Image, Pair, Rgb
 from confostain.imaging.linear_stain import gareau
 from confostain.imaging.stain_colours import DYES
+from confostain.models.card import ModelCard, read_card
 from confostain.models.despeckler import Despeckler
-from confostain.models.registry import DEFAULT_DESPECKLER, list_models, load_despeckler, load_dye, load_model
+from confostain.models.registry import (
+    DEFAULT_DESPECKLER,
+    list_models,
+    load_despeckler,
+    load_dye,
+    load_model,
+    model_folder,
+)
 from confostain.models.stainer import linear_stain
 from confostain.slide import Slide
 from confostain.viewer.block_store import BlockStore
@@ -32,27 +40,44 @@ class ConfocalLayers:
         self._stains = stain_infos(model)
         self._dyes = dye_infos(model)
 
-    @property
-    def infos(self) -> list[LayerInfo]:
-        """Descriptions of the layers: stains, then channels, then dyes."""
-        return [*self._stains, *channel_infos(), *self._dyes]
+    def infos_of(self, slide: Slide) -> list[LayerInfo]:
+        """Descriptions of the layers of a slide: stains, channels, dyes; no model that refuses its pixel size."""
+        return [*self._stains_of(slide), *channel_infos(), *self._dyes_of(slide)]
 
     def of(self, slide: Slide, store: BlockStore) -> dict[str, Layer]:
         """Layers of a slide by their ids; they keep their blocks in `store`."""
         slide.overview  # noqa: B018  # measured here, once, before several threads ask for it
-        layers: list[Layer] = [self._stain(slide, info, store) for info in self._stains]
+        layers: list[Layer] = [self._stain(slide, info, store) for info in self._stains_of(slide)]
         layers += [_channel(slide, info, store) for info in channel_infos()]
-        layers += [self._dye(slide, info, store) for info in self._dyes]
+        layers += [self._dye(slide, info, store) for info in self._dyes_of(slide)]
         return {layer.info.id: layer for layer in layers}
 
+    def _stains_of(self, slide: Slide) -> list[LayerInfo]:
+        scale = slide.microns_per_pixel
+        return [info for info in self._stains if not _card(self._model_of(info)).refuses(scale)]
+
+    def _dyes_of(self, slide: Slide) -> list[LayerInfo]:
+        return [] if _card(self._model).refuses(slide.microns_per_pixel) else self._dyes
+
     def _stain(self, slide: Slide, info: LayerInfo, store: BlockStore) -> Layer:
-        load = partial(load_model, self._model if info is self._stains[0] else info.id)
+        load = partial(load_model, self._model_of(info))
         formula = load() if info.closed_form else gareau
-        return StainedLayer(info, slide, load, Preview(slide, formula, tissue_only=True), store)
+        reduction = _card(self._model_of(info)).reduction(slide.microns_per_pixel)
+        return StainedLayer(info, slide, load, Preview(slide, formula, tissue_only=True), store, reduction)
+
+    def _model_of(self, info: LayerInfo) -> str:
+        """Name or folder of the model of a stain."""
+        return self._model if info is self._stains[0] else info.id
 
     def _dye(self, slide: Slide, info: LayerInfo, store: BlockStore) -> Layer:
         load = partial(load_dye, self._model, next(dye for dye in DYES if dye == info.id))
-        return StainedLayer(info, slide, load, Preview(slide, gareau, tissue_only=True), store)
+        reduction = _card(self._model).reduction(slide.microns_per_pixel)
+        return StainedLayer(info, slide, load, Preview(slide, gareau, tissue_only=True), store, reduction)
+
+
+def _card(model: str) -> ModelCard:
+    named = {card.name: card for card in list_models("stain")}
+    return named[model] if model in named else read_card(model_folder(model, "stain"))
 
 
 def _channel(slide: Slide, info: LayerInfo, store: BlockStore) -> Layer:

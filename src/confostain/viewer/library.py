@@ -104,7 +104,7 @@ class Library:
 
     def add_confocal(self, slide: Slide, path: Path) -> None:
         """Add an open slide; it is surveyed in a thread of its own."""
-        name, infos = _slide_name(path), self._confocal.infos
+        name, infos = _slide_name(path), self._confocal.infos_of(slide)
         entry = SlideEntry(_slide_id(path), name, "confocal", path, slide, self._annotations(path), infos)
         self._add(entry, lambda: self._confocal.of(slide, self._store))
 

@@ -3,6 +3,8 @@
 Full resolution is computed by the `TileStainer` that `confostain stain` uses. A coarser tile is the mean of these
 pixels once all of them are computed, exactly as in the files that `confostain stain` writes; until then it is a
 preview.
+
+A slide that is reduced for a network has the pixels of its reduced view, each shown in all level-0 pixels of its block.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from scipy import ndimage
 from confostain.arrays import Mask, Rgb
 from confostain.geometry import Region, Size
 from confostain.imaging.tissue import TissueMask
+from confostain.inference.reduced_slide import reduced
 from confostain.inference.tile_stainer import TileStainer
 from confostain.io.writers.pyramid import TILE, WHITE, Sums, level_sizes, rounded_mean, summed, white_sums
 from confostain.models.stainer import Model
@@ -37,9 +40,18 @@ class StainedLayer:
     """
 
     def __init__(
-        self, info: LayerInfo, slide: Slide, load: Callable[[], Model], preview: Preview, store: BlockStore
+        self,
+        info: LayerInfo,
+        slide: Slide,
+        load: Callable[[], Model],
+        preview: Preview,
+        store: BlockStore,
+        reduction: int = 1,
     ) -> None:
-        """Compute pixels with the model that `load` returns at first use; show `preview` until then."""
+        """Compute pixels with the model that `load` returns at first use; show `preview` until then.
+
+        `reduction` is the factor by which the slide is reduced for the model.
+        """
         self.info = info
         self._slide = slide
         self._size = Size(*slide.size)
@@ -47,10 +59,13 @@ class StainedLayer:
         self._load = load
         self._preview = preview
         self._store = store
+        self._reduction = reduction
         self._stainer: TileStainer | None = None
         self._stainer_lock = threading.Lock()
         tissue_only = preview.tissue_only
-        self._blank = _without_tissue(slide.tissue) if tissue_only else np.zeros(_block_counts(self._size), bool)
+        self._blank = (
+            _without_tissue(slide.tissue, reduction) if tissue_only else np.zeros(_block_counts(self._size), bool)
+        )
         self._summed = self._blank.copy()  # blocks whose sums are known
         self._pending = ~self._blank  # blocks for background work
         self._sums = white_sums(self._size, MEAN_LEVEL)  # of the computed pixels, (h, w, 3) at MEAN_LEVEL
@@ -117,9 +132,20 @@ class StainedLayer:
     def _tile_stainer(self) -> TileStainer:
         with self._stainer_lock:
             if self._stainer is None:
-                tissue = self._slide.tissue if self._preview.tissue_only else None
-                self._stainer = TileStainer(self._slide.read, self._size, self._load(), tissue)
+                view = reduced(self._slide, self._reduction)
+                masks = (view.tissue, view.not_scanned) if self._preview.tissue_only else ()
+                self._stainer = TileStainer(view.read, view.size, self._load(), *masks)
             return self._stainer
+
+    def _stained(self, level0_region: Region) -> Rgb | None:
+        """Stained pixels of a region, of a reduced slide in the pixels of level 0; None if all are white."""
+        stainer, factor = self._tile_stainer(), self._reduction
+        area = level0_region.reduced(factor)
+        rgb = stainer.stain_tile(stainer.grid(area, BLOCK).at(0, 0))
+        if rgb is None or factor == 1:
+            return rgb
+        rgb = rgb.repeat(factor, axis=0).repeat(factor, axis=1)
+        return rgb[level0_region.slices_in(area.enlarged(factor))]
 
     def _block(self, row: int, column: int) -> Rgb | None:
         """Pixels of a block; None if all are white."""
@@ -129,8 +155,8 @@ class StainedLayer:
         return self._stain_block(row, column) if stored is None else stored
 
     def _stain_block(self, row: int, column: int) -> Rgb | None:
-        stainer = self._tile_stainer()
-        rgb = stainer.stain_tile(stainer.grid(self._size.region, BLOCK).at(column, row))
+        block = Region(column * BLOCK, row * BLOCK, BLOCK, BLOCK)
+        rgb = self._stained(block.intersection(self._size.region))
         if rgb is not None:
             self._store.put(self._key(row, column), rgb)
             self._add_sums(row, column, rgb)
@@ -189,9 +215,12 @@ def _blocks(level0_region: Region) -> Iterator[tuple[int, int]]:
     return product(range(rows.start, rows.stop), range(columns.start, columns.stop))
 
 
-def _without_tissue(tissue: TissueMask) -> Mask:
-    """Blocks without tissue, bool (rows, columns): `not tissue.touches(block)` for all blocks at once."""
-    near_tissue = ndimage.maximum_filter(tissue.cells, 3)
+def _without_tissue(tissue: TissueMask, reduction: int) -> Mask:
+    """Blocks without tissue, bool (rows, columns): `not tissue.touches(block)` for all blocks at once.
+
+    Pixels of a reduced slide that lie across the edge of a block may meet the next cell.
+    """
+    near_tissue = ndimage.maximum_filter(tissue.cells, 3 if BLOCK % reduction == 0 else 5)
     rows, columns = (np.arange(0, length, BLOCK // tissue.cell) for length in near_tissue.shape)
     return ~np.logical_or.reduceat(np.logical_or.reduceat(near_tissue, rows, axis=0), columns, axis=1)
 

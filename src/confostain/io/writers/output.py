@@ -34,6 +34,7 @@ class ResultImage:
         samples: values per pixel: 3 for colour, 1 for grey planes.
         channel: name of the channel in formats that name channels.
         level0_xy: left upper pixel in the slide that the image is a region of.
+        reduction: width and height in pixels of the slide of what one pixel shows.
 
     Characters of the texts that cannot be shown, which XML and DICOM forbid, are replaced.
     """
@@ -47,6 +48,7 @@ class ResultImage:
     samples: Literal[1, 3] = 3
     channel: str = "digitally stained RGB"
     level0_xy: tuple[int, int] = (0, 0)
+    reduction: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", printable(self.name))
@@ -63,10 +65,10 @@ class ResultImage:
     def position_um(self, level: int = 0) -> tuple[float, float]:
         """Centre of the left upper pixel of a level, (x, y) in um from that of the slide that this is a region of.
 
-        A pixel of level k is the mean of 2^k by 2^k pixels of level 0, so its centre lies (2^k - 1) / 2 of these
-        further. The pixel size must be known.
+        A pixel of level k is the mean of s x s pixels of the slide, s being 2^k times the reduction, so its centre lies
+        (s - 1) / 2 of these further. The pixel size must be known.
         """
-        scale, half = self.microns_per_pixel or 1.0, (2**level - 1) / 2
+        scale, half = (self.microns_per_pixel or 1.0) / self.reduction, (2**level * self.reduction - 1) / 2
         x, y = ((place + half) * scale for place in self.level0_xy)
         return x, y
 
