@@ -41,7 +41,7 @@ def test_stainers_are_compared(
 ) -> None:
     monkeypatch.setattr("confostain.evaluation.feature_distances.CROPS", 4)
     code, said, err = run(
-        capsys, "evaluate", "stainer", "--histology", files / "he.png", "--patches", 1, "--histology-mpp", 0.7,
+        capsys, "evaluate", "stainer", "--histology", files / "he.png", "--patches", 1, "--histology-mpp", 0.8,
         "--real", phantom_scan,
         "--reflectance", files / "R.png", "--fluorescence", files / "F.png", "-o", tmp_path / "out",
     )  # fmt: skip

@@ -37,12 +37,13 @@ def test_a_section_without_a_field_of_tissue_is_refused(tmp_path: Path) -> None:
         tissue_fields(section(tmp_path / "he.png"), 4, side=1024)
 
 
-def tiles(folder: Path, *levels: int, width: int = 256) -> Path:
-    """Folder of pictures of one colour each, and a file that is no picture."""
+def tiles(folder: Path, *levels: int) -> Path:
+    """Folder of pictures of one colour each, darker at the right, and a file that is no picture."""
     folder.mkdir()
     (folder / "licence.txt").write_text("CC0")
     for index, level in enumerate(levels):
-        rgb = np.full((256, width, 3), (level, 120, 160), np.uint8)
+        rgb = np.full((256, 256, 3), (level, 120, 160), np.uint8)
+        rgb[:, 200:] -= 20
         Image.fromarray(rgb).save(folder / f"tile{index}.png")
     return folder
 
@@ -52,7 +53,9 @@ def test_a_folder_of_pictures_is_one_slide(tmp_path: Path) -> None:
     assert [int(field[0, 0, 0]) for field in tissue_fields(path, 12, side=256)] == [200, 190, 180]
     assert [int(field[0, 0, 0]) for field in tissue_fields(path, 2, side=256)] == [200, 180]
     assert [field.shape for field in tissue_fields(path, 12)] == [(256, 256, 3)] * 3  # smaller than 512 px: as they are
-    assert [field.shape for field in tissue_fields(path, 12, side=256, assumed=0.375)] == [(128, 128, 3)] * 3
+    small = tissue_fields(path, 12, side=256, assumed=0.375)
+    assert [field.shape for field in small] == [(128, 128, 3)] * 3
+    assert [int(field[0, -1, 0]) for field in small] == [180, 170, 160]  # the right edge of each picture
     assert len(tissue_fields(path, 12, side=128)) == 12
 
 

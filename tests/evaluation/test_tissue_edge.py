@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from confostain.arrays import Pair, Rgb
-from confostain.evaluation.tissue_edge import EmptyGround, empty_ground_test
+from confostain.evaluation.tissue_edge import EmptyGround, darkest_ring, empty_ground_test
 
 
 @dataclass(frozen=True)
@@ -41,3 +41,11 @@ def test_grey_ground_is_a_rim_where_the_tissue_mask_ends(grounds: dict[int, Empt
         assert 0 < measured.ground.below_white < 0.4  # far from tissue the whole-slide path makes it white
         assert measured.rim < measured.ground.mean < 255
     assert grounds[200].ground.mean < grounds[240].ground.mean
+
+
+@pytest.mark.parametrize("start", [8, 40, 152])
+def test_the_darkest_ring_is_found_at_its_distance(start: int) -> None:
+    place = np.arange(768) - 383.5
+    distance = np.hypot(place[:, None], place) - 200
+    levels = np.where(distance < 8, 100, np.where((distance >= start) & (distance < start + 8), 220, 250))
+    assert darkest_ring(levels.astype(np.uint8)) == (220, start)

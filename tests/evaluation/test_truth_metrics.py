@@ -51,4 +51,5 @@ def test_pale_cyan_pixels_of_the_stain_are_counted(rgb: Rgb) -> None:
     rimmed[:64] = (200, 225, 235)
     more = pooled((rimmed, rgb)).pale_cyan - pooled((rgb, rgb)).pale_cyan
     assert more == pytest.approx(0.25, abs=0.02)
-    assert pooled((rimmed, rgb), (rgb, rgb)).pale_cyan == pytest.approx(more / 2 + pooled((rgb, rgb)).pale_cyan)
+    three = pooled((rimmed, rgb), (rgb, rgb), (rgb, rgb))
+    assert three.pale_cyan == pytest.approx(more / 3 + pooled((rgb, rgb)).pale_cyan)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from confostain.arrays import REFERENCE_MPP, Pair, Rgb
+from confostain.arrays import REFERENCE_MPP, Grey, Pair, Rgb
 from confostain.evaluation.artefacts import EmptyField
 from confostain.evaluation.distribution_metrics import grey
 from confostain.geometry import Region, Size
@@ -18,9 +18,10 @@ from confostain.models.stainer import Model
 from confostain.simulation.phantom import Phantom
 from confostain.slide import Slide, open_slide
 
-SIDE = 1024  # px, of the scan
-RADIUS = 240  # px, of the disc
-TISSUE = Region(300, 400, SIDE, SIDE)  # of the phantom, all tissue within the disc
+SIDE = 768  # px, of the scan
+RADIUS = 200  # px, of the disc
+TISSUE = Region(612, 712, 2 * RADIUS, 2 * RADIUS)  # of the phantom: dermis with a tumour
+PHANTOM = Size(1624, 1724)  # px
 BLACK, NOISE = 10, 2.5  # grey levels of the ground: mean and standard deviation
 EDGE = 8  # px outside the disc that are left out: a network may blur its edge
 RING = 8  # px, width of the rings in which a rim is looked for
@@ -54,11 +55,19 @@ def empty_ground_test(model: Model) -> EmptyGround:
             Image.fromarray(np.rint(channel * np.float32(255)).astype(np.uint8)).save(path)
         with open_slide(reflectance=paths[0], fluorescence=paths[1], microns_per_pixel=REFERENCE_MPP) as slide:
             levels = grey(stain_in_tiles(slide, model, TILE, Region(0, 0, SIDE, SIDE)))
-    distance = _distance()
-    starts = range(EDGE, REACH, RING)
+    return EmptyGround(EmptyField.of(levels[_distance() >= EDGE]), *darkest_ring(levels))
+
+
+def darkest_ring(levels: Grey) -> tuple[float, int]:
+    """Mean of the darkest ring of 8 px around the disc, 8 to 160 px away, and its distance in px.
+
+    Args:
+        levels: grey levels of the stained scan, uint8 (768, 768).
+    """
+    distance, starts = _distance(), range(EDGE, REACH, RING)
     rings = [float(levels[(distance >= start) & (distance < start + RING)].mean()) for start in starts]
     darkest = int(np.argmin(rings))
-    return EmptyGround(EmptyField.of(levels[distance >= EDGE]), rings[darkest], starts[darkest])
+    return rings[darkest], starts[darkest]
 
 
 def stain_in_tiles(slide: Slide, model: Model, tile: int, region: Region) -> Rgb:
@@ -73,15 +82,17 @@ def stain_in_tiles(slide: Slide, model: Model, tile: int, region: Region) -> Rgb
 
 
 def _distance() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Distance of each pixel from the disc in px, negative inside: (1024, 1024)."""
+    """Distance of each pixel from the disc in px, negative inside: (768, 768)."""
     place = np.arange(SIDE) - (SIDE - 1) / 2
     return np.hypot(place[:, np.newaxis], place) - RADIUS
 
 
 @lru_cache(maxsize=1)
 def _disc_scan() -> Pair:
-    """Confocal pair of the disc on its ground, float32 (2, 1024, 1024) in [0, 1]."""
-    size = Size(TISSUE.right + 300, TISSUE.bottom + 300)
-    tissue = Phantom(size, seed=5).pair(TISSUE)
-    noise = np.random.default_rng(SEED).normal(BLACK / 255, NOISE / 255, tissue.shape).clip(0, 1)
-    return np.where(_distance() < 0, np.maximum(tissue, noise), noise).astype(np.float32)
+    """Confocal pair of the disc on its ground, float32 (2, 768, 768) in [0, 1]."""
+    scan = np.random.default_rng(SEED).normal(BLACK / 255, NOISE / 255, (2, SIDE, SIDE)).clip(0, 1)
+    square = slice(SIDE // 2 - RADIUS, SIDE // 2 + RADIUS)
+    is_tissue, ground = _distance()[square, square] < 0, scan[:, square, square]
+    tissue = Phantom(PHANTOM, seed=5).pair(TISSUE)
+    scan[:, square, square] = np.where(is_tissue, np.maximum(tissue, ground), ground)
+    return scan.astype(np.float32)
