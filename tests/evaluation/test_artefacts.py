@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from confostain.errors import OptionError
-from confostain.evaluation.artefacts import empty_field_test, seam_index
+from confostain.evaluation.artefacts import empty_field_test, pale_cyan, seam_index
 from confostain.imaging.linear_stain import gareau
 
 
@@ -29,7 +29,7 @@ def test_an_image_without_borders_in_it_has_no_seams() -> None:
 
 def test_the_empty_field_test_finds_grey_and_textured_backgrounds() -> None:
     perfect = empty_field_test(lambda pair: np.full((*pair.shape[1:], 3), 255, np.uint8))
-    assert (perfect.mean, perfect.standard_deviation) == (255, 0)
+    assert (perfect.mean, perfect.standard_deviation, perfect.below_white) == (255, 0, 0)
     closed = empty_field_test(gareau)
     assert 250 < closed.mean < 255
     assert 0.2 < closed.standard_deviation < 3
@@ -37,7 +37,29 @@ def test_the_empty_field_test_finds_grey_and_textured_backgrounds() -> None:
     def papery(pair: np.ndarray) -> np.ndarray:
         rgb = np.full((*pair.shape[1:], 3), 230, np.uint8)
         rgb[::2] = 210
+        rgb[:, :64] = 253
         return rgb
 
-    assert empty_field_test(papery).mean == 220
-    assert empty_field_test(papery).standard_deviation == 10
+    grey_paper = empty_field_test(papery)
+    assert grey_paper.mean == pytest.approx(220 * 0.75 + 253 * 0.25)
+    assert grey_paper.standard_deviation > 10
+    assert grey_paper.below_white == 0.75
+
+
+@pytest.mark.parametrize(
+    ("colour", "is_cyan"),
+    [
+        ((200, 225, 235), True),  # a bluish white rim
+        ((170, 170, 180), True),  # bluish grey
+        ((235, 225, 240), False),  # pale pink: green below red
+        ((252, 253, 255), False),  # white
+        ((80, 100, 120), False),  # dark
+        ((230, 180, 215), False),  # eosin
+        ((110, 90, 160), False),  # haematoxylin
+    ],
+)
+def test_pale_cyan_is_a_colour_that_h_and_e_has_not(colour: tuple[int, int, int], is_cyan: bool) -> None:
+    rgb = np.full((4, 6, 3), colour, np.uint8)
+    rgb[0, 0] = (235, 225, 240)
+    assert pale_cyan(rgb).shape == (4, 6)
+    assert pale_cyan(rgb).sum() == (23 if is_cyan else 0)

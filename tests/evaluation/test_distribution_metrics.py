@@ -9,6 +9,7 @@ from confostain.errors import OptionError
 from confostain.evaluation.distribution_metrics import (
     ImageFeatures,
     colour_distance,
+    distance_ratio_interval,
     grey,
     lbp_distance,
     lbp_histogram,
@@ -67,7 +68,7 @@ def test_a_shifted_cloud_is_as_far_as_the_shift_seen_along_random_directions() -
 def test_features_agree_for_one_texture_and_differ_by_colour_and_by_structure() -> None:
     here = ImageFeatures.of([texture(1.5), texture(1.5, seed=1)])
     same = ImageFeatures.of([texture(1.5, seed=2), texture(1.5, seed=3)])
-    assert [patches.shape for patches in here.patches] == [(4096, 147)] * 3
+    assert [patches.vectors.shape for patches in here.patches] == [(4096, 147)] * 3
     assert patch_distance(here, here) == colour_distance(here, here) == 0
     near = patch_distance(here, same)
     tinted = ImageFeatures.of([texture(1.5, seed=2, tint=(1.0, 0.4, 0.9))])
@@ -81,19 +82,53 @@ def test_features_agree_for_one_texture_and_differ_by_colour_and_by_structure() 
 def test_patches_come_from_images_by_their_size() -> None:
     white, black = np.full((100, 100, 3), 255, np.uint8), np.zeros((50, 100, 3), np.uint8)
     features = ImageFeatures.of([white, black])
-    assert (features.colours[:, 0] == 0).mean() == pytest.approx(2 / 3, abs=0.02)
-    assert features.patches[0].mean() == pytest.approx(94 / (94 + 44), abs=0.03)
-    assert features.colours.max() == pytest.approx(np.log(255))
+    assert (features.colours.vectors[:, 0] == 0).mean() == pytest.approx(2 / 3, abs=0.02)
+    assert features.patches[0].vectors.mean() == pytest.approx(94 / (94 + 44), abs=0.03)
+    assert features.colours.vectors.max() == pytest.approx(np.log(255))
 
 
 def test_coarser_scales_are_means() -> None:
     checker = np.indices((64, 64)).sum(0) % 2 * 200
     features = ImageFeatures.of([np.repeat(checker[..., None], 3, 2).astype(np.uint8)])
-    assert np.unique(features.patches[0]).tolist() == [0, np.float32(200 / 255)]
-    assert np.unique(features.patches[1]) == pytest.approx(100 / 255)
+    assert np.unique(features.patches[0].vectors).tolist() == [0, np.float32(200 / 255)]
+    assert np.unique(features.patches[1].vectors) == pytest.approx(100 / 255)
 
 
 @pytest.mark.parametrize("images", [[], [np.zeros((27, 90, 3), np.uint8)]])
 def test_too_small_images_are_refused(images: list[Rgb]) -> None:
     with pytest.raises(OptionError, match="28 x 28"):
         ImageFeatures.of(images)
+
+
+def test_samples_know_the_blocks_that_they_are_from() -> None:
+    image = np.zeros((256, 384, 3), np.uint8)
+    for index in range(6):
+        y, x = divmod(index, 3)
+        image[y * 128 :, x * 128 :] = 30 + 40 * index
+    features = ImageFeatures.of([image[:128, :128], image])
+    assert features.colours.blocks == 7
+    levels = 255 * np.exp(-features.colours.vectors[:, 0])
+    for block, level in enumerate((30, 30, 70, 110, 150, 190, 230)):
+        np.testing.assert_allclose(levels[features.colours.block == block], level, atol=0.01)
+    for sample in features.patches:
+        for block, level in enumerate((30, 30, 70, 110)):
+            vectors = sample.vectors[sample.block == block] * 255
+            assert np.median(vectors) == pytest.approx(level)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.8, 0.5])
+def test_the_interval_of_a_ratio_holds_the_ratio_and_is_narrow_for_even_images(scale: float) -> None:
+    reference = ImageFeatures.of([texture(1.5, seed=9)])
+    image, other = ((texture(1.5, seed=1) * factor).astype(np.uint8) for factor in (scale, 0.4))
+    a, b = ImageFeatures.of([image]), ImageFeatures.of([other])
+    for one, two, three in ((a.patches, b.patches, reference.patches), ([a.colours], [b.colours], [reference.colours])):
+        distances = (
+            sum(sliced_wasserstein(p.vectors, q.vectors) for p, q in zip(x, three, strict=True)) for x in (one, two)
+        )
+        ratio = next(distances) / next(distances)
+        interval = distance_ratio_interval(one, two, three)
+        assert interval is not None
+        assert interval[0] - 0.01 < ratio < interval[1] + 0.03
+        assert interval[1] - interval[0] < 0.15
+    same = distance_ratio_interval(b.patches, b.patches, reference.patches)
+    assert same == (1, 1)

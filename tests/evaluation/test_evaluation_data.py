@@ -7,51 +7,29 @@ import pytest
 from PIL import Image
 
 import confostain
-from confostain.errors import OptionError, SlideError
+from confostain.errors import OptionError
 from confostain.evaluation.evaluation_data import (
     evaluation_window,
     load_evaluation_data,
     read_scan,
     scan_name,
     simulate_pairs,
-    tissue_fields,
 )
 from confostain.geometry import Region
 from confostain.imaging.linear_stain import gareau
 from confostain.slide import Slide
 
 
-def section(path: Path, width: int = 640, height: int = 384, tissue_from: int = 256) -> Path:
-    """Pink to the right of a column, each row of squares of 128 px a little darker than the one above."""
-    rgb = np.full((height, width, 3), 243, np.uint8)
-    rgb[:, tissue_from:] = (200, 120, 160)
-    rgb[:, tissue_from:] -= (np.arange(height) // 128)[:, None, None].astype(np.uint8) * 10
-    Image.fromarray(rgb).save(path)
+def pink(path: Path) -> Path:
+    Image.fromarray(np.full((384, 384, 3), (200, 120, 160), np.uint8)).save(path)
     return path
 
 
-def test_fields_of_h_and_e_are_tissue_evenly_from_all(tmp_path: Path) -> None:
-    path = section(tmp_path / "he.png")
-    fields = tissue_fields(path, 100, side=128)
-    assert [int(field[0, 0, 0]) for field in fields] == [200] * 3 + [190] * 3 + [180] * 3
-    assert all(field.shape == (128, 128, 3) and field.dtype == np.uint8 for field in fields)
-    assert [int(field[0, 0, 0]) for field in tissue_fields(path, 3, side=128)] == [200, 190, 180]
-    # A field of which 28 % is glass is still mostly tissue, one of which half is glass is not.
-    assert len(tissue_fields(section(tmp_path / "more.png", tissue_from=164), 100, side=128)) == 12
-    assert len(tissue_fields(section(tmp_path / "less.png", tissue_from=192), 100, side=128)) == 9
-
-
-def test_a_section_without_a_field_of_tissue_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SlideError, match="mostly tissue"):
-        tissue_fields(section(tmp_path / "he.png", tissue_from=600), 4, side=128)
-    with pytest.raises(SlideError, match="mostly tissue"):
-        tissue_fields(section(tmp_path / "he.png"), 4, side=1024)
-
-
 def test_pairs_are_simulated_from_every_section_and_keep_their_truth(tmp_path: Path, painted_section: Path) -> None:
-    sections = [str(painted_section), str(section(tmp_path / "he.png"))]
+    sections = [str(painted_section), str(pink(tmp_path / "he.png"))]
     pairs = simulate_pairs(sections, 3, side=128)
     assert [pair.name for pair in pairs] == ["section, field 1", "section, field 2", "he, field 3"]
+    assert [pair.slide for pair in pairs] == ["section", "section", "he"]
     for pair in pairs:
         assert (pair.pair.shape, pair.truth.shape) == ((2, 128, 128), (128, 128, 3))
         assert 0 <= pair.pair.min() < pair.pair.max() <= 1
@@ -99,5 +77,21 @@ def test_missing_or_ambiguous_data_is_refused(tmp_path: Path, painted_section: P
     with files(tmp_path / "a") as one:
         with pytest.raises(OptionError, match="no real H&E"):
             load_evaluation_data([], [one], [], 2, 128)
-        with pytest.raises(OptionError, match="different names"):
+        with pytest.raises(OptionError, match="scans called a, a: expected different names"):
             load_evaluation_data(he, [one, one], [], 2, 128)
+    for histology, references in ((he * 2, []), (he, he * 2)):
+        with pytest.raises(OptionError, match="H&E called section, section: expected different names"):
+            load_evaluation_data(histology, [], references, 2, 128)
+    with pytest.raises(OptionError, match="pixel size 300 um"):
+        load_evaluation_data(he, [], [], 2, 128, histology_mpp=300)
+
+
+def test_the_first_reference_is_the_reference_and_further_ones_are_others(
+    tmp_path: Path, painted_section: Path
+) -> None:
+    he, other = str(painted_section), str(pink(tmp_path / "other.png"))
+    alone = load_evaluation_data([he], [], [], 1, 128)
+    assert (alone.reference.name, alone.others) == ("section", [])
+    both = load_evaluation_data([he], [], [other, he], 1, 128)
+    assert (both.reference.name, [one.name for one in both.others]) == ("other", ["section"])
+    assert all((field == (200, 120, 160)).all() for field in both.reference.fields)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 import confostain
 from confostain.errors import ModelError, OptionError
@@ -35,6 +37,13 @@ class Careless:
 
 def load(name: str) -> Model:
     return Careless() if name == "careless" else load_model(name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_crops() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("confostain.evaluation.feature_distances.CROPS", 6)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +93,29 @@ def test_a_careless_stain_has_bad_metrics(figures: dict) -> None:
     assert scan["missing_per_mm2"] > 20 * good["missing_per_mm2"]
     assert scan["seam_index"] > 1.5 * scan["seam_index_untiled"]
     assert 100 < scan["tile_difference"] <= 200
-    assert scan["ssim_to_gareau"] < 0.6
+    assert scan["ssim_to_gareau"] < 0.65
     assert figures["careless"]["empty_field"]["mean"] < 210
     assert figures["careless"]["empty_field"]["standard_deviation"] > 10
     assert figures["careless"]["truth"]["f1"] < figures["gareau"]["truth"]["f1"]
     assert figures["careless"]["weights_sha256"] == "abc"
+    assert scan["missing_by_deconvolution"] > 0.6 > good["missing_by_deconvolution"]
+    assert scan["invented_by_deconvolution"] > 0.5 > good["invented_by_deconvolution"]
+    assert figures["careless"]["empty_ground"]["rim"] < 215 < figures["gareau"]["empty_ground"]["rim"]
+    assert figures["careless"]["empty_field"]["below_white"] == 1
+
+
+def test_figures_have_intervals_that_hold_them(figures: dict) -> None:
+    for model in ("gareau", "beer-lambert", "careless"):
+        for metrics in (figures[model]["truth"], figures[model]["scans"][figures["scan"]]):
+            given = {name: interval for name, interval in metrics["intervals"].items() if interval}
+            assert len(given) >= 7
+            for name, (low, high) in given.items():
+                slack = 0.02 * max(1, abs(metrics[name]))
+                assert low - slack <= metrics[name] <= high + slack, (model, name)
+    scan = figures["careless"]["scans"][figures["scan"]]
+    assert set(scan) - set(scan["intervals"]) == {
+        "lbp_distance", "seam_index", "seam_index_untiled", "tile_difference", "intervals",
+    }  # fmt: skip
 
 
 def test_baselines_are_reported(figures: dict) -> None:
@@ -108,6 +135,9 @@ def test_the_page_shows_it_all_and_needs_no_other_file(report: Path, figures: di
     assert page.count('alt="fluorescence"') == 3
     assert "real H&amp;E against itself" in page
     assert "Domain gap" in page
+    assert "Real H&amp;E, measured as a stain is" in page
+    low, high = figures["careless"]["truth"]["intervals"]["f1"]
+    assert f"{figures['careless']['truth']['f1']:.3f} ({low:.3f} to {high:.3f})" in page
     assert page.count("src=") == page.count('src="data:image/jpeg;base64,')
     assert "href=" not in page
 
@@ -124,6 +154,24 @@ def test_without_scans_or_without_histology_the_rest_is_evaluated(
     assert all(row.scans and row.truth is None for row in scanned.rows)
     assert scanned.reference_he_audit is None
     assert "No H&amp;E was given" in (tmp_path / "b" / "index.html").read_text()
+
+
+def test_figures_with_truth_are_given_for_each_h_and_e_slide(tmp_path: Path, painted_section: Path) -> None:
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    section = Image.open(painted_section)
+    for index in range(3):
+        section.crop((400 + 200 * index, 500, 600 + 200 * index, 700)).save(folder / f"{index}.jpg", quality=95)
+    comparison = evaluate_stainers(tmp_path / "out", histology=[str(painted_section), str(folder)], patches=3, side=128)
+    for row in comparison.rows:
+        assert row.truth is not None
+        assert {name: truth.pairs for name, truth in row.truth_by_slide.items()} == {"section": 2, "tiles": 1}
+        parts = [truth.ssim * truth.pairs for truth in row.truth_by_slide.values()]
+        assert row.truth.ssim == pytest.approx(sum(parts) / 3)
+    assert list(comparison.real_histology) == ["section", "tiles"]
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "<h2>Simulated from section</h2>" in page
+    assert "<h2>Simulated from tiles</h2>" in page
 
 
 def test_two_models_of_one_name_are_refused(

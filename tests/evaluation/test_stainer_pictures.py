@@ -8,7 +8,7 @@ from confostain.imaging.nuclei import NucleiAudit
 
 def test_nuclei_are_marked_where_they_are() -> None:
     places = [np.array([[y, 30.0]]) for y in (20.0, 40.0, 60.0)]
-    audit = NucleiAudit(*places, missing_share=0.5, invented_share=0.5, area=1.0)
+    audit = NucleiAudit(*places, supported=places[0], missing_share=0.5, invented_share=0.5, area=1.0)
     picture = draw_marks(np.full((90, 70, 3), 128, np.uint8), audit, (slice(10, 90), slice(0, 70)))
     assert picture.shape == (160, 140, 3)
     for (y,), colour in zip((place[:, 0] for place in places), MARKS.values(), strict=True):

@@ -121,7 +121,7 @@ def test_neighbouring_blocks_paint_the_same_in_each_others_halo():
     size = Size(1400, 1100)
     left, right = (section(Canvas(x, BLOCK, BLOCK, 1), size)[0] for x in (0, BLOCK))
     near = 2  # px on either side of the border: what blurs of the block's own last column reach
-    for name in ("tissue", "epithelium", "collagen", "melanin", "chromatin"):
+    for name in ("tissue", "epithelium", "collagen", "cleft", "melanin", "chromatin"):
         one = getattr(left, name)[HALO:-HALO, HALO + BLOCK - near : HALO + BLOCK + near]
         other = getattr(right, name)[HALO:-HALO, HALO - near : HALO + near]
         np.testing.assert_allclose(one, other, atol=0.06)

@@ -97,14 +97,19 @@ def test_the_papers_stainer_is_the_papers() -> None:
 
 
 def test_the_chains_of_the_shipped_stainers() -> None:
-    cyclegan, swift = (read_recipe(FOLDER / f"{name}.toml") for name in ("cyclegan", "swift"))
+    cyclegan, swift, large = (read_recipe(FOLDER / f"{name}.toml") for name in ("cyclegan", "swift", "swift-hq"))
     assert [part.config.steps for part in cyclegan.parts] == [1000, 1000, 400, 1000, 400, 1250, 350, 450, 200]
     assert [part.config.seed for part in cyclegan.parts] == [2019, *range(2019, 2027)]
     assert cyclegan.parts[6].mix == (("fifth", 0.2), ("sixth", 0.8))
     assert cyclegan.mix == (("eighth", 0.6), ("ninth", 0.4))
-    assert [part.config.steps for part in swift.parts] == [1000, 600, 1200, 2000]
-    assert swift.mix == (("third", 0.3), ("fourth", 0.7))
-    assert [stainer("swift.toml", part).objective.adversarial for part in range(4)] == [0, 0.2, 0.2, 0.2]
+    assert [part.config.steps for part in large.parts] == [1000, 600, 1200, 2000]
+    assert large.mix == (("third", 0.3), ("fourth", 0.7))
+    assert [stainer("swift-hq.toml", part).objective.adversarial for part in range(4)] == [0, 0.2, 0.2, 0.2]
+    assert [part.config.steps for part in swift.parts] == [6000, 5000]
+    assert [stainer("swift.toml", part).objective.adversarial for part in range(2)] == [0, 0.3]
+    assert stainer("swift.toml").colours is not None
+    held_out = {"skin_section2.tif", "hemangioma", "fibrosis"}
+    assert not held_out & {Path(file).name for file in stainer("swift.toml").data.train}
 
 
 def test_parts_take_the_shared_settings_and_their_own(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def add_evaluate_stainer(kinds: Commands) -> None:
         "  confostain evaluate stainer --histology section.tif --model runs/stainer -o report\n"
         "  confostain evaluate stainer --real scan/mosaic --reference section.tif --model cyclegan -o report\n"
         "  confostain evaluate stainer --reflectance R.jpg --fluorescence F.jpg --mpp 0.75 --reference he.tif -o out\n"
+        "  confostain evaluate stainer --histology tiles/case1 tiles/case2 --histology-mpp 0.55 -o report\n"
         "\n" + RESEARCH_USE,
     )
     _add_histology(parser)
@@ -89,7 +90,15 @@ def add_evaluate_stainer(kinds: Commands) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="real H&E to compare colours and texture with (default: that of --histology)",
+        help="real H&E, slides or folders of pictures: stains are compared with the first, as are the others with it "
+        "(default: that of --histology)",
+    )
+    parser.add_argument(
+        "--histology-mpp",
+        type=float,
+        default=0.75,  # arrays.REFERENCE_MPP, whose import would load NumPy for every command
+        metavar="UM",
+        help="um per pixel of H&E that does not say it (default: 0.75)",
     )
     _add_model(parser, "stainer")
     parser.add_argument("--patches", type=int, default=20, metavar="N", help="number of simulated pairs (default: 20)")
@@ -146,6 +155,7 @@ def _evaluate_stainer(options: argparse.Namespace) -> int:
             scans=scans,
             references=options.reference,
             patches=options.patches,
+            histology_mpp=options.histology_mpp,
             report=tell,
         )
     tell(f"page and figures are in {options.output}")
@@ -177,7 +187,11 @@ def _add_scans(parser: argparse.ArgumentParser) -> None:
 
 def _add_histology(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--histology", nargs="+", default=[], metavar="FILE", help="H&E slides that no model was trained on"
+        "--histology",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="H&E slides that no model was trained on; for stainers also folders of pictures of one slide each",
     )
 
 

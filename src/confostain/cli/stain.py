@@ -41,7 +41,7 @@ def add_demo(commands: Commands) -> None:
         commands,
         "demo",
         _demo,
-        "paint a phantom slide, stain it, and write a before/after picture",
+        "paint a phantom slide, stain it, and write pictures of it and of a sample simulated from H&E",
         "example:\n  confostain demo\n  confostain demo somewhere --overwrite",
     )
     parser.add_argument("folder", nargs="?", default="demo", metavar="DIR", help="where to write (default: demo)")
@@ -53,7 +53,13 @@ def _demo(options: argparse.Namespace) -> int:
 
     with progress_bar("demo") as progress:
         demo = run_demo(Path(options.folder), overwrite=options.overwrite, progress=progress)
-    tell(f"raw slide     {demo.scan}", f"stained       {demo.stained}", f"before/after  {demo.picture}", RESEARCH_USE)
+    tell(
+        f"raw slide     {demo.scan}",
+        f"stained       {demo.stained}",
+        f"before/after  {demo.picture}",
+        f"sample        {demo.sample}  (simulated from H&E, beside the true H&E)",
+        RESEARCH_USE,
+    )
     return 0
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from confostain.arrays import Rgb
+from confostain.evaluation.artefacts import pale_cyan
+from confostain.evaluation.bootstrap import Interval, ratio_interval
 from confostain.evaluation.distribution_metrics import ImageFeatures, colour_distance, patch_distance
-from confostain.evaluation.evaluation_data import EvaluationData, RealScan, SimulatedPair
+from confostain.evaluation.evaluation_data import EvaluationData, RealHistology, RealScan, SimulatedPair
+from confostain.evaluation.feature_distances import CropFeatures, FeatureDistance
 from confostain.imaging.nuclei import audit_nuclei
 
 AuditShares = tuple[float, float]  # shares of nuclei missing and invented
@@ -24,18 +28,56 @@ def within_he_baseline(data: EvaluationData) -> dict[str, tuple[float, float]]:
     As a ratio to the distance of each scan's Gareau image from all of it, as the ratios of stains are: the lowest
     values that a stain can be expected to reach. Empty where there is only one field of H&E.
     """
-    half = len(data.references) // 2
+    fields, half = data.reference.fields, len(data.reference.fields) // 2
     if not half:
         return {}
-    first, second = (ImageFeatures.of(fields) for fields in (data.references[:half], data.references[half:]))
+    first, second = (ImageFeatures.of(part) for part in (fields[:half], fields[half:]))
     patches, colours = patch_distance(first, second), colour_distance(first, second)
     return {
         scan.name: (
-            patches / patch_distance(scan.linear_features, data.reference_features),
-            colours / colour_distance(scan.linear_features, data.reference_features),
+            patches / patch_distance(scan.linear_features, data.reference.features),
+            colours / colour_distance(scan.linear_features, data.reference.features),
         )
         for scan in data.scans
     }
+
+
+@dataclass(frozen=True)
+class RealHistologyMetrics:
+    """Metrics of real H&E, as a bound for those of stains.
+
+    Attributes:
+        pale_cyan: share of pale cyan pixels, and its interval over fields.
+        pale_cyan_interval: 95 %.
+        distance: feature distances to the reference; of the reference itself, between its two halves.
+    """
+
+    pale_cyan: float
+    pale_cyan_interval: Interval | None
+    distance: FeatureDistance
+
+
+def real_histology_metrics(data: EvaluationData) -> dict[str, RealHistologyMetrics]:
+    """Metrics of the reference and of further real H&E, by name, the reference first."""
+    reference = data.reference
+    metrics = {reference.name: _metrics_of(reference.fields, *_halves(reference))}
+    for other in data.others:
+        metrics[other.name] = _metrics_of(other.fields, other.crops, reference.crops)
+    return metrics
+
+
+def _halves(histology: RealHistology) -> tuple[CropFeatures | None, CropFeatures | None]:
+    """Crops of the upper and of the lower fields."""
+    if histology.crops is None:
+        return None, None
+    number = len(histology.fields)
+    return histology.crops.of_images(0, number // 2), histology.crops.of_images(number // 2, number)
+
+
+def _metrics_of(fields: Sequence[Rgb], a: CropFeatures | None, b: CropFeatures | None) -> RealHistologyMetrics:
+    pale, pixels = [pale_cyan(field).sum() for field in fields], [field.shape[0] * field.shape[1] for field in fields]
+    share = float(sum(pale) / sum(pixels))
+    return RealHistologyMetrics(share, ratio_interval(pale, pixels), FeatureDistance.between(a, b))
 
 
 def audit_sanity(scans: Sequence[RealScan]) -> dict[str, dict[str, AuditShares]]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from confostain.arrays import Grey, Rgb
 from confostain.errors import OptionError
+from confostain.evaluation.bootstrap import Interval, block_index, bootstrap_interval, number_of_blocks
 
 Vectors = npt.NDArray[np.float32]  # (n, dimensions)
 
@@ -22,6 +23,7 @@ SCALES = (1, 2, 4)  # downsampling factors, by means of blocks
 PATCHES = 4096  # sampled at each scale
 COLOURS = 8192  # pixels sampled for optical densities
 DIRECTIONS = 128  # projections of the sliced Wasserstein distance
+BINS = 256  # of the histograms of projections by which resamples are compared
 SEED = 2019
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as most programs turn RGB into grey
@@ -54,16 +56,31 @@ def lbp_histogram(image: Grey) -> npt.NDArray[np.float64]:
 
 
 @dataclass(frozen=True, eq=False)
+class Sample:
+    """Vectors sampled from a set of images, with the blocks of 128 px that they are from.
+
+    Attributes:
+        vectors: float32 (n, dimensions).
+        block: number of the block, (n,).
+        blocks: number of blocks of all images.
+    """
+
+    vectors: Vectors
+    block: npt.NDArray[np.intp]
+    blocks: int
+
+
+@dataclass(frozen=True, eq=False)
 class ImageFeatures:
     """Random sample of the patches and colours of a set of images, drawn with a fixed seed.
 
     Attributes:
-        patches: for each of SCALES float32 (4096, 147): 7 x 7 px of colour in [0, 1].
-        colours: float32 (8192, 3): optical density (natural logarithm) of red, green and blue light.
+        patches: for each of SCALES 4096 patches of 7 x 7 px of colour in [0, 1], as vectors (4096, 147).
+        colours: 8192 optical densities (natural logarithm) of red, green and blue light, as vectors (8192, 3).
     """
 
-    patches: tuple[Vectors, ...]
-    colours: Vectors
+    patches: tuple[Sample, ...]
+    colours: Sample
 
     @classmethod
     def of(cls, images: Sequence[Rgb]) -> ImageFeatures:
@@ -79,20 +96,35 @@ class ImageFeatures:
                 f"images of {sizes} px: expected at least one, and {least} x {least} px; give larger ones"
             )
         rng = np.random.default_rng(SEED)
-        patches = tuple(_sample_patches([_downsampled(image, scale) for image in images], rng) for scale in SCALES)
-        pixels = np.concatenate([image.reshape(-1, 3) for image in images])
-        sample = pixels[rng.integers(len(pixels), size=COLOURS)].astype(np.float32)
-        return cls(patches, np.log(255 / np.maximum(sample, 1)))
+        patches = tuple(_sample_patches(images, scale, rng) for scale in SCALES)
+        return cls(patches, _sample_colours(images, rng))
 
 
 def patch_distance(a: ImageFeatures, b: ImageFeatures) -> float:
     """Sliced Wasserstein distance of 7 x 7 px colour patches, in units of brightness; the mean over three scales."""
-    return float(np.mean([sliced_wasserstein(p, q) for p, q in zip(a.patches, b.patches, strict=True)]))
+    pairs = zip(a.patches, b.patches, strict=True)
+    return float(np.mean([sliced_wasserstein(p.vectors, q.vectors) for p, q in pairs]))
 
 
 def colour_distance(a: ImageFeatures, b: ImageFeatures) -> float:
     """Sliced Wasserstein distance of the optical densities of single pixels."""
-    return sliced_wasserstein(a.colours, b.colours)
+    return sliced_wasserstein(a.colours.vectors, b.colours.vectors)
+
+
+def distance_ratio_interval(
+    a: Sequence[Sample], divisor: Sequence[Sample], reference: Sequence[Sample]
+) -> Interval | None:
+    """95 % interval of the distance of `a` to the reference divided by that of `divisor`, over blocks of the image.
+
+    Distances are summed over the samples of each. `a` and `divisor` are of two images of one size, so that their
+    samples are from the same blocks; the reference is not resampled.
+    """
+
+    def distance(samples: Sequence[Sample], counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        parts = [_resampled_wasserstein(p, q.vectors, counts) for p, q in zip(samples, reference, strict=True)]
+        return np.asarray(np.sum(parts, axis=0))
+
+    return bootstrap_interval(lambda counts: distance(a, counts) / distance(divisor, counts), a[0].blocks)
 
 
 def sliced_wasserstein(a: Vectors, b: Vectors) -> float:
@@ -101,10 +133,37 @@ def sliced_wasserstein(a: Vectors, b: Vectors) -> float:
     The mean over 128 random directions of the mean distance between the sorted projections. Source: Rabin et al. 2011,
     "Wasserstein barycenter and its application to texture mixing", SSVM.
     """
-    rng = np.random.default_rng(SEED)
-    directions = rng.standard_normal((a.shape[1], DIRECTIONS)).astype(np.float32)
-    directions /= np.linalg.norm(directions, axis=0)
+    directions = _directions(a.shape[1])
     return float(np.abs(np.sort(a @ directions, axis=0) - np.sort(b @ directions, axis=0)).mean(dtype=np.float64))
+
+
+def _directions(dimensions: int) -> Vectors:
+    """128 random unit vectors (dimensions, 128), drawn with a fixed seed."""
+    directions = np.random.default_rng(SEED).standard_normal((dimensions, DIRECTIONS)).astype(np.float32)
+    return np.asarray(directions / np.linalg.norm(directions, axis=0))
+
+
+def _resampled_wasserstein(
+    sample: Sample, reference: Vectors, counts: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Sliced Wasserstein distance of resamples of the blocks of a sample to a reference: float64 (resamples,).
+
+    Args:
+        sample: of an image.
+        reference: float32 (n, dimensions).
+        counts: how often each block is in each resample, (resamples, blocks).
+    """
+    shares = counts / (counts @ np.bincount(sample.block, minlength=sample.blocks))[:, np.newaxis]
+    weights = shares.astype(np.float32)  # of one vector of each block
+    directions, total = _directions(reference.shape[1]), np.zeros(len(counts))
+    for x, y in zip((sample.vectors @ directions).T, (reference @ directions).T, strict=True):
+        low, high = min(x.min(), y.min()), max(x.max(), y.max())
+        bins, expected = (((one - low) / max(high - low, 1e-9) * (BINS - 1)).astype(np.intp) for one in (x, y))
+        by_block = np.bincount(sample.block * BINS + bins, minlength=sample.blocks * BINS).reshape(-1, BINS)
+        difference = weights @ np.cumsum(by_block, axis=1, dtype=np.float32)
+        difference -= (np.cumsum(np.bincount(expected, minlength=BINS)) / len(y)).astype(np.float32)
+        total += np.abs(difference, out=difference).sum(axis=1) * (high - low) / (BINS - 1)
+    return total / DIRECTIONS
 
 
 def _downsampled(image: Rgb, scale: int) -> npt.NDArray[np.float32]:
@@ -114,12 +173,27 @@ def _downsampled(image: Rgb, scale: int) -> npt.NDArray[np.float32]:
     return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32) / np.float32(255))
 
 
-def _sample_patches(images: Sequence[npt.NDArray[np.float32]], rng: np.random.Generator) -> Vectors:
-    places = np.array([(len(image) - PATCH + 1) * (image.shape[1] - PATCH + 1) for image in images])
+def _sample_patches(images: Sequence[Rgb], scale: int, rng: np.random.Generator) -> Sample:
+    small = [_downsampled(image, scale) for image in images]
+    places = np.array([(len(image) - PATCH + 1) * (image.shape[1] - PATCH + 1) for image in small])
     numbers = rng.multinomial(PATCHES, places / places.sum())
-    sample = []
-    for image, number in zip(images, numbers, strict=True):
+    sample, block, blocks = [], [], 0
+    for image, original, number in zip(small, images, numbers, strict=True):
         windows = np.lib.stride_tricks.sliding_window_view(image, (PATCH, PATCH), axis=(0, 1))
         rows, columns = rng.integers(windows.shape[0], size=number), rng.integers(windows.shape[1], size=number)
         sample.append(windows[rows, columns].reshape(number, -1))
-    return np.concatenate(sample)
+        block.append(blocks + block_index(rows * scale, columns * scale, original.shape))
+        blocks += number_of_blocks(original.shape)
+    return Sample(np.concatenate(sample), np.concatenate(block), blocks)
+
+
+def _sample_colours(images: Sequence[Rgb], rng: np.random.Generator) -> Sample:
+    sizes = [image.shape[0] * image.shape[1] for image in images]
+    chosen = rng.integers(sum(sizes), size=COLOURS)
+    colours, block, start, blocks = np.empty((COLOURS, 3), np.float32), np.empty(COLOURS, np.intp), 0, 0
+    for image, size in zip(images, sizes, strict=True):
+        here = (chosen >= start) & (chosen < start + size)
+        rows, columns = np.divmod(chosen[here] - start, image.shape[1])
+        colours[here], block[here] = image[rows, columns], blocks + block_index(rows, columns, image.shape)
+        start, blocks = start + size, blocks + number_of_blocks(image.shape)
+    return Sample(np.log(255 / np.maximum(colours, 1)), block, blocks)

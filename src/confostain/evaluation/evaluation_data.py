@@ -7,24 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from confostain.arrays import REFERENCE_MPP, Pair, Rgb
-from confostain.errors import OptionError, SlideError
+from confostain.errors import OptionError
 from confostain.evaluation.distribution_metrics import ImageFeatures
+from confostain.evaluation.feature_distances import CropFeatures
+from confostain.evaluation.histology_fields import FIELD_SIDE, tissue_fields
 from confostain.geometry import Region, Size
-from confostain.imaging.histology_tissue import tissue_mask
 from confostain.imaging.linear_stain import gareau
-from confostain.io.readers.histology import open_histology
+from confostain.io.readers.pixel_size import agreed
 from confostain.simulation.from_histology import simulate
 from confostain.slide import Slide
 
-FIELD_SIDE = 512  # px, of a field of H&E
-MIN_TISSUE_SHARE = 0.7  # of a field
-OVERVIEW_SCALE = 16  # px of a field per px of the overview on which tissue is found
 MAX_WINDOW = 2048  # px, of a real scan
-MAX_REFERENCES = 60  # fields of real H&E
+MAX_REFERENCES = 60  # fields of each slide of real H&E
 SEED = 2019
 
 
@@ -34,11 +31,13 @@ class SimulatedPair:
 
     Attributes:
         name: slide and number of the field.
+        slide: name of the slide.
         pair: reflectance and fluorescence, float32 (2, h, w) in [0, 1].
         truth: the H&E, uint8 (h, w, 3).
     """
 
     name: str
+    slide: str
     pair: Pair
     truth: Rgb
 
@@ -73,36 +72,67 @@ class RealScan:
 
 
 @dataclass(frozen=True, eq=False)
+class RealHistology:
+    """Fields of real H&E of one slide.
+
+    Attributes:
+        name: of its file or folder.
+        fields: uint8 (h, w, 3) at 0.75 um/px, from top to bottom.
+        features: of these fields.
+        crops: of these fields, for feature distances; None where they are too small.
+    """
+
+    name: str
+    fields: list[Rgb]
+    features: ImageFeatures
+    crops: CropFeatures | None
+
+    @classmethod
+    def of(cls, name: str, fields: list[Rgb]) -> RealHistology:
+        """Fields with their features."""
+        return cls(name, fields, ImageFeatures.of(fields), CropFeatures.of(fields))
+
+
+@dataclass(frozen=True, eq=False)
 class EvaluationData:
     """Everything that stainers are evaluated on.
 
     Attributes:
-        simulated: pairs with truth.
+        simulated: pairs with truth, slide by slide.
+        truth_crops: of the H&E of these pairs; None where it is too small.
         scans: windows of real scans; no two have the same name.
-        references: fields of real H&E, slide by slide, from top to bottom.
-        reference_features: of these fields.
+        reference: the real H&E that stains are compared with.
+        others: further real H&E, as of other laboratories, compared with the reference as a stain is.
     """
 
     simulated: list[SimulatedPair]
+    truth_crops: CropFeatures | None
     scans: list[RealScan]
-    references: list[Rgb]
-    reference_features: ImageFeatures
+    reference: RealHistology
+    others: list[RealHistology]
 
 
 def load_evaluation_data(
-    histology: Sequence[str], slides: Sequence[Slide], references: Sequence[str], patches: int, side: int
+    histology: Sequence[str],
+    slides: Sequence[Slide],
+    references: Sequence[str],
+    patches: int,
+    side: int,
+    histology_mpp: float = REFERENCE_MPP,
 ) -> EvaluationData:
     """Read H&E and scans, and simulate pairs.
 
     Args:
-        histology: H&E slides to simulate pairs from.
+        histology: H&E slides, or folders of pictures of one slide each, to simulate pairs from.
         slides: real scans.
-        references: real H&E; by default `histology`.
+        references: real H&E likewise, the reference first; by default `histology`.
         patches: number of simulated pairs.
         side: their side in pixels.
+        histology_mpp: pixel size in um of H&E that does not say it.
 
     Raises:
-        OptionError: there is neither H&E nor a scan, no pair is wanted, or two scans have the same name.
+        OptionError: there is neither H&E nor a scan, no pair is wanted, the pixel size cannot be a microscope's, or two
+            scans or two H&E slides have the same name.
         SlideError: a slide cannot be read.
     """
     if not (histology or slides):
@@ -111,64 +141,40 @@ def load_evaluation_data(
         raise OptionError("no real H&E: give some for the stains to be compared with (--reference)")
     if patches < 1:
         raise OptionError(f"{patches} simulated pairs: expected at least one")
-    names = [scan_name(slide) for slide in slides]
-    if len(set(names)) < len(names):
-        raise OptionError(f"scans called {', '.join(names)}: expected different names; rename a file or folder")
+    agreed("", None, histology_mpp)
     real = references or histology
-    fields = [field for path in real for field in tissue_fields(path, max(2, MAX_REFERENCES // len(real)), side)]
-    return EvaluationData(
-        simulate_pairs(histology, patches, side),
-        [read_scan(slide) for slide in slides],
-        fields,
-        ImageFeatures.of(fields),
+    _refuse_same_names("scans", [scan_name(slide) for slide in slides])
+    for paths in (histology, real):
+        _refuse_same_names("H&E", [histology_name(path) for path in paths])
+    pairs = simulate_pairs(histology, patches, side, histology_mpp)
+    reference, *others = (
+        RealHistology.of(histology_name(path), tissue_fields(path, MAX_REFERENCES, side, histology_mpp))
+        for path in real
     )
+    truth_crops = CropFeatures.of([pair.truth for pair in pairs])
+    return EvaluationData(pairs, truth_crops, [read_scan(slide) for slide in slides], reference, others)
 
 
-def tissue_fields(path: str | Path, number: int, side: int = FIELD_SIDE) -> list[Rgb]:
-    """Fields of an H&E slide that are mostly tissue: uint8 (side, side, 3) at 0.75 um/px, from top to bottom.
-
-    At most `number`, at even distances in the list of all such fields.
-
-    Raises:
-        SlideError: the file cannot be read, or no field has enough tissue.
-    """
-    with open_histology(path, assumed=REFERENCE_MPP) as slide:
-        width, height = slide.size_at(REFERENCE_MPP)
-        coarse = REFERENCE_MPP * OVERVIEW_SCALE
-        overview = slide.read_region((0, 0), slide.size_at(coarse), coarse)
-        tissue = tissue_mask(overview)
-        corners = [
-            (x, y)
-            for y in range(0, height - side + 1, side)
-            for x in range(0, width - side + 1, side)
-            if _tissue_share(tissue, Region(x, y, side, side)) >= MIN_TISSUE_SHARE
-        ]
-        if not corners:
-            raise SlideError(
-                f"{path}: {width} x {height} px at {REFERENCE_MPP:g} um; expected at least one field of {side} x "
-                f"{side} px that is mostly tissue; give a larger section"
-            )
-        chosen = np.linspace(0, len(corners) - 1, min(number, len(corners))).round().astype(int)
-        return [slide.read_region(corners[index], (side, side), REFERENCE_MPP) for index in chosen]
+def histology_name(path: str | Path) -> str:
+    """Name of an H&E slide in tables: that of its file without the suffix, or of its folder."""
+    return Path(path).resolve().stem
 
 
-def _tissue_share(overview: npt.NDArray[np.bool_], region: Region) -> float:
-    """Share of tissue in a region, in pixels of 0.75 um, from the tissue mask of the overview."""
-    rows, columns = (
-        slice(start // OVERVIEW_SCALE, max(start // OVERVIEW_SCALE + 1, stop // OVERVIEW_SCALE))
-        for start, stop in ((region.y, region.bottom), (region.x, region.right))
-    )
-    return float(overview[rows, columns].mean())
+def _refuse_same_names(what: str, names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        raise OptionError(f"{what} called {', '.join(names)}: expected different names; rename a file or folder")
 
 
-def simulate_pairs(histology: Sequence[str], number: int, side: int = FIELD_SIDE) -> list[SimulatedPair]:
+def simulate_pairs(
+    histology: Sequence[str], number: int, side: int = FIELD_SIDE, assumed: float = REFERENCE_MPP
+) -> list[SimulatedPair]:
     """Pairs simulated from H&E slides: `number` in all, the same number from each; raises as `tissue_fields`."""
     pairs: list[SimulatedPair] = []
     for index, path in enumerate(histology):
         share = number // len(histology) + (index < number % len(histology))
-        for truth in tissue_fields(path, share, side) if share else []:
-            name = f"{Path(path).stem}, field {len(pairs) + 1}"
-            pairs.append(SimulatedPair(name, simulate(truth, SEED + len(pairs)), truth))
+        for truth in tissue_fields(path, share, side, assumed) if share else []:
+            name = f"{histology_name(path)}, field {len(pairs) + 1}"
+            pairs.append(SimulatedPair(name, histology_name(path), simulate(truth, SEED + len(pairs)), truth))
     return pairs
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from confostain.arrays import Image, Rgb
 
+SSIM_BORDER = 5  # px, half a window: similarity is not known there
+
 
 def psnr(image: Image, reference: Image) -> float:
     """Peak signal-to-noise ratio in dB of two images of the same shape, data range 1; infinite if they are equal."""
@@ -21,19 +23,24 @@ def ssim(image: Image, reference: Image) -> float:
     The mean over the image without a border of 5 px. Grey (h, w) or colour (h, w, 3), then the mean of the three
     channels.
     """
+    return float(ssim_map(image, reference).mean(dtype=np.float64))
+
+
+def ssim_map(image: Image, reference: Image) -> Image:
+    """Structural similarity at each pixel but those of a border of 5 px: (h - 10, w - 10), or (h - 10, w - 10, 3)."""
     from skimage.metrics import structural_similarity
 
-    return float(
-        structural_similarity(  # type: ignore[no-untyped-call]
-            image,
-            reference,
-            data_range=1.0,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-            channel_axis=-1 if image.ndim == 3 else None,
-        )
+    _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
+        image,
+        reference,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=-1 if image.ndim == 3 else None,
+        full=True,
     )
+    return np.asarray(similarity)[SSIM_BORDER:-SSIM_BORDER, SSIM_BORDER:-SSIM_BORDER]
 
 
 def colour_difference(image: Rgb, reference: Rgb) -> float:

@@ -8,9 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import confostain
+from confostain.arrays import REFERENCE_MPP
 from confostain.errors import OptionError
-from confostain.evaluation.baselines import audit_reference_he, audit_sanity, within_he_baseline
-from confostain.evaluation.evaluation_data import FIELD_SIDE, load_evaluation_data
+from confostain.evaluation.baselines import (
+    audit_reference_he,
+    audit_sanity,
+    real_histology_metrics,
+    within_he_baseline,
+)
+from confostain.evaluation.evaluation_data import load_evaluation_data
+from confostain.evaluation.histology_fields import FIELD_SIDE
 from confostain.evaluation.stainer_metrics import Comparison, StainedImages, StainerMetrics, measure_stainer
 from confostain.evaluation.stainer_page import write_page
 from confostain.models.registry import load_model
@@ -27,6 +34,7 @@ def evaluate_stainers(
     references: Sequence[str] = (),
     patches: int = 20,
     side: int = FIELD_SIDE,
+    histology_mpp: float = REFERENCE_MPP,
     report: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
     """Comparison of the closed forms and further `models`; writes index.html and stainers.json into the folder `out`.
@@ -36,11 +44,14 @@ def evaluate_stainers(
     Args:
         out: a folder; created if it does not exist.
         models: names of models, or folders of trained ones.
-        histology: H&E slides that no model was trained on; pairs are simulated from them.
+        histology: H&E slides that no model was trained on, or folders of pictures of one slide each; pairs are
+            simulated from them.
         scans: real scans, of which at most 2048 x 2048 px each are evaluated.
-        references: real H&E whose colours and texture the stains should have; by default `histology`.
+        references: real H&E, likewise; the stains should have the colours and texture of the first; others, as of other
+            laboratories, are compared with it as the stains are. By default `histology`.
         patches: number of simulated pairs.
         side: their side in pixels.
+        histology_mpp: pixel size in um of H&E that does not say it.
         report: called with one line after each model.
 
     Raises:
@@ -48,14 +59,18 @@ def evaluate_stainers(
         SlideError: a slide cannot be read. ModelError: a model cannot be loaded.
     """
     compared = _load_models([*(linear.name for linear in LINEAR_STAINS), *models])
-    data = load_evaluation_data(histology, scans, references, patches, side)
+    data = load_evaluation_data(histology, scans, references, patches, side, histology_mpp)
     rows, stained = [], {}
     for model in compared:
         stained[model.name] = StainedImages.of(model, data)
         rows.append(measure_stainer(model, stained[model.name], data))
         report(summary(rows[-1]))
     comparison = Comparison(
-        rows, within_he_baseline(data), audit_sanity(data.scans), audit_reference_he(data.simulated)
+        rows,
+        real_histology_metrics(data),
+        within_he_baseline(data),
+        audit_sanity(data.scans),
+        audit_reference_he(data.simulated),
     )
     out.mkdir(parents=True, exist_ok=True)
     facts = {
@@ -87,5 +102,6 @@ def summary(row: StainerMetrics) -> str:
         parts.append(f"SSIM {row.truth.ssim:.3f}, dE {row.truth.colour_difference:.1f}, F1 {row.truth.f1:.3f}")
     for name, scan in row.scans.items():
         nuclei = f"missing {scan.missing:.1%}, invented {scan.invented:.1%}"
-        parts.append(f"{name}: {nuclei}, patch distance {scan.patch_distance_ratio:.0%}")
+        kernel = "" if scan.kernel_distance is None else f", kernel distance {scan.kernel_distance:.2f}"
+        parts.append(f"{name}: {nuclei}, patch distance {scan.patch_distance_ratio:.0%}{kernel}")
     return "; ".join(parts)

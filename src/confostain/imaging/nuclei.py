@@ -189,6 +189,7 @@ class NucleiAudit:
         matched: clear nuclei of the fluorescence that are in the stain, (n, 2) row and column in px.
         missing: clear nuclei of the fluorescence without any nucleus, clear or faint, in the stain within 5 px.
         invented: clear nuclei of the stain without any nucleus, clear or faint, in the fluorescence within 5 px.
+        supported: the other clear nuclei of the stain.
         missing_share: missing ones as a share of the clear nuclei of the fluorescence; 0 where it has none.
         invented_share: invented ones as a share of the clear nuclei of the stain; 0 where it has none.
         area: of the image in mm2.
@@ -197,6 +198,7 @@ class NucleiAudit:
     matched: Points
     missing: Points
     invented: Points
+    supported: Points
     missing_share: float
     invented_share: float
     area: float
@@ -228,16 +230,28 @@ def audit_nuclei(fluorescence: Density, rgb: Rgb, microns_per_pixel: float = REF
             f"fluorescence {fluorescence.shape} and stain {rgb.shape}: expected (h, w) and (h, w, 3) of one field; "
             "give the stain of this fluorescence"
         )
-    true, stained = nuclei_in_fluorescence(fluorescence), nuclei_in_stain(rgb)
+    area = fluorescence.size * (microns_per_pixel / 1000) ** 2
+    return compare_nuclei(nuclei_in_fluorescence(fluorescence), nuclei_in_stain(rgb), area)
+
+
+def compare_nuclei(true: Nuclei, stained: Nuclei, area: float) -> NucleiAudit:
+    """Missing and invented nuclei of a stain.
+
+    Args:
+        true: nuclei of the fluorescence.
+        stained: nuclei of its stain.
+        area: of the image in mm2.
+    """
     kept, supported = _has_neighbour(true, stained), _has_neighbour(stained, true)
     missing, invented = true.clear & ~kept, stained.clear & ~supported
     return NucleiAudit(
         matched=true.yx[true.clear & kept],
         missing=true.yx[missing],
         invented=stained.yx[invented],
+        supported=stained.yx[stained.clear & supported],
         missing_share=_share(missing, true.clear),
         invented_share=_share(invented, stained.clear),
-        area=fluorescence.size * (microns_per_pixel / 1000) ** 2,
+        area=area,
     )
 
 

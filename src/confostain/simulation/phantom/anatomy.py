@@ -140,6 +140,7 @@ def _pegs(seed: int, position: Floats) -> Floats:
 
 
 def _fibre_angle(canvas: Canvas, tilt: float) -> Floats:
-    """Direction of collagen fibres in radians: mostly along the skin, with variation at several scales."""
-    angle = tilt + 0.55 * canvas.noise("fibre/slow", 256, STEP) + 0.33 * canvas.noise("fibre/weave", 64, STEP)
-    return (angle + 0.22 * canvas.noise("fibre/ripple", 16, STEP)).astype(np.float32)
+    """Direction of collagen bundles in radians: mostly along the skin; neighbouring bundles cross one another."""
+    weave = np.tanh(np.float32(1.5) * canvas.noise("fibre/weave", 64, STEP))
+    angle = tilt + 0.45 * canvas.noise("fibre/slow", 256, STEP) + 0.6 * weave
+    return (angle + 0.15 * canvas.noise("fibre/ripple", 24, STEP)).astype(np.float32)

@@ -50,7 +50,7 @@ _APPEARANCES = {
     Cell.FIBROBLAST: _Appearance(8.5, 1.9, 0.95, 0.9, 0.5, 0.0, 0.7),
     Cell.LYMPHOCYTE: _Appearance(3.9, 3.5, 0.3, 1.0, 0.2, 0.05, 3.1),
     Cell.SEBOCYTE: _Appearance(3.3, 2.9, 0.4, 0.75, 0.3, 0.2, 3.1),
-    Cell.TUMOUR: _Appearance(5.6, 3.6, 0.6, 1.0, 0.3, 0.2, 0.4),
+    Cell.TUMOUR: _Appearance(4.9, 3.1, 0.6, 1.0, 0.45, 0.25, 0.4),
 }
 _APPEARANCE_TABLE = np.array([_APPEARANCES[cell] for cell in Cell], np.float32)
 

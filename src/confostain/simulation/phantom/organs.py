@@ -217,7 +217,8 @@ def _fat(parts: Anatomy) -> None:
     depth = parts.surface[row, column]
     lobule = parts.canvas.noise("fat/lobule", 128, STEP) + 0.5 * parts.canvas.noise("fat/single", 16, STEP)
     full = (lobule[row, column] > 2.3 - 2.6 * np.clip((depth - 900) / 2500, 0, 1)) & (depth > 250)
-    inside = np.minimum(cells.inside, np.float32(0.52 * _FAT_PITCH) - cells.nearest)
+    wall = np.float32(1.5) * parts.canvas.noise("fat/wall", 24, STEP)
+    inside = np.minimum(cells.inside, np.float32(0.48 * _FAT_PITCH) - cells.nearest + wall)
     shape = np.where(full.ravel()[cells.owner], inside, -np.abs(inside)) - np.float32(1.6)
     taken = np.maximum(np.maximum(parts.epithelium, parts.foam), parts.lumen)
     parts.fat = np.minimum(shape, np.minimum(-taken - 6, parts.margin))

@@ -29,13 +29,13 @@ def clean_reflectance(view: Section) -> Floats:
     """Reflectance without speckle, float32 (side, side): bright collagen, keratin and melanin, with uneven light."""
     cloud = _slow(view.canvas, ("r/cloud", 128, 0.45), ("r/patch", 32, 0.28), ("r/blotch", 16, 0.12))
     cloud *= 1 + np.float32(0.15) * view.canvas.noise("r/mottle", 8)
-    light = view.collagen * (np.float32(0.30) + np.float32(0.015) * view.fibre)
-    light *= 1 - np.float32(0.25) * view.cleft
+    light = np.square(view.collagen) * (np.float32(0.38) + np.float32(0.02) * view.fibre)
+    light *= 1 - np.float32(0.8) * view.cleft
     light += view.epithelium * (np.float32(0.09) + np.float32(0.07) * view.seams)
     light += np.float32(0.1) * (view.foam + view.blood + view.granules)
     light *= cloud
     light += np.float32(0.5) * (view.keratin + view.melanin) + np.float32(0.015) * view.tissue
-    light *= 1 - np.float32(0.5) * view.chromatin
+    light *= 1 - np.float32(0.65) * view.chromatin
     return np.clip(np.float32(MICROSCOPE.pedestal) + light, 0, 1)
 
 
@@ -56,10 +56,12 @@ def fluorescence(view: Section) -> Floats:
     canvas = view.canvas
     deep = np.maximum(canvas.noise("f/deep", 8), -1)  # nuclei of the layers below, out of focus
     light = np.float32(0.2) + np.float32(0.05) * canvas.noise("f/haze", 32) + np.float32(0.022) * deep
-    light += np.float32(0.018) * view.fibre + np.float32(0.02) * canvas.noise("f/grain", 4)
-    light *= view.collagen + view.foam + view.epithelium + np.float32(0.25)
+    light += np.float32(0.004) * view.fibre + np.float32(0.008) * canvas.noise("f/grain", 4)
+    stroma = view.collagen * (np.float32(0.6) - np.float32(0.36) * view.cleft)
+    light *= stroma + view.foam + view.epithelium + np.float32(0.2)
     light += np.float32(0.14) * view.crowd + np.float32(0.12) * view.keratin
-    light += (np.float32(0.43) + np.float32(0.06) * deep) * view.chromatin
+    clumps = np.float32(0.05) * canvas.noise("f/chromatin", 3)
+    light += (np.float32(0.43) + np.float32(0.06) * deep + clumps) * view.chromatin
     light *= _slow(canvas, ("f/dye", 256, 0.28), ("f/focus", 64, 0.15)) * view.tissue
     light = gaussian_filter(light, FOCUS_BLUR, truncate=2.5) + np.float32(0.015)
     light *= 1 + np.float32(FLUORESCENCE_NOISE) * normal(canvas.words("f/noise"))
@@ -71,7 +73,7 @@ def histology(view: Section) -> npt.NDArray[np.uint8]:
     canvas = view.canvas
     uneven = 1 + np.float32(0.08) * canvas.noise("he/stain", 128) + np.float32(0.06) * canvas.noise("he/grain", 4)
     clumps = np.float32(1.2) + np.float32(0.26) * canvas.noise("he/chromatin", 2)
-    eosin = view.collagen * (1 - view.cleft) * (np.float32(1.05) + np.float32(0.12) * view.fibre)
+    eosin = view.collagen * (1 - view.cleft) * (np.float32(1.05) + np.float32(0.07) * view.fibre)
     eosin += view.epithelium * (np.float32(0.68) - np.float32(0.15) * view.seams)
     eosin += np.float32(1.5) * view.keratin + np.float32(0.25) * view.foam + view.blood
     blue = view.epithelium * (np.float32(0.52) - np.float32(0.27) * view.seams)

@@ -13,7 +13,7 @@ from confostain.simulation.phantom.lattice import Canvas, Floats, enlarged
 from confostain.simulation.phantom.organs import add_organs
 
 HALO = 16  # px generated around a block, for blurs and for nuclei that reach into it
-_FLOW = 48  # px of anatomy beyond the halo: with it, as far as fibres are followed
+_FLOW = 64  # px of anatomy beyond the halo: with it, as far as fibres are followed
 _PIGMENT_DEPTH = 150.0  # px below the surface at which melanin ends: deeper epithelium is follicle or gland
 
 
@@ -63,7 +63,7 @@ def _soft(distance: Floats) -> Floats:
 def _filled(canvas: Canvas, parts: Anatomy, cells: Nuclei) -> Section:
     depth = _magnified(parts.surface, _PIGMENT_DEPTH)
     epithelial, glandular = _magnified(parts.epithelium), _magnified(parts.foam)
-    fibre, bundle = _fibres(canvas, parts)
+    fibre, tear, bundle = _fibres(canvas, parts)
     inside = _soft(_magnified(parts.margin) + np.float32(3) * fibre * (epithelial < 0))  # cut collagen is frayed
     flakes, horn = _horn(canvas, depth)
     hair = _soft(_magnified(parts.keratin))
@@ -85,8 +85,8 @@ def _filled(canvas: Canvas, parts: Anatomy, cells: Nuclei) -> Section:
         granules=_granules(canvas, depth) * epithelium * flesh,
         melanin=_melanin(canvas, epithelial, depth) * flesh,
         foam=foam * (1 - droplets) * flesh,
-        collagen=(np.float32(0.74) + np.float32(0.1) * (fibre + bundle) - np.float32(0.14) * papillary) * stroma,
-        cleft=_clefts(canvas, papillary, fibre, bundle),
+        collagen=_density(fibre, bundle, papillary) * stroma,
+        cleft=_clefts(canvas, papillary, tear, bundle),
         fibre=fibre,
         blood=_red_cells(canvas, _magnified(parts.blood)) * tissue,
         crowd=crowd * tissue,
@@ -94,21 +94,30 @@ def _filled(canvas: Canvas, parts: Anatomy, cells: Nuclei) -> Section:
     )
 
 
-def _fibres(canvas: Canvas, parts: Anatomy) -> tuple[Floats, Floats]:
-    """Fine fibres and coarse bundles, mean 0, standard deviation about 1."""
+def _fibres(canvas: Canvas, parts: Anatomy) -> tuple[Floats, ...]:
+    """Textures along the fibres: fine fibres, tears, broad bundles; mean 0, standard deviation about 1 each."""
     angle = np.ascontiguousarray(parts.angle[::2, ::2])
-    strokes = []
-    for layer, step, width, doublings, gain in (("fine", 2, 3, 4, 2.9), ("coarse", 4, 8, 3, 2.0)):
-        texture = parts.canvas.strokes(f"collagen/{layer}", angle, 2 * STEP, (step, width, doublings))
+    textures = []
+    for layer, shape, gain in (("fine", (2, 3, 4), 2.4), ("tear", (2, 5, 5), 2.7), ("bundle", (4, 24, 4), 1.4)):
+        step = shape[0]
+        texture = parts.canvas.strokes(f"collagen/{layer}", angle, 2 * STEP, shape)
         inner = slice(_FLOW // step, -_FLOW // step)
-        strokes.append(enlarged(texture[inner, inner] * np.float32(gain), step))
-    return strokes[0], strokes[1]
+        textures.append(enlarged(texture[inner, inner] * np.float32(gain), step))
+    return tuple(textures)
 
 
-def _clefts(canvas: Canvas, papillary: Floats, fibre: Floats, bundle: Floats) -> Floats:
-    """Clefts where both textures are low: more in loose dermis, few just below the epidermis."""
-    threshold = np.float32(1.6) + papillary + np.float32(0.35) * canvas.noise("collagen/loose", 128)
-    return np.clip((-fibre - np.float32(0.75) * bundle - threshold) * np.float32(1.5), 0, 1)
+def _density(fibre: Floats, bundle: Floats, papillary: Floats) -> Floats:
+    """Density of collagen: less at the borders of bundles, other in each bundle, paler just below the epidermis."""
+    core = np.tanh(np.abs(bundle) * 2)
+    other = np.float32(0.09) * np.tanh(bundle * 2) * (1 - papillary)
+    return np.float32(0.7) + np.float32(0.12) * core + other + np.float32(0.02) * fibre - np.float32(0.2) * papillary
+
+
+def _clefts(canvas: Canvas, papillary: Floats, tear: Floats, bundle: Floats) -> Floats:
+    """Clefts that taper at both ends: at the borders of bundles, more in loose dermis, few below the epidermis."""
+    threshold = np.float32(1.25) + papillary - np.float32(0.5) * canvas.noise("collagen/loose", 128)
+    threshold += np.float32(0.6) * np.minimum(np.abs(bundle), 2)
+    return np.clip((tear - threshold) * np.float32(1.5), 0, 1)
 
 
 def _cell_walls(canvas: Canvas, epithelial: Floats, glandular: Floats) -> tuple[Floats, Floats]:
