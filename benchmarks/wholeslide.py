@@ -31,7 +31,7 @@ import numpy.typing as npt
 from closed_form import measured, paint
 from confostain.geometry import Region, Size
 from confostain.inference.tile_stainer import TileStainer
-from confostain.inference.whole_slide import default_tile
+from confostain.inference.whole_slide import DEFAULT_TILE
 from confostain.io.writers.encoding import encode_tile
 from confostain.io.writers.pyramid import TILE, cut_block
 from confostain.models.card import ONNX, SHIPPED, read_card
@@ -160,16 +160,15 @@ class TimedModel:
 def show_inside(slide: Slide, name: str, device: Device, wall: float) -> None:
     """Where the processor time of a model goes; for networks, what the engine alone does and what the floor is."""
     model = load_model(name, device) if _is_network(name) else load_model(name)
-    side = default_tile(model.receptive_field)
-    clock, kept = _stages(slide, model, side)
+    clock, kept = _stages(slide, model, DEFAULT_TILE)
     seconds = sum(clock.processor.values())
     shares = ", ".join(f"{stage} {of / seconds:.0%}" for stage, of in clock.processor.items())
     print(f"\n{_label(name, device)}: {seconds / kept * 1e6:.3f} processor s/Mpx: {shares}")
     if not isinstance(model, NetworkStain):
         return
     whole = slide.size[0] * slide.size[1] / wall
-    alone, compute = _rate_in_memory(slide, model, side), kept / clock.wall["compute"]
-    print(f"  a tile of {side} px in memory   {alone / 1e6:7.2f} Mpx/s")
+    alone, compute = _rate_in_memory(slide, model, DEFAULT_TILE), kept / clock.wall["compute"]
+    print(f"  a tile of {DEFAULT_TILE} px in memory   {alone / 1e6:7.2f} Mpx/s")
     print(f"  compute stage, with halo   {compute / 1e6:7.2f} Mpx/s, {compute / alone:4.0%} of that:", end=" ")
     print(f"{alone / compute:.2f} x the cost of computing each pixel once")
     print(f"  whole slide                {whole / 1e6:7.2f} Mpx/s, {whole / alone:4.0%} of that")

@@ -13,7 +13,6 @@ from confostain.inference.whole_slide import (
     ArraySink,
     checked_region,
     checked_tile,
-    default_tile,
     in_order,
     process_tiles,
     tile_side,
@@ -124,17 +123,13 @@ def test_an_array_takes_tiles_at_their_places(samples: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(made, white)
 
 
-def test_models_with_a_large_receptive_field_get_wider_tiles() -> None:
-    assert [default_tile(field) for field in (1, 143, 177, 400)] == [1024, 1024, 2048, 2048]
-
-
 @pytest.mark.parametrize("check", [checked_tile, tile_side])
-def test_tiles_have_a_side_from_1_to_16384(check: Callable[[int | None, int], int]) -> None:
-    assert check(None, 63) == 1024
-    assert check(300, 63) == (300 if check is checked_tile else 512)
+def test_tiles_have_a_side_from_1_to_16384(check: Callable[[int | None], int]) -> None:
+    assert check(None) == 1024
+    assert check(300) == (300 if check is checked_tile else 512)
     for tile in (0, -5, 16_385):
         with pytest.raises(OptionError, match=f"tile of {tile} px: expected a side from 1 to 16384"):
-            check(tile, 63)
+            check(tile)
 
 
 def test_a_region_lies_inside_the_slide() -> None:

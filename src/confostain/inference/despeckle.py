@@ -55,8 +55,7 @@ def despeckle(
             them, which become shares of the intensity range measured on the array, and are brought back.
         model: a despeckler, its name, or the folder of a trained one.
         device: "auto", "cpu" or "cuda"; for a model given by name or folder.
-        tile: side of the tiles computed at once, in pixels; it changes memory and speed, never a pixel. None for what
-            suits the model.
+        tile: side of the tiles computed at once, in pixels; it changes memory and speed, never a pixel. None for 1024.
 
     Returns:
         float32 (h, w), on the scale of the input, not negative.
@@ -86,7 +85,7 @@ def despeckle_stored(
     size = Size(image.shape[1], image.shape[0])
     tiles = TileDespeckler(lambda part: image[part.slices_in(size.region)][np.newaxis], size, model, intensity)
     clean = np.empty(image.shape, np.float32)
-    grid = tiles.grid(size.region, checked_tile(tile, model.receptive_field))
+    grid = tiles.grid(size.region, checked_tile(tile))
     process_tiles(tiles.despeckle_tile, grid, ArraySink(clean, size.region))
     return clean
 
@@ -114,7 +113,7 @@ def despeckle_slide(
         model: a despeckler, its name, or the folder of a trained one.
         device: "auto", "cpu" or "cuda"; for a model given by name or folder.
         tile: side of the tiles computed at once, in pixels; rounded up to 256, 512, 1024, ... It changes memory and
-            speed, never a pixel. None for what suits the model.
+            speed, never a pixel. None for 1024.
         region: x, y, width, height in level-0 pixels; None for all.
         record_names: whether the names of the slide and of its file, which may hold a patient's, are written.
         overwrite: whether an existing file may be replaced.
@@ -131,7 +130,7 @@ def despeckle_slide(
     with _opened(slide) as channel:
         plane = channel.plane
         area, chosen = checked_region(region, plane.size), _model(model, device)
-        open_writer, side = _writer_of(out), tile_side(tile, chosen.receptive_field)
+        open_writer, side = _writer_of(out), tile_side(tile)
         if channel.files.holds(out):
             raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
         refuse_existing(out, overwrite)  # all of this before the range is measured, which may take a while

@@ -30,7 +30,7 @@ from confostain.inference.tiling import HaloTile
 from confostain.inference.whole_slide import (
     ArraySink,
     checked_region,
-    default_tile,
+    checked_tile,
     process_tiles,
     tile_side,
     write_image,
@@ -93,7 +93,7 @@ def stain(
     check_pixel_size(chosen, microns_per_pixel)
     tiles = TileStainer(lambda region: pair[(slice(None), *region.slices_in(size.region))], size, chosen)
     rgb = np.full((size.height, size.width, 3), WHITE, np.uint8)
-    grid = tiles.grid(size.region, default_tile(chosen.receptive_field))
+    grid = tiles.grid(size.region, checked_tile(None))
     process_tiles(tiles.stain_tile, grid, ArraySink(rgb, size.region))
     return rgb
 
@@ -127,7 +127,7 @@ def stain_slide(
         model: a model's name, a trained stainer's folder, or any object like `confostain.models.stainer.Model`.
         device: "auto", "cpu" or "cuda"; for a model given by name or folder.
         tile: side of the tiles that are computed at once, in pixels; rounded up to 256, 512, 1024, ... It changes
-            memory and speed, never a pixel. None for what suits the model.
+            memory and speed, never a pixel. None for 1024.
         region: x, y, width, height in level-0 pixels; None for all. Grown to whole blocks where the slide is reduced.
         quality: JPEG quality 1..100, None for lossless. `.ome.zarr` and `.png` are always lossless, `.dcm` never.
         ome_zarr: version of OME-Zarr (NGFF) of `.ome.zarr`: "0.4", or "0.5", with few files, each of many tiles.
@@ -154,7 +154,7 @@ def stain_slide(
         chosen, quality = _density_model(model, density, device, open_writer, out), None
     factor = reduction_for(chosen, slide.microns_per_pixel)
     view, area = reduced(slide, factor), level0_area.reduced(factor)
-    side = tile_side(tile, chosen.receptive_field)
+    side = tile_side(tile)
     if slide.files.holds(out):
         raise OutputError(f"{out} belongs to the slide that is being read; choose another name")
     refuse_existing(out, overwrite)  # all of this before the slide is surveyed, which may take a while

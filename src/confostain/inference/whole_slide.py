@@ -24,9 +24,7 @@ from confostain.io.writers.pyramid import TILE, CutBlock, Pixels, PyramidTile, P
 from confostain.models.engines.processors import usable_processors
 
 MOST_THREADS = 16  # one thread stores, and could not keep up with more; each takes about 10 MB
-DEFAULT_TILE = 1024  # px: per-tile cost is small, and two threads' tiles stay near 100 MB
-WIDE_TILE = 2048  # px, for models with a large receptive field; four times the memory
-HALO_COST = 1 / 3  # of a tile's pixels: above, the halo is worth the wider tile
+DEFAULT_TILE = 1024  # px: 2048 takes two to three times the memory, and -4 to +8 % more time: docs/speed.md
 MOST_TILE = 16_384  # px
 
 Item = TypeVar("Item")
@@ -163,25 +161,19 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
                 future.cancel()
 
 
-def default_tile(receptive_field: int) -> int:
-    """Side in pixels of the tiles that suits a model with that receptive field."""
-    read = (1 + receptive_field / DEFAULT_TILE) ** 2
-    return DEFAULT_TILE if read <= 1 + HALO_COST else WIDE_TILE
-
-
-def tile_side(tile: int | None, receptive_field: int) -> int:
+def tile_side(tile: int | None) -> int:
     """Side of the tiles that are computed at once for a file: `tile`, rounded up to 256, 512, 1024, ... pixels.
 
     Raises:
         OptionError: it is not from 1 to 16384.
     """
-    return block_side(checked_tile(tile, receptive_field))
+    return block_side(checked_tile(tile))
 
 
-def checked_tile(tile: int | None, receptive_field: int) -> int:
-    """Side of the tiles that are computed at once; None for what suits the receptive field. Raises as `tile_side`."""
+def checked_tile(tile: int | None) -> int:
+    """Side of the tiles that are computed at once; None for the default. Raises as `tile_side`."""
     if tile is None:
-        return default_tile(receptive_field)
+        return DEFAULT_TILE
     if not 1 <= tile <= MOST_TILE:
         raise OptionError(f"tile of {tile} px: expected a side from 1 to {MOST_TILE}; leave it out for the default")
     return tile
