@@ -206,11 +206,11 @@ def test_what_was_written_is_returned(slide: Slide, tmp_path: Path) -> None:
 
 def test_a_pixel_size_far_from_the_training_is_said(slide: Slide, tmp_path: Path) -> None:
     pair = np.zeros((2, 8, 8))
-    swift = replace(load_model("swift", "cpu"), network=lambda image: np.zeros((*image.shape[1:], 3), np.uint8))
+    swift = replace(load_model("swift-hq", "cpu"), network=lambda image: np.zeros((*image.shape[1:], 3), np.uint8))
     for near in (None, 0.75, 0.5, 1.125):
         confostain.stain(pair, swift, microns_per_pixel=near)
     for far in (0.49, 1.2):
-        with pytest.warns(ConfostainWarning, match=f"pixel size {far} um: model swift was trained at 0.75 um"):
+        with pytest.warns(ConfostainWarning, match=f"pixel size {far} um: model swift-hq was trained at 0.75 um"):
             confostain.stain(pair, swift, microns_per_pixel=far)
     for impossible in (0.0, -1, 21, float("nan")):
         with pytest.raises(OptionError, match=r"expected 0.05 to 20"):

@@ -26,7 +26,7 @@ def respelt(folder: Path, **changes: Any) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["despeckler", "despeckler-paper", "swift", "cyclegan"])
+@pytest.mark.parametrize("name", ["despeckler", "despeckler-paper", "swift", "swift-hq", "cyclegan"])
 def test_shipped_cards_are_complete_and_written_as_they_are_read(name: str) -> None:
     card = read_card(SHIPPED / name)
     assert card.name == name

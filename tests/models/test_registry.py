@@ -201,7 +201,7 @@ def test_shipped_stainers_are_small() -> None:
     assert max(sizes.values()) <= 16_000_000
 
 
-@pytest.mark.parametrize("name", ["swift", "cyclegan"])
+@pytest.mark.parametrize("name", ["swift", "swift-hq", "cyclegan"])
 def test_shipped_stainers_draw_no_grid(name: str) -> None:
     """A training once drew a hatch of 2 px that no measure of texture minded: one frequency 89 times the usual one."""
     recorded = np.concatenate(list(Phantom(Size(1024, 1024)).recorded_bands()), axis=1)[:, 256:768, 256:768]

@@ -12,7 +12,7 @@ SIZES = [(128, 160), (256, 64)]  # height and width, after one another: both are
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "opencv"])
-@pytest.mark.parametrize("name", ["swift", "cyclegan", "despeckler", "despeckler-paper"])
+@pytest.mark.parametrize("name", ["swift", "swift-hq", "cyclegan", "despeckler", "despeckler-paper"])
 def test_other_engines_give_the_same_picture(name: str, engine: str) -> None:
     path = SHIPPED / name / ONNX
     ours = OpenVinoNetwork(path)

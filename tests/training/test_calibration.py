@@ -35,7 +35,7 @@ def test_inputs_of_stainers_are_what_they_get_when_they_stain(model: str, channe
 
 
 def test_images_smaller_than_the_receptive_field_are_refused(tmp_path: Path) -> None:
-    card = read_card(SHIPPED / "swift")
+    card = read_card(SHIPPED / "swift-hq")
     table = DATA | {"objective": {"supervised": 1}, "stages": [{"steps": 1}], "region": 128}
     with pytest.raises(ConfigError, match=r"side is 128, of which 128 px .* receptive field of 143 px"):
-        calibrate(SHIPPED / "swift", card, validated(StainerConfig, table, "c.toml"), PLAN)
+        calibrate(SHIPPED / "swift-hq", card, validated(StainerConfig, table, "c.toml"), PLAN)

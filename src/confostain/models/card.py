@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     JsonValue,
@@ -46,16 +45,6 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Microns = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-
-def _stain_colours(value: object) -> object:
-    """Stain colours from the JSON of a card; anything else is left to be refused."""
-    if not isinstance(value, dict):
-        return value
-    if value.keys() != {"nucleus", "stroma"} or not all(map(is_colour, value.values())):
-        raise ValueError("expected nucleus and stroma, three optical densities from 0 to 4 each")
-    nucleus, stroma = (tuple(map(float, value[name])) for name in ("nucleus", "stroma"))
-    return StainColours(nucleus, stroma)  # type: ignore[arg-type]  # three of each
 
 
 class PrecisionFacts(BaseModel):
@@ -121,7 +110,7 @@ class ModelCard(BaseModel):
     stride: Annotated[int, Field(ge=1, le=1024)]
     receptive_field: Annotated[int, Field(ge=1, le=16_383)]
     microns_per_pixel: Annotated[tuple[Microns, Microns] | None, Field(strict=False)] = None
-    colours: Annotated[StainColours | None, BeforeValidator(_stain_colours)] = None
+    colours: StainColours | None = None
     despeckler: str | None = None
     median: bool = False
     precisions: dict[Literal["bf16", "i8", "i7"], PrecisionFacts] = Field(default_factory=dict)
@@ -145,6 +134,17 @@ class ModelCard(BaseModel):
             warnings.warn("a model card of version 0.1 is read; release the model anew", ConfostainWarning, 2)
             return _upgraded(card)
         return card
+
+    @field_validator("colours", mode="before")
+    @classmethod
+    def _stain_colours(cls, value: object) -> object:
+        """Stain colours from the JSON of a card; anything else is left to be refused."""
+        if not isinstance(value, dict):
+            return value
+        if value.keys() != {"nucleus", "stroma"} or not all(map(is_colour, value.values())):
+            raise ValueError("expected nucleus and stroma, three optical densities from 0 to 4 each")
+        nucleus, stroma = (tuple(map(float, value[name])) for name in ("nucleus", "stroma"))
+        return StainColours(nucleus, stroma)  # type: ignore[arg-type]  # three of each
 
     @field_validator("receptive_field")
     @classmethod
