@@ -7,6 +7,7 @@ python scripts/reference.py --check   # exit code 1 where it would change
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,9 +46,10 @@ def is_documented(member: Any) -> bool:
 
 
 def signature(thing: Any) -> str:
-    """The call as text, without modules in front of types."""
+    """The call as text, without quotation marks and addresses."""
     try:
-        return str(inspect.signature(thing)).replace("'", "")
+        text = str(inspect.signature(thing)).replace("'", "")
+        return re.sub(" at 0x[0-9a-f]+", "", text)  # of functions: another in every process
     except ValueError:
         return "(...)"
 
