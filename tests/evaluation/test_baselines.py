@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import confostain
+from confostain.data.histology_fields import tissue_fields
 from confostain.evaluation.baselines import (
     audit_reference_he,
     audit_sanity,
@@ -20,7 +21,6 @@ from confostain.evaluation.evaluation_data import (
     read_scan,
     simulate_pairs,
 )
-from confostain.evaluation.histology_fields import tissue_fields
 from confostain.imaging.linear_stain import gareau
 from confostain.imaging.nuclei import audit_nuclei
 

@@ -7,22 +7,16 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import confostain
 from confostain.arrays import REFERENCE_MPP, Rgb
-from confostain.data.training_slides import PICTURES
-from confostain.errors import ConfigError, SlideError
-from confostain.geometry import Region
-from confostain.imaging.histology_tissue import tissue_mask
+from confostain.data.histology_fields import FIELD_SIDE, tissue_fields
+from confostain.errors import ConfigError
 from confostain.imaging.stain_colours import Colour, StainColours, fit_stain_colours, is_colour
-from confostain.io.readers.histology import HistologySlide, open_histology
+from confostain.io.readers.histology import open_histology
 from confostain.io.writers.atomic import complete_or_absent
 
-FIELD = 512  # px of 0.75 um, side of the fields that are fitted to
 MOST_FIELDS = 24
-LEAST_TISSUE = 0.5  # share of a field
-OVERVIEW = 16  # px of a field for one of the overview
+LEAST_TISSUE = 0.3  # share of a field: of a narrow biopsy there is no more
 
 
 def read_stain_colours(path: str | os.PathLike[str], microns_per_pixel: float | None = None) -> StainColours:
@@ -49,17 +43,11 @@ def read_stain_colours(path: str | os.PathLike[str], microns_per_pixel: float | 
 
 def reference_fields(path: str | os.PathLike[str], microns_per_pixel: float | None = None) -> list[Rgb]:
     """Fields of H&E that hold tissue, evenly spread: uint8 (h, w, 3) each, at 0.75 um/px; see `read_stain_colours`."""
-    path = Path(path)
-    pictures = sorted(one for one in path.iterdir() if one.suffix.lower() in PICTURES) if path.is_dir() else []
-    if not pictures:
+    path, side = Path(path), FIELD_SIDE
+    if not path.is_dir():
         with open_histology(path, microns_per_pixel, assumed=REFERENCE_MPP) as slide:
-            return _fields(slide, MOST_FIELDS)
-    chosen = np.linspace(0, len(pictures) - 1, min(MOST_FIELDS, len(pictures))).round().astype(int)
-    fields: list[Rgb] = []
-    for index in chosen:
-        with open_histology(pictures[index], microns_per_pixel, assumed=REFERENCE_MPP) as slide:
-            fields += _fields(slide, 1)
-    return fields
+            side = min(side, *slide.size_at(REFERENCE_MPP))
+    return tissue_fields(path, MOST_FIELDS, side, microns_per_pixel or REFERENCE_MPP, LEAST_TISSUE)
 
 
 def write_stain_colours(colours: StainColours, path: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -99,28 +87,3 @@ def _colour(path: Path, table: dict[str, Any], name: str) -> Colour:
         )
     red, green, blue = map(float, values)
     return red, green, blue
-
-
-def _fields(slide: HistologySlide, most: int) -> list[Rgb]:
-    """Fields of a slide at 0.75 um/px that hold tissue, evenly spread over it."""
-    width, height = slide.size_at(REFERENCE_MPP)
-    side = min(FIELD, width, height)
-    coarse = REFERENCE_MPP * OVERVIEW
-    overview = slide.read_region((0, 0), slide.size_at(coarse), coarse)
-    tissue = tissue_mask(overview)
-    corners = [(x, y) for y in range(0, height - side + 1, side) for x in range(0, width - side + 1, side)]
-    shares = [_share(tissue, Region(x, y, side, side)) for x, y in corners]
-    found = [corner for corner, share in zip(corners, shares, strict=True) if share >= LEAST_TISSUE]
-    found = found or [corners[int(np.argmax(shares))]]  # of a small biopsy, the field with the most
-    if max(shares) == 0:
-        raise SlideError(f"{slide.path}: no tissue in it; expected H&E; give another image")
-    chosen = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
-    return [slide.read_region(found[index], (side, side), REFERENCE_MPP) for index in chosen]
-
-
-def _share(overview: Any, region: Region) -> float:
-    rows, columns = (
-        slice(start // OVERVIEW, max(start // OVERVIEW + 1, stop // OVERVIEW))
-        for start, stop in ((region.y, region.bottom), (region.x, region.right))
-    )
-    return float(overview[rows, columns].mean())

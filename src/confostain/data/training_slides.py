@@ -15,9 +15,8 @@ from confostain.data.phantom_histology import is_phantom, phantom_histology
 from confostain.errors import ConfigError
 from confostain.imaging.histology_tissue import tissue_share
 from confostain.imaging.stain_colours import StainColours, fit_stain_colours, glass_level
-from confostain.io.readers.histology import open_histology
+from confostain.io.readers.histology import PICTURES, open_histology
 
-PICTURES = (".jpg", ".jpeg", ".png")  # of a folder that holds one slide
 FITTED = 512, 24  # px, side of the fields to which stain colours are fitted, and their number
 BAND = 1 << 22  # px that are recoloured at once
 

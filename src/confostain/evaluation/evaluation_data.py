@@ -10,10 +10,10 @@ import numpy as np
 from scipy import ndimage
 
 from confostain.arrays import REFERENCE_MPP, Pair, Rgb
+from confostain.data.histology_fields import FIELD_SIDE, tissue_fields
 from confostain.errors import OptionError
 from confostain.evaluation.distribution_metrics import ImageFeatures
 from confostain.evaluation.feature_distances import CropFeatures
-from confostain.evaluation.histology_fields import FIELD_SIDE, tissue_fields
 from confostain.geometry import Region, Size
 from confostain.imaging.linear_stain import gareau
 from confostain.io.readers.pixel_size import agreed

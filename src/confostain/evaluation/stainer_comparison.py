@@ -9,6 +9,7 @@ from pathlib import Path
 
 import confostain
 from confostain.arrays import REFERENCE_MPP
+from confostain.data.histology_fields import FIELD_SIDE
 from confostain.errors import OptionError
 from confostain.evaluation.baselines import (
     audit_reference_he,
@@ -17,7 +18,6 @@ from confostain.evaluation.baselines import (
     within_he_baseline,
 )
 from confostain.evaluation.evaluation_data import load_evaluation_data
-from confostain.evaluation.histology_fields import FIELD_SIDE
 from confostain.evaluation.stainer_metrics import Comparison, StainedImages, StainerMetrics, measure_stainer
 from confostain.evaluation.stainer_page import write_page
 from confostain.models.registry import load_model

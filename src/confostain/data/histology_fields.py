@@ -20,7 +20,13 @@ MIN_TISSUE_SHARE = 0.7  # of a field
 OVERVIEW_SCALE = 16  # px of a field per px of the overview on which tissue is found
 
 
-def tissue_fields(path: str | Path, number: int, side: int = FIELD_SIDE, assumed: float = REFERENCE_MPP) -> list[Rgb]:
+def tissue_fields(
+    path: str | Path,
+    number: int,
+    side: int = FIELD_SIDE,
+    assumed: float = REFERENCE_MPP,
+    least_tissue: float = MIN_TISSUE_SHARE,
+) -> list[Rgb]:
     """Fields of H&E that are mostly tissue: uint8 (side, side, 3) at 0.75 um/px, from top to bottom.
 
     At most `number`, at even distances in the list of all such fields. Those of a folder whose smallest picture is
@@ -31,6 +37,7 @@ def tissue_fields(path: str | Path, number: int, side: int = FIELD_SIDE, assumed
         number: of fields.
         side: of a field in px.
         assumed: pixel size in um of files that do not say it.
+        least_tissue: share of tissue from which a field is taken.
 
     Raises:
         SlideError: a file cannot be read, a folder has no picture, or no field has enough tissue.
@@ -38,11 +45,11 @@ def tissue_fields(path: str | Path, number: int, side: int = FIELD_SIDE, assumed
     files = _files_of(Path(path))
     if len(files) > 1:
         side = min(side, *(_shorter_side(file, assumed) for file in files))
-    corners = [(file, corner) for file in files for corner in _tissue_corners(file, side, assumed)]
+    corners = [(file, corner) for file in files for corner in _tissue_corners(file, side, assumed, least_tissue)]
     if not corners:
         raise SlideError(
-            f"{path}: no field of {side} x {side} px at {REFERENCE_MPP:g} um/px is mostly tissue; expected at least "
-            "one; give a larger section"
+            f"{path}: no field of {side} x {side} px at {REFERENCE_MPP:g} um/px is at least {least_tissue:.0%} tissue;"
+            " expected one; give a larger section"
         )
     chosen = np.linspace(0, len(corners) - 1, min(number, len(corners))).round().astype(int)
     fields = []
@@ -66,7 +73,7 @@ def _shorter_side(file: Path, assumed: float) -> int:
         return min(slide.size_at(REFERENCE_MPP))
 
 
-def _tissue_corners(file: Path, side: int, assumed: float) -> list[tuple[int, int]]:
+def _tissue_corners(file: Path, side: int, assumed: float, least: float) -> list[tuple[int, int]]:
     """Left upper corners (x, y), in px of 0.75 um, of the fields of a file that are mostly tissue."""
     with open_histology(file, assumed=assumed) as slide:
         width, height = slide.size_at(REFERENCE_MPP)
@@ -75,7 +82,7 @@ def _tissue_corners(file: Path, side: int, assumed: float) -> list[tuple[int, in
             (x, y)
             for y in range(0, height - side + 1, side)
             for x in range(0, width - side + 1, side)
-            if _tissue_share(tissue, Region(x, y, side, side)) >= MIN_TISSUE_SHARE
+            if _tissue_share(tissue, Region(x, y, side, side)) >= least
         ]
 
 

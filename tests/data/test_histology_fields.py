@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from confostain.data.histology_fields import tissue_fields
 from confostain.errors import SlideError
-from confostain.evaluation.histology_fields import tissue_fields
 
 
 def section(path: Path, width: int = 640, height: int = 384, tissue_from: int = 256) -> Path:
@@ -31,9 +31,9 @@ def test_fields_of_h_and_e_are_tissue_evenly_from_all(tmp_path: Path) -> None:
 
 
 def test_a_section_without_a_field_of_tissue_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SlideError, match="mostly tissue"):
+    with pytest.raises(SlideError, match="at least 70% tissue"):
         tissue_fields(section(tmp_path / "he.png", tissue_from=600), 4, side=128)
-    with pytest.raises(SlideError, match="mostly tissue"):
+    with pytest.raises(SlideError, match="at least 70% tissue"):
         tissue_fields(section(tmp_path / "he.png"), 4, side=1024)
 
 
@@ -59,7 +59,7 @@ def test_a_folder_of_pictures_is_one_slide(tmp_path: Path) -> None:
     assert len(tissue_fields(path, 12, side=128)) == 12
 
 
-@pytest.mark.parametrize(("levels", "message"), [((), "no picture"), ((254, 254), "mostly tissue")])
+@pytest.mark.parametrize(("levels", "message"), [((), "no picture"), ((254, 254), "at least 70% tissue")])
 def test_a_folder_without_h_and_e_is_refused(tmp_path: Path, levels: tuple[int, ...], message: str) -> None:
     path = tiles(tmp_path / "slide", *levels)
     for file in path.glob("*.png"):
