@@ -8,15 +8,19 @@ import numpy as np
 import numpy.typing as npt
 import onnx.reference
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
+from torch import Tensor, nn
 
 import confostain
 from confostain import cli
 from confostain.errors import ModelError, OptionError
+from confostain.evaluation.artefacts import empty_field_test
 from confostain.geometry import Size
 from confostain.imaging.linear_stain import gareau, gareau_composite
 from confostain.inference.tile_stainer import TileStainer
 from confostain.models import card as cards
+from confostain.models.build import trained_network
 from confostain.models.registry import list_models, load_despeckler, load_model
 from confostain.models.stainer import Model, NetworkStain
 from confostain.simulation.phantom import Phantom
@@ -213,3 +217,24 @@ def test_shipped_stainers_draw_no_grid(name: str) -> None:
     frequency = np.abs(np.fft.fftfreq(64))
     fine = power[np.hypot(frequency[:, np.newaxis], frequency) > 0.4]
     assert fine.max() < 35 * np.median(fine)  # swift 3, cyclegan 27 on smooth dermis
+
+
+def test_glass_is_white_for_the_default() -> None:
+    """Learnt, not painted by the tissue mask: the former default gave 243."""
+    empty = empty_field_test(lambda pair: confostain.stain(pair, "swift"))
+    assert empty.mean >= 253
+    assert empty.below_white < 0.01
+
+
+def test_the_default_costs_at_most_5500_multiply_adds_a_pixel() -> None:
+    network, side = trained_network(cards.SHIPPED / "swift"), 64
+    counted = []
+
+    def count(layer: nn.Conv2d, _: object, made: Tensor) -> None:
+        counted.append(layer.weight.numel() * made.shape[-2] * made.shape[-1])
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(count)
+    network(torch.zeros(1, 2, side, side))
+    assert 4000 < sum(counted) / side**2 <= 5500
