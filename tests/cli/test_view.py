@@ -23,6 +23,8 @@ def test_view_prints_its_address_and_serves_until_it_is_stopped(phantom_scan: Pa
         pytest.skip(f"this platform has no {name}")
     command = [sys.executable, "-m", "confostain.cli", "view", str(phantom_scan), "--no-browser", "--port", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    number = getattr(signal, name)
+    pipes["preexec_fn"] = lambda: signal.signal(number, signal.SIG_DFL)  # tests may run under nohup
     with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, **pipes) as server:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
@@ -33,7 +35,7 @@ def test_view_prints_its_address_and_serves_until_it_is_stopped(phantom_scan: Pa
         with urllib.request.urlopen(url + "api/events") as events:
             assert events.readline() == b": listening\n"
             assert len(list(tmp_path.iterdir())) > 0
-            server.send_signal(getattr(signal, name))
+            server.send_signal(number)
             _, err = server.communicate(timeout=60)
     assert (server.returncode, err) == (0, "")
     assert list(tmp_path.iterdir()) == []
