@@ -100,11 +100,17 @@ def test_densities_of_a_slide_are_zero_outside_tissue(stainer: Path, phantom_sca
         ("a.png", {"density": "eosin"}, OutputError),
         ("a.ome.zarr", {"density": "eosin"}, OutputError),
         ("a.ome.tif", {"density": "dapi"}, OptionError),
+        ("a.ome.tif", {"density": "eosin", "colours": OTHERS}, OptionError),
     ],
 )
 def test_densities_that_cannot_be_written_are_refused(
     stainer: Path, phantom_scan: Path, tmp_path: Path, out: str, keywords: dict, error: type[Exception]
 ) -> None:
-    with confostain.open_slide(phantom_scan) as slide, pytest.raises(error, match=r"expected|give"):
+    with confostain.open_slide(phantom_scan) as slide, pytest.raises(error, match=r"expected|give|leave"):
         confostain.stain_slide(slide, tmp_path / out, model=stainer, **keywords)
     assert not (tmp_path / out).exists()
+
+
+def test_colours_for_a_model_that_is_loaded_already_are_refused(stainer: Path, pair: np.ndarray) -> None:
+    with pytest.raises(OptionError, match="colours: expected a model given by name or folder"):
+        confostain.stain(pair, load_model(stainer, "cpu"), colours=OTHERS)

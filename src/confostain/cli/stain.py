@@ -20,13 +20,12 @@ from confostain.cli.common import (
     tell,
     written_line,
 )
-from confostain.errors import OptionError
 
 if TYPE_CHECKING:
     from confostain.imaging.stain_colours import StainColours
     from confostain.models.card import ModelCard
 
-DYES = "haematoxylin", "eosin"
+DYES = "haematoxylin", "eosin"  # imaging.stain_colours.DYES, whose import would load NumPy for every command
 
 SCALE_HELP = """\
 A slide finer than what a network was trained for (`confostain models`) is reduced by a whole factor k: each pixel of
@@ -157,8 +156,6 @@ def _stain(options: argparse.Namespace) -> int:
     from confostain.inference.stain import stain_slide
     from confostain.models.registry import DEFAULT_MODEL
 
-    if options.density and options.colours_of:
-        raise OptionError("--colours-of with --density: a density has no colours; leave one of them out")
     colours = _colours_of(options.colours_of) if options.colours_of else None
     with open_chosen(options) as slide, progress_bar("staining") as progress:
         written = stain_slide(

@@ -73,7 +73,7 @@ def stain(
         device: "auto", "cpu" or "cuda"; for a model given by name or folder.
         microns_per_pixel: pixel size in um, 0.05 to 20; a warning tells where the model was not trained for it. The
             array is not resampled. None: unknown, nothing is checked.
-        colours: of a laboratory, see `fit_stain_colours`; None: the model's own. For a model given by name or folder.
+        colours: of a laboratory, see `read_stain_colours`; None: the model's own. For a model given by name or folder.
 
     Returns:
         uint8 (h, w, 3).
@@ -131,7 +131,7 @@ def stain_slide(
         region: x, y, width, height in level-0 pixels; None for all. Grown to whole blocks where the slide is reduced.
         quality: JPEG quality 1..100, None for lossless. `.ome.zarr` and `.png` are always lossless, `.dcm` never.
         ome_zarr: version of OME-Zarr (NGFF) of `.ome.zarr`: "0.4", or "0.5", with few files, each of many tiles.
-        colours: of a laboratory, see `fit_stain_colours`; None: the model's own. For a model given by name or folder.
+        colours: of a laboratory, see `read_stain_colours`; None: the model's own. For a model given by name or folder.
         density: dye whose density is written instead of colours: float32, 1 for a typical nucleus (haematoxylin) or for
             typical stroma (eosin), lossless, as `.ome.tif`. For a model of densities given by name or folder.
         record_names: whether the names of the slide and of its files, which may hold a patient's, are written.
@@ -148,6 +148,8 @@ def stain_slide(
     """
     begin, out = time.perf_counter(), Path(out)
     level0_area, open_writer = checked_region(region, slide.size), _writer_of(out, ome_zarr)
+    if density is not None and colours is not None:
+        raise OptionError("colours with a density, which has none; leave one of them out")
     if density is None:
         chosen = _model(model, device, colours)
     else:
@@ -179,7 +181,11 @@ def stain_slide(
 
 
 def _model(model: str | os.PathLike[str] | Model, device: str, colours: StainColours | None) -> Model:
-    return load_model(model, device, colours) if isinstance(model, (str, os.PathLike)) else model
+    if isinstance(model, (str, os.PathLike)):
+        return load_model(model, device, colours)
+    if colours is not None:
+        raise OptionError("colours: expected a model given by name or folder; give one, or leave the colours out")
+    return model
 
 
 def _density_model(

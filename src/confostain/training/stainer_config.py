@@ -160,7 +160,7 @@ class StainerConfig(TrainingConfig):
 
     @property
     def needs_unpaired(self) -> bool:
-        """Whether H&E of other places is learnt from: by the way back, or by a discriminator that sees no pairs."""
+        """Whether H&E of other places is learnt from, as the way back of CycleGAN does."""
         return bool(self.objective.cycle)
 
     @property

@@ -20,7 +20,7 @@ from confostain.models.registry import (
     load_model,
     model_folder,
 )
-from confostain.models.stainer import LINEAR_STAINS, linear_stain
+from confostain.models.stainer import linear_stain
 from confostain.slide import Slide
 from confostain.viewer.block_store import BlockStore
 from confostain.viewer.layer import Layer, LayerInfo
@@ -133,7 +133,7 @@ def stain_infos(first: str) -> list[LayerInfo]:
 
 def dye_infos(model: str) -> list[LayerInfo]:
     """Descriptions of what each dye alone absorbs, where the stain of `model` is made of densities of dyes."""
-    if model in [stain.name for stain in LINEAR_STAINS] or read_card(model_folder(model, "stain")).colours is None:
+    if _card(model).colours is None:
         return []
     return [LayerInfo(dye, dye.capitalize(), "what this dye alone absorbs", "channel", False) for dye in DYES]
 
