@@ -74,7 +74,9 @@ def evaluate_colours(
     """
     pairs, rows, pictures = [_middle(scan) for scan in scans], [], []
     for reference in references:
-        fields = [white_glass(field, glass) for field, glass in _with_glass(reference_fields(reference))]
+        fields = reference_fields(reference)
+        glass = glass_level(fields)
+        fields = [white_glass(field, glass) for field in fields]
         colours = fit_stain_colours(fields, reference)
         stains = [stain(pair, load_model(model, "cpu", colours)) for pair in pairs]
         rows.append(difference(Path(reference).name, stains, fields))
@@ -101,11 +103,6 @@ def difference(reference: str, stains: Sequence[Rgb], fields: Sequence[Rgb]) -> 
 def white_glass(rgb: Rgb, glass: Colour) -> Rgb:
     """H&E whose glass is 255."""
     return np.rint(np.clip(rgb * (255 / np.array(glass)), 0, 255)).astype(np.uint8)
-
-
-def _with_glass(fields: Sequence[Rgb]) -> list[tuple[Rgb, Colour]]:
-    glass = glass_level(fields)
-    return [(field, glass) for field in fields]
 
 
 def _shown(colours: StainColours) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
