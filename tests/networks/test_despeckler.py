@@ -9,6 +9,7 @@ DESIGNS = [
     DespecklerDesign("paper", "exponential"),
     DespecklerDesign("unet"),
     DespecklerDesign("unet", channels=(8, 12, 16), blocks=(1, 1, 1)),
+    DespecklerDesign("unet", channels=(8, 12), blocks=(1, 2), unshuffle=4),
 ]
 
 
