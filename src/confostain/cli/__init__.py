@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
 from confostain import RESEARCH_USE, __version__
+from confostain.cli.adapt import add_adapt
 from confostain.cli.common import Parser, add_group, say
 from confostain.cli.despeckle import add_despeckle
 from confostain.cli.evaluate import add_evaluate_colours, add_evaluate_despeckler, add_evaluate_stainer
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add_despeckle(commands)
     add_prepare(commands)
     add_train(commands)
+    add_adapt(commands)
     add_release(commands)
     evaluate = add_group(commands, "evaluate", "measure models")
     add_evaluate_despeckler(evaluate)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from confostain import RESEARCH_USE
 from confostain.cli.common import Commands, add_command, needs_extra, say, tell
+from confostain.cli.scans import add_scan_pairs, open_scans
 from confostain.errors import OptionError
-
-if TYPE_CHECKING:
-    from confostain.slide import Slide
 
 
 def add_evaluate_despeckler(kinds: Commands) -> None:
@@ -84,7 +81,8 @@ def add_evaluate_stainer(kinds: Commands) -> None:
         "\n" + RESEARCH_USE,
     )
     _add_histology(parser)
-    _add_scans(parser)
+    parser.add_argument("--real", nargs="+", default=[], metavar="SLIDE", help="real scans: folders or files of slides")
+    add_scan_pairs(parser)
     parser.add_argument(
         "--reference",
         nargs="+",
@@ -115,7 +113,8 @@ def add_evaluate_colours(kinds: Commands) -> None:
         "Writes DIR/index.html and DIR/colours.json. The page shows the scans and the H&E.\n\nexample:\n"
         "  confostain evaluate colours --real scan/mosaic --reference a.svs b.svs -o report\n\n" + RESEARCH_USE,
     )
-    _add_scans(parser)
+    parser.add_argument("--real", nargs="+", default=[], metavar="SLIDE", help="real scans: folders or files of slides")
+    add_scan_pairs(parser)
     parser.add_argument(
         "--reference", nargs="+", required=True, metavar="FILE", help="H&E, or folders of pictures of one slide each"
     )
@@ -131,7 +130,7 @@ def _evaluate_colours(options: argparse.Namespace) -> int:
     from confostain.models.registry import DEFAULT_MODEL
 
     with ExitStack() as stack:
-        scans = [stack.enter_context(slide) for slide in _open_scans(options)]
+        scans = open_scans(options.real, options, stack)
         if not scans:
             raise OptionError("no scan: give some with --real, or --reflectance and --fluorescence")
         model = options.model or DEFAULT_MODEL
@@ -147,7 +146,7 @@ def _evaluate_stainer(options: argparse.Namespace) -> int:
         from confostain.evaluation.stainer_comparison import evaluate_stainers
 
     with ExitStack() as stack:
-        scans = [stack.enter_context(slide) for slide in _open_scans(options)]
+        scans = open_scans(options.real, options, stack)
         evaluate_stainers(
             options.output,
             options.model,
@@ -160,29 +159,6 @@ def _evaluate_stainer(options: argparse.Namespace) -> int:
         )
     tell(f"page and figures are in {options.output}")
     return 0
-
-
-def _open_scans(options: argparse.Namespace) -> list[Slide]:
-    from confostain.slide import open_slide
-
-    reflectance, fluorescence = options.reflectance, options.fluorescence
-    if len(reflectance) != len(fluorescence):
-        raise OptionError(
-            f"{len(reflectance)} files for --reflectance and {len(fluorescence)} for --fluorescence: expected the same "
-            "number of both, in the same order"
-        )
-    slides = [open_slide(path, microns_per_pixel=options.mpp) for path in options.real]
-    pairs = zip(reflectance, fluorescence, strict=True)
-    return slides + [open_slide(reflectance=r, fluorescence=f, microns_per_pixel=options.mpp) for r, f in pairs]
-
-
-def _add_scans(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--real", nargs="+", default=[], metavar="SLIDE", help="real scans: folders or files of slides")
-    for channel in ("reflectance", "fluorescence"):
-        parser.add_argument(
-            f"--{channel}", action="append", default=[], metavar="FILE", help=f"the {channel} of a scan in two files"
-        )
-    parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel of scans whose files do not say it")
 
 
 def _add_histology(parser: argparse.ArgumentParser) -> None:

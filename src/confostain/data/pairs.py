@@ -18,11 +18,13 @@ from confostain.data.loader import SEED_STREAMS
 from confostain.data.noisy_patches import MOSTLY_TISSUE, Range
 from confostain.data.training_slides import TrainingSlide
 from confostain.imaging.histology_tissue import tissue_share
+from confostain.imaging.nuclei import CERTAIN_CONTRAST_STAIN, nuclei_in_stain
 from confostain.simulation.from_histology import simulate
 
 REGION = 512  # px, side of a simulated region: large enough for reliable statistics
 GLASS_SHARE = 0.03  # of the regions: from empty ones the network learns that glass is white
 TRIES = 30  # random crops until one has tissue
+WITHOUT_NUCLEI = 0.1, 6  # share of the regions that are the one with fewest nuclei of so many
 
 
 @dataclass(frozen=True, eq=False)  # hashed by identity: its regions are cached
@@ -95,9 +97,18 @@ def _region(source: PairSource, seed: tuple[int, ...], side: int) -> tuple[Image
     rng = np.random.default_rng(seed)
     low, high = source.microns_per_pixel
     microns = math.exp(rng.uniform(math.log(low), math.log(high)))
-    rgb = tissue_crop(source.slides, side, rng, microns)
+    share, number = WITHOUT_NUCLEI
+    crops = [tissue_crop(source.slides, side, rng, microns) for _ in range(number if rng.random() < share else 1)]
+    rgb = min(crops, key=_number_of_nuclei) if len(crops) > 1 else crops[0]
     pair = simulate(rgb, rng, rng.uniform(*source.domain_randomisation), microns)
     return pair, np.ascontiguousarray(rgb.transpose(2, 0, 1))
+
+
+def _number_of_nuclei(rgb: Rgb) -> int:
+    """Number of nuclei that hardly anything else is taken for in real H&E; glass counts as full of them."""
+    if tissue_share(rgb) <= MOSTLY_TISSUE:
+        return rgb.size
+    return len(nuclei_in_stain(rgb).above(CERTAIN_CONTRAST_STAIN))
 
 
 def tissue_crop(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from confostain.arrays import Image
 from confostain.data.manifest import load_manifest, read_patch
 from confostain.data.noisy_patches import Range
 from confostain.data.pairs import augment, jitter_intensity
-from confostain.errors import ConfigError
+from confostain.errors import ConfigError, SlideError
+from confostain.simulation.speckle import Speckle
+from confostain.simulation.speckle_fit import estimate_speckle
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,22 @@ class ScanSource:
             crop = jitter_intensity(scan[:, y : y + self.patch, x : x + self.patch], self.intensity_jitter, rng)
             crops.append(augment(crop, crop, rng)[0])
         return np.ascontiguousarray(np.stack(crops))
+
+
+def typical_speckle(scans: Sequence[Image]) -> Speckle:
+    """Speckle of the reflectance of scans (2, h, w): the medians of what is fitted to each that shows speckle.
+
+    Raises:
+        ConfigError: none does.
+    """
+    fits = []
+    for scan in scans:
+        with suppress(SlideError):  # too small, or without a range of brightness
+            fits.append(estimate_speckle(scan[0]))
+    if not fits:
+        raise ConfigError(f"{len(scans)} patches of scans: speckle cannot be fitted to any; expected raw reflectance")
+    names = ("looks", "grain", "pedestal", "read_noise")
+    return Speckle(**{name: float(np.median([getattr(fit, name) for fit in fits])) for name in names})  # type: ignore[arg-type]
 
 
 def read_scans(folder: Path, at_least: int) -> list[Image]:

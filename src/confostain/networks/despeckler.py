@@ -68,7 +68,7 @@ class PaperDespeckler(nn.Module):
 
 
 class UNetDespeckler(nn.Module):
-    """A U-Net of residual blocks that starts at a half or a quarter of the resolution and adds its outcome to the input.
+    """A U-Net of residual blocks that starts at a half or a quarter of the resolution and changes the input.
 
     Neighbouring pixels become channels (pixel-unshuffle): every convolution is 4 or 16 times cheaper than at full
     resolution. There is no normalisation, so that brightness is kept.

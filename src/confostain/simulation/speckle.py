@@ -62,6 +62,11 @@ class Speckle:
         """Looks of the white factor before the grain filter, which reduces the variance by sum(k^2)."""
         return self.looks * float(np.square(gaussian_kernel(self.grain)).sum()) ** 2
 
+    def correlation(self, reach: int) -> list[float]:
+        """Correlation of the speckle factor of pixels 1 to `reach` px apart in a row."""
+        kernel = gaussian_kernel(self.grain)
+        return [float((kernel[lag:] * kernel[:-lag]).sum() / np.square(kernel).sum()) for lag in range(1, reach + 1)]
+
     def expected(self, reflected: Image) -> Image:
         """Recording without noise, float32 (h, w): reflected light (h, w) with gain and pedestal."""
         return np.float32(self.pedestal) + np.float32(self.gain) * reflected

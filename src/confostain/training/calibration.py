@@ -86,10 +86,10 @@ def stainer_inputs(config: StainerConfig, plan: Calibration, card: ModelCard) ->
     unseen = read_histology(config.data.validate, config.reading(side, "validate"))
     others = StainerValidation.of(unseen, side, plan.judged, JUDGED_SEED)
     typical, _ = source.draw(TYPICAL_SEED, 0)
-    return _network_inputs(card, [*typical]), _network_inputs(card, others.pairs)
+    return network_inputs(card, [*typical]), network_inputs(card, others.pairs)
 
 
-def _network_inputs(card: ModelCard, pairs: Sequence[Image]) -> list[Image]:
+def network_inputs(card: ModelCard, pairs: Sequence[Image]) -> list[Image]:
     """What the network of a stainer is given for pairs (2, h, w), as when it stains."""
     despeckler = load_despeckler(card.despeckler) if card.despeckler else None
     stages = NetworkStain(card, lambda image: np.zeros((*image.shape[1:], 3), np.uint8), despeckler)

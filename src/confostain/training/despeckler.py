@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from confostain.arrays import Grey, Image
 from confostain.data.noisy_patches import NoisyPatches, read_inverted
+from confostain.data.scans import ScanSource, read_scans, typical_speckle
 from confostain.errors import ConfigError
 from confostain.models.build import fill_network
 from confostain.networks.discriminator import PatchDiscriminator
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 LOSSES = {"squared": losses.squared_error, "decibel": losses.decibel_error}
 TOGETHER = 4  # patches of a validation
+DARKEST = 0.02  # brightness, as a share of the range; below it there is more read noise than speckle
 
 
 class DespecklerTrainer:
@@ -48,6 +51,10 @@ class DespecklerTrainer:
         check_sizes("train", train, config.patch)
         check_sizes("validate", unseen, max(config.patch, SMALLEST_PATCH))
         self.patches = NoisyPatches(train, config.noise, config.patch, config.batch)
+        self.scans: ScanSource | None = None
+        if config.data.confocal:
+            scans = read_scans(Path(config.data.confocal), config.patch)
+            self.scans, self.speckle = ScanSource(scans, config.patch, config.batch), typical_speckle(scans)
         self.validation = DespecklerValidation.of(unseen, config.noise, config.patch)
         network = config.build()
         if start is not None:
@@ -58,19 +65,29 @@ class DespecklerTrainer:
         self.adversary = Adversary(Learner(PatchDiscriminator(), fabric), fabric) if config.adversarial else None
 
     def draw(self, step: int) -> tuple[Image, ...]:
-        """The batch of a step: noisy and clean, float32 (b, 1, h, w) each."""
-        return self.patches.draw((self.config.seed, step, self.fabric.global_rank))
+        """The batch of a step: noisy and clean, float32 (b, 1, h, w) each; and raw reflectance, if there are scans."""
+        batch = self.patches.draw((self.config.seed, step, self.fabric.global_rank))
+        if self.scans is None:
+            return batch
+        return *batch, self.scans.draw(self.config.seed, step, self.fabric.global_rank)[:, :1]
 
     def train_step(self, batch: Sequence[Tensor], step: int) -> dict[str, Tensor]:
         """One step of all networks; the terms of the loss, as they are logged."""
         config, rate = self.config, self.config.rate(step)
-        noisy, clean = (on_device(self.fabric, images) for images in batch)
+        noisy, clean, *raw = (on_device(self.fabric, images) for images in batch)
         self.learner.network.train()
-        made = self.learner.network(noisy)
+        made = self.learner.network(torch.cat([noisy, *raw]))
+        made, cleaned = made[: len(noisy)], made[len(noisy) :]
         loss = LOSSES[config.loss](made, clean)
         values = {"loss": loss.detach()}
         if config.total_variation:
             loss = loss + config.total_variation * losses.total_variation(made)
+        if config.residual_statistics:
+            values["residual_statistics"] = self._residual_statistics(noisy, clean, made)
+            if raw:
+                values["residual_statistics of scans"] = self._residual_statistics_of_scans(raw[0], cleaned)
+            for name in values.keys() - {"loss"}:
+                loss = loss + config.residual_statistics * values[name]
         if self.adversary is not None:
             values["generator_loss"] = self.adversary.generator_loss(made)
             loss = loss + config.adversarial * values["generator_loss"]
@@ -80,6 +97,19 @@ class DespecklerTrainer:
             values["discriminator_loss"] = self.adversary.train_step(clean, made, rate, rng)
         ema.update(self.average, self.learner.bare, config.ema_decay, step)
         return values
+
+    def _residual_statistics(self, noisy: Tensor, clean: Tensor, made: Tensor) -> Tensor:
+        """Difference of what was removed to the speckle that had been added."""
+        scale = clean.clamp(min=0) + DARKEST
+        return losses.residual_statistics(noisy - made, scale, losses.residual_moments(noisy - clean, scale))
+
+    def _residual_statistics_of_scans(self, raw: Tensor, cleaned: Tensor) -> Tensor:
+        """Difference of what was removed from real scans to the speckle that was fitted to them."""
+        speckle = self.speckle
+        light = (cleaned.detach() - speckle.pedestal).clamp(min=DARKEST)
+        scale = (light.square() / speckle.looks + speckle.read_noise**2).sqrt()
+        expected = raw.new_tensor([1.0, *speckle.correlation(2)]).expand(len(raw), 3)
+        return losses.residual_statistics(raw - cleaned, scale, expected)
 
     def validate(self) -> Evaluation:
         """Measures of the averaged network, and a picture."""

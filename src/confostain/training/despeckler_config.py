@@ -49,11 +49,18 @@ class Design(DespecklerDesign):
     blocks: Annotated[tuple[int, ...], counts(32)] = DespecklerDesign.blocks
 
 
+@dataclass(frozen=True)
+class HistologyAndReflectance(Histology):
+    """H&E slides; and real scans, if there are."""
+
+    confocal: str | None = None  # folder of prepared patches, whose raw reflectance is despeckled without truth
+
+
 class DespecklerConfig(TrainingConfig):
     """Settings of a despeckler's training; in TOML with the tables data, design and noise."""
 
     task: Literal["despeckle"] = "despeckle"
-    data: Histology
+    data: HistologyAndReflectance
     design: Design = Design()
     noise: Noise = Noise()
     steps: Annotated[int, whole(1, 10_000_000)] = 1000
@@ -63,6 +70,8 @@ class DespecklerConfig(TrainingConfig):
     schedule: Literal["constant", "cosine"] = "constant"  # cosine: a short rise, then down to zero
     loss: Literal["squared", "decibel"] = "squared"
     total_variation: Annotated[float, real(0, 1e4)] = 0.0  # weight of that term
+    # weight of: what is removed has the power and the correlation of speckle, also on real scans
+    residual_statistics: Annotated[float, real(0, 1e4)] = 0.0
     adversarial: Annotated[float, real(0, 1e4)] = 0.0  # weight of that term
     median: bool = False  # a 3 x 3 median follows the trained network, as published
 
@@ -71,6 +80,8 @@ class DespecklerConfig(TrainingConfig):
         stride, _ = self.geometry
         if self.patch % stride:
             raise ValueError(f"patch is {self.patch}; expected a multiple of {stride} px, the stride of the design")
+        if self.data.confocal is not None and not self.residual_statistics:
+            raise ValueError("data.confocal teaches by residual_statistics alone; expected that weight above 0")
         return self
 
     @property

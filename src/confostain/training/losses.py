@@ -18,6 +18,7 @@ NEIGHBOURHOOD = 13  # px
 FLAT = 0.01  # standard deviations below this are noise
 LEVEL = 1 / 255  # of grey
 STEP = 2 / 255  # a difference between neighbours of this size counts nearly as a full one
+COLOURS = 1 << 14  # pixels of which distributions are compared
 SMALLEST_ERROR = 5e-5  # mean squared error, 43 dB
 
 
@@ -39,6 +40,50 @@ def decibel_error(made: Tensor, clean: Tensor) -> Tensor:
 def total_variation(made: Tensor) -> Tensor:
     """Anisotropic total variation (ID-CNN, Wang et al. 2017): the mean step between neighbouring pixels."""
     return made.diff(dim=-1).abs().mean() + made.diff(dim=-2).abs().mean()
+
+
+def residual_statistics(residual: Tensor, scale: Tensor, expected: Tensor) -> Tensor:
+    """Mean difference of what was removed from an image to speckle, in power and in correlation between neighbours.
+
+    What a network takes for texture is missing from the residual, the more so the more its pixels resemble their
+    neighbours: it has too little power and correlation. Truth is not needed.
+
+    Args:
+        residual: image less result, (b, 1, h, w).
+        scale: standard deviation that speckle would have, up to a factor, likewise.
+        expected: moments of speckle divided by that scale, (b, 3), see `residual_moments`.
+    """
+    found = residual_moments(residual, scale)
+    return ((found - expected).abs() / expected[:, :1].clamp(min=1e-9)).mean()
+
+
+def residual_moments(residual: Tensor, scale: Tensor) -> Tensor:
+    """Moments of residuals (b, 1, h, w) over their scale: mean square, mean products at lags of 1 and 2 px: (b, 3)."""
+    z = residual / scale
+    means = [z.square().mean(dim=(1, 2, 3))]
+    for lag in (1, 2):
+        down, across = z[..., lag:, :] * z[..., :-lag, :], z[..., lag:] * z[..., :-lag]
+        means.append((down.mean(dim=(1, 2, 3)) + across.mean(dim=(1, 2, 3))) / 2)
+    return torch.stack(means, dim=1)
+
+
+def colour_distribution(made: Tensor, real: Tensor, generator: torch.Generator) -> Tensor:
+    """Sliced Wasserstein-1 distance of the optical densities of two sets of images (b, 3, h, w), of means over 2 px.
+
+    It compares how frequent colours are, not where they are. 16 random directions; a random sample of the same number
+    of pixels of both. Source: Rabin et al. 2011, SSVM.
+    """
+    densities = [
+        -torch.log(functional.avg_pool2d(image, 2).clamp(min=0.02)).permute(0, 2, 3, 1).reshape(-1, 3)
+        for image in (made, real)
+    ]
+    number = min(COLOURS, *(len(pixels) for pixels in densities))
+    directions = functional.normalize(torch.randn(3, 16, generator=generator), dim=0).to(made)
+    projected = []
+    for pixels in densities:
+        chosen = torch.randperm(len(pixels), generator=generator)[:number].to(made.device)
+        projected.append((pixels[chosen] @ directions).sort(dim=0).values)
+    return (projected[0] - projected[1]).abs().mean()
 
 
 def generator_loss(scores_made: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class StainerData:
         self.pairs = {stage: PairSource(slides, stage.patch, stage.batch, *drawn) for stage in config.stages}
         self.scans: dict[Stage, ScanSource] = {}
         if config.data.confocal:
-            scans = read_scans(Path(config.data.confocal), least)
+            scans = read_scans(Path(config.data.confocal), max(stage.patch for stage in config.stages))
             self.scans = {stage: ScanSource(scans, stage.patch, stage.batch, jitter) for stage in config.stages}
 
     def draw(self, step: int, rank: int) -> tuple[Image, ...]:
@@ -181,9 +181,9 @@ class StainerTrainer:
         objective, linear = self.objective, losses.gareau_composite(pair)
 
         def perceptual() -> Tensor:
-            seed = torch.Generator().manual_seed(hash((self.config.seed, step, self.fabric.global_rank)))
             assert self.perceptual is not None
-            return self.perceptual(made[: len(true) : 2], true[::2], seed)  # costly, and half of the images will do
+            half = made[: len(true) : 2], true[::2]  # costly, and half of the images will do
+            return self.perceptual(*half, self._generator(step))
 
         terms: dict[str, tuple[float, Callable[[], Tensor]]] = {
             "supervised": (objective.supervised, lambda: functional.l1_loss(made[: len(true)], true)),
@@ -201,9 +201,17 @@ class StainerTrainer:
                 lambda: losses.nuclei_correlation(made[: len(true)], losses.absorbed_red(true)),
             ),
             "perceptual": (objective.perceptual, perceptual),
+            "colour_distribution": (
+                objective.colour_distribution,
+                lambda: losses.colour_distribution(made[len(true) :], true, self._generator(step)),
+            ),
             "grid": (objective.grid, lambda: losses.grid(made, self.config.design.unshuffle)),
         }
         return {name: weight * term() for name, (weight, term) in terms.items() if weight}
+
+    def _generator(self, step: int) -> torch.Generator:
+        """Random numbers of the terms of a step."""
+        return torch.Generator().manual_seed(hash((self.config.seed, step, self.fabric.global_rank)))
 
     def validate(self) -> Evaluation:
         """Measures of the averaged generator, whose weights are kept if none before scored higher; and a picture."""
@@ -222,9 +230,10 @@ class StainerTrainer:
         return rgb
 
     def network(self) -> nn.Module:
-        """The network to be kept: the generator with the averaged weights that scored best."""
+        """The network to be kept: the generator with the averaged weights that scored best, or with the last ones."""
         network = copy.deepcopy(self.average)
-        network.load_state_dict(self.best_weights)
+        if self.config.keep == "best":
+            network.load_state_dict(self.best_weights)
         return network
 
     def _parts(self) -> dict[str, Any]:

@@ -95,6 +95,7 @@ class Objective(Table):
     nuclei_correlation: Weight = 0.0  # nuclei of F in the haematoxylin, and no others
     haematoxylin_correlation: Weight = 0.0  # nuclei of the true H&E in the haematoxylin, and no others
     perceptual: Weight = 0.0  # features of a network trained on natural images, against the true H&E
+    colour_distribution: Weight = 0.0  # colours of the stain of real scans as frequent as in the H&E
     grid: Weight = 0.0  # no pattern with the period of the network's pixel-shuffle
     conditional_discriminator: bool = False  # it sees R and F beside the H&E, real or generated
 
@@ -126,6 +127,7 @@ class StainerConfig(TrainingConfig):
     crops_per_region: Annotated[float, real(0, 1000, above=True)] = PairSource.reuse
     pool: Annotated[int, whole(0, 10_000)] = 50  # images generated earlier that discriminators are shown too
     discriminator_width: Annotated[int, whole(1, 512)] = 64  # channels of its first convolution
+    keep: Literal["best", "last"] = "best"  # weights that are kept: of the best validation, or of the last step
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -138,6 +140,8 @@ class StainerConfig(TrainingConfig):
                     f"stages[{index}].patch is {stage.patch}; expected a multiple of {stride} px, the stride of the"
                     " design"
                 )
+        if self.objective.colour_distribution and self.data.confocal is None:
+            raise ValueError("objective.colour_distribution is a term of real scans; expected data.confocal")
         if self.objective.cycle and self.design.output == "densities":
             raise ValueError("objective.cycle is a term between pictures; expected design.output = 'rgb'")
         if self.objective.identity and self.input != "gareau":

@@ -1,0 +1,1 @@
+"""Adaptation of shipped models to one's own scanner, without truth."""

@@ -1,0 +1,79 @@
+"""Figures of stains on fields of scans, without truth: what an adaptation is judged by.
+
+Two audits count nuclei, one of which shares nothing with the training. Colours are compared with real H&E, as are
+features of a network for natural images, which no term of the adaptation looks at in scans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from confostain.arrays import REFERENCE_MPP, Pair, Rgb
+from confostain.evaluation.bootstrap import Interval, ratio_interval
+from confostain.evaluation.deconvolution_audit import audit_by_deconvolution
+from confostain.evaluation.distribution_metrics import ImageFeatures, colour_distance, patch_distance
+from confostain.evaluation.feature_distances import CropFeatures, FeatureDistance
+from confostain.imaging.nuclei import NucleiAudit, audit_nuclei
+
+AUDITS = ("missing", "invented", "missing by the second audit", "invented by the second audit")
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Real H&E that stains are compared with."""
+
+    features: ImageFeatures
+    crops: CropFeatures | None
+
+    @classmethod
+    def of(cls, fields: Sequence[Rgb]) -> Reference:
+        """Fields of real H&E, uint8 (h, w, 3)."""
+        return cls(ImageFeatures.of(fields), CropFeatures.of(fields))
+
+
+@dataclass(frozen=True)
+class StainFigures:
+    """Figures of one model on the fields of scans.
+
+    Attributes:
+        shares: by name of AUDITS: missing or invented clear nuclei as a share of all; and its 95 % interval.
+        patch_distance, colour_distance: sliced Wasserstein distances to the real H&E, of patches and of pixels.
+        kernel_distance: of features to the real H&E; None where it is too small.
+    """
+
+    shares: dict[str, tuple[float, Interval | None]]
+    patch_distance: float
+    colour_distance: float
+    kernel_distance: float | None
+
+    @property
+    def errors(self) -> float:
+        """Sum of the shares of missing and invented nuclei by both audits."""
+        return sum(share for share, _ in self.shares.values())
+
+
+def stain_figures(fields: Sequence[Pair], stains: Sequence[Rgb], reference: Reference) -> StainFigures:
+    """Figures of stains of fields; intervals over fields."""
+    shares: dict[str, tuple[float, Interval | None]] = {}
+    for second, audit in enumerate((audit_nuclei, audit_by_deconvolution)):
+        audits = [audit(pair[1], rgb, REFERENCE_MPP) for pair, rgb in zip(fields, stains, strict=True)]
+        for kind in range(2):
+            parts, wholes = (np.array(counts) for counts in zip(*(_counts(one)[kind] for one in audits), strict=True))
+            share = float(parts.sum() / max(wholes.sum(), 1))
+            shares[AUDITS[2 * second + kind]] = share, ratio_interval(parts, wholes)
+    features, crops = ImageFeatures.of(stains), CropFeatures.of(stains)
+    return StainFigures(
+        shares,
+        patch_distance(features, reference.features),
+        colour_distance(features, reference.features),
+        FeatureDistance.between(crops, reference.crops).kernel,
+    )
+
+
+def _counts(audit: NucleiAudit) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Missing nuclei and all of the fluorescence; invented ones and all of the stain."""
+    missing, invented = len(audit.missing), len(audit.invented)
+    return (missing, missing + len(audit.matched)), (invented, invented + len(audit.supported))

@@ -1,0 +1,178 @@
+"""Adaptation of a stainer: trained on with real scans beside simulated pairs, and mixed with what it was.
+
+The stain of the scans is held to the nuclei of their fluorescence, which need no truth, and its colours as a whole to
+those of H&E; simulated pairs with truth hold everything else. The mean of the weights before and after, by the share
+that fields of the training choose, takes back what the scans have spoilt (Wortsman et al. 2022, "Robust fine-tuning of
+zero-shot models", CVPR).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from confostain.adaptation.fields import SIDE
+from confostain.adaptation.histology import AdaptationHistology, in_colours, judging_sample
+from confostain.adaptation.stain_figures import Reference, StainFigures, stain_figures
+from confostain.arrays import REFERENCE_MPP, Pair, Rgb
+from confostain.imaging.nuclei import agreement, nuclei_in_stain
+from confostain.inference.stain import stain
+from confostain.models.card import ModelCard
+from confostain.models.registry import load_model
+from confostain.simulation.from_histology import simulate
+from confostain.training.weights import mean_weights
+
+SHARES = (1.0, 0.75, 0.5, 0.25)  # of the weights after the training
+JUDGES = 8  # fields that choose the share
+SLACK = 0.005  # of nuclei: one share of missing or invented ones may rise by that much, which a few nuclei make up
+LOST_F1 = 0.02  # that nuclei on simulated pairs may lose
+TRUTH_SEEDS = range(6)  # of the pairs simulated from the part of the sample that judges
+
+
+def recipe_table(
+    folder: Path, card: ModelCard, fields: Path, teaching: Path, histology: AdaptationHistology, steps: int
+) -> dict[str, Any]:
+    """Recipe of the training, to be written as TOML.
+
+    Args:
+        folder: of the model to begin with.
+        card: of that model.
+        fields: prepared fields of the scans.
+        teaching: the part of the built-in H&E that teaches.
+        histology: one's own H&E.
+        steps: of the training.
+    """
+    own = [str(file) for file in histology.files]
+    low, high = card.microns_per_pixel or (REFERENCE_MPP, REFERENCE_MPP)
+    data: dict[str, Any] = {
+        "train": [*own, str(teaching)],
+        "validate": [str(teaching)],
+        "microns_per_pixel": REFERENCE_MPP,
+        "confocal": str(fields),
+        "pixel_sizes": {teaching.name: REFERENCE_MPP}
+        | ({} if not own else {Path(file).name: histology.microns_per_pixel for file in own}),
+    }
+    if card.spans_scales:
+        data["scales"] = [low, high]
+    return {
+        "task": "stain",
+        "seed": 2026,
+        "input": card.input,
+        **({"despeckler": card.despeckler} if card.despeckler else {}),
+        "start": str(folder),
+        "intensity_jitter": [0.8, 1.25],
+        "domain_randomisation": [0.7, 2.0],
+        "crops_per_region": 4.0,
+        "region": SIDE,
+        "ema_decay": 0.99,
+        "keep": "last",
+        "log_every": 20,
+        "validate_every": 100,
+        "data": data,
+        "design": card.design,
+        "objective": {
+            "supervised": 10.0,
+            "ssim": 3.0,
+            "haematoxylin_correlation": 1.5,
+            "nuclei_correlation": 10.0,
+            "perceptual": 2.0,
+            "grid": 0.1,
+            "colour_distribution": 3.0,
+        },
+        "stages": [{"steps": steps, "patch": 160, "batch": 8, "learning_rate": 4e-4, "decay": "cosine"}],
+    }
+
+
+@dataclass(frozen=True)
+class StainerJudgement:
+    """Figures of one stainer.
+
+    Attributes:
+        scans: on fields of the scans that were held back.
+        f1: of nuclei, against the truth of simulated pairs.
+    """
+
+    scans: StainFigures
+    f1: float
+
+    def faults_beside(self, before: StainerJudgement) -> list[str]:
+        """In words, what is worse than before, or not better; nothing where this stainer should replace that one."""
+        faults = [
+            f"{name} nuclei {was:.1%} -> {now:.1%}"
+            for name, (now, _) in self.scans.shares.items()
+            if now > (was := before.scans.shares[name][0]) + SLACK
+        ]
+        if self.scans.errors >= before.scans.errors:
+            faults.append(f"missing and invented nuclei together {before.scans.errors:.1%} -> {self.scans.errors:.1%}")
+        if self.scans.colour_distance >= before.scans.colour_distance:
+            distances = f"{before.scans.colour_distance:.3f} -> {self.scans.colour_distance:.3f}"
+            faults.append(f"distance of colours to real H&E {distances}")
+        if self.f1 < before.f1 - LOST_F1:
+            faults.append(f"nuclei F1 on simulated pairs {before.f1:.3f} -> {self.f1:.3f}")
+        return faults
+
+
+class StainerJudge:
+    """Judge of stainers on fields of scans and on simulated pairs.
+
+    Args:
+        fields: of the scans, float32 (2, h, w) in [0, 1].
+        reference: real H&E in the colours of the model.
+        truth: H&E that no adaptation is trained on, likewise, uint8 (h, w, 3).
+    """
+
+    def __init__(self, fields: Sequence[Pair], reference: Reference, truth: Rgb) -> None:
+        self.fields, self.reference, self.truth = fields, reference, truth
+        self.pairs = [simulate(truth, seed) for seed in TRUTH_SEEDS]
+
+    @classmethod
+    def of(cls, fields: Sequence[Pair], histology: AdaptationHistology, card: ModelCard) -> StainerJudge:
+        """Judge with the H&E of an adaptation, in the colours of the model."""
+        truth = in_colours([judging_sample()], card.colours)[0]
+        return cls(fields, Reference.of(histology.reference(card.colours)), truth)
+
+    def judge(self, model: Path | str) -> tuple[StainerJudgement, list[Rgb]]:
+        """Figures of a model, given by its folder or name, and its stains of the fields."""
+        loaded = load_model(model, "cpu")
+        stains = [stain(pair, loaded) for pair in self.fields]
+        true = nuclei_in_stain(self.truth)
+        counts = [agreement(nuclei_in_stain(stain(pair, loaded)), true) for pair in self.pairs]
+        f1 = sum(counts[1:], counts[0]).f1
+        return StainerJudgement(stain_figures(self.fields, stains, self.reference), f1), stains
+
+
+def best_share(
+    judge: StainerJudge,
+    before: StainerJudgement,
+    model_of: Callable[[float], Path],
+) -> float:
+    """Share of the trained weights whose model has the fewest faults, then the fewest missing and invented nuclei.
+
+    Args:
+        judge: on fields of the training.
+        before: figures of the model as it was.
+        model_of: makes a model with that share of the trained weights.
+    """
+
+    def rank(share: float) -> tuple[int, float]:
+        now, _ = judge.judge(model_of(share))
+        colours = now.scans.colour_distance / max(before.scans.colour_distance, 1e-9)
+        return len(now.faults_beside(before)), now.scans.errors / max(before.scans.errors, 1e-3) + colours
+
+    return min(SHARES, key=rank)
+
+
+def mixed(before: Mapping[str, Tensor], after: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Mean of the weights before and after a training."""
+    return dict(after) if share == 1 else mean_weights([(before, 1 - share), (after, share)])
+
+
+def spread(fields: Sequence[Pair], number: int) -> list[Pair]:
+    """At most `number` of the fields, at even distances."""
+    chosen = np.linspace(0, len(fields) - 1, min(number, len(fields))).round().astype(int)
+    return [fields[index] for index in chosen]

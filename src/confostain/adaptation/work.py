@@ -1,0 +1,163 @@
+"""Work folder of an adaptation: fields of the scans, recipes and runs of the trainings, from any break onwards.
+
+settings.json          what was begun       train/                  fields of the scans
+stainer.toml           recipes              stainer/, despeckler/   runs, see `confostain.training.run`
+despeckler.toml        sample-left.png      the built-in H&E that teaches
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from confostain.adaptation import despeckler, stainer
+from confostain.adaptation.fields import ScanFields, fields_of, write_fields
+from confostain.adaptation.histology import AdaptationHistology, write_teaching_sample
+from confostain.arrays import Pair, Progress
+from confostain.errors import ConfigError, OptionError, OutputError
+from confostain.models.build import read_weights
+from confostain.models.card import WEIGHTS, ModelCard, read_card
+from confostain.models.export import write_whole
+from confostain.models.registry import DEFAULT_DESPECKLER, DEFAULT_MODEL, Task, model_folder
+from confostain.simulation.speckle import Speckle
+from confostain.slide import Slide
+from confostain.training.chain import recipe_of, train_recipe
+from confostain.training.recipe import toml_text
+from confostain.training.run import make_folder
+
+SETTINGS = "settings.json"
+STEPS = 600  # of either training
+Weights = Mapping[str, Tensor]  # float32 by name
+RUNS: Mapping[Task, str] = {"stain": "stainer", "despeckle": "despeckler"}
+
+
+@dataclass(frozen=True)
+class AdaptationPlan:
+    """What is adapted, and with which H&E.
+
+    Attributes:
+        model: name or folder of the stainer.
+        despeckler: name or folder of the despeckler; None: none is adapted.
+        histology: H&E.
+        steps: of either training.
+    """
+
+    model: str = DEFAULT_MODEL
+    despeckler: str | None = DEFAULT_DESPECKLER
+    histology: AdaptationHistology = field(default_factory=AdaptationHistology)
+    steps: int = STEPS
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise OptionError(f"{self.steps} steps: expected at least 1; give --steps")
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """Model that an adaptation begins with: its folder, its card and its weights, float32 by name."""
+
+    folder: Path
+    card: ModelCard
+    weights: Weights
+
+    @classmethod
+    def of(cls, name: str, task: Task) -> BaseModel:
+        """The model of that name or folder; ModelError where there is none."""
+        folder = model_folder(name, task)
+        return cls(folder, read_card(folder), read_weights(folder / WEIGHTS))
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """An adaptation under way.
+
+    Attributes:
+        folder: where everything is kept.
+        plan: what is adapted.
+        scans: their fields.
+        models: what is begun with, by task.
+    """
+
+    folder: Path
+    plan: AdaptationPlan
+    scans: list[ScanFields]
+    models: Mapping[Task, BaseModel]
+
+    @classmethod
+    def begun(cls, folder: Path, slides: Sequence[Slide], plan: AdaptationPlan, resume: bool) -> Work:
+        """The work in a folder, begun now or before.
+
+        Raises:
+            OutputError: there is one and nobody asked to resume it, or there is none to resume.
+            ConfigError: it was begun with other scans, models or settings.
+            SlideError, ModelError: see `adapt`.
+        """
+        settings_file = folder / SETTINGS
+        if settings_file.is_file() != resume:
+            raise OutputError(
+                f"{folder}: no adaptation was broken off there; leave --resume out"
+                if resume
+                else f"{folder}: holds an adaptation that was broken off; give --resume, or remove that folder"
+            )
+        models: dict[Task, BaseModel] = {"stain": BaseModel.of(plan.model, "stain")}
+        if plan.despeckler:
+            models["despeckle"] = BaseModel.of(plan.despeckler, "despeckle")
+        scans = [fields_of(slide, models["stain"].card, f"scan {n}") for n, slide in enumerate(slides, 1)]
+        settings = {
+            "scans": [scan.sha256 for scan in scans],
+            "models": {task: model.card.weights_sha256 for task, model in models.items()},
+            "histology": [str(file.resolve()) for file in plan.histology.files],
+            "histology_um": plan.histology.microns_per_pixel,
+            "steps": plan.steps,
+        }
+        if resume:
+            if json.loads(settings_file.read_bytes()) != json.loads(json.dumps(settings)):
+                raise ConfigError(
+                    f"{folder}: begun with other scans, models, H&E or steps; give those, or remove that folder"
+                )
+        else:
+            make_folder(folder)
+            write_fields(scans, folder / "train")
+            write_teaching_sample(folder / "sample-left.png")
+            write_whole(settings_file, json.dumps(settings, indent=2).encode())
+        return cls(folder, plan, scans, models)
+
+    def fields(self, part: Literal["train", "held_back"]) -> list[Pair]:
+        """Fields of all scans."""
+        return [pair for scan in self.scans for pair in getattr(scan, part)]
+
+    def train(self, task: Task, progress: Progress) -> Weights:
+        """Train on for one task, from the last checkpoint; the weights. KeyboardInterrupt: it was interrupted."""
+        run, recipe = self.folder / RUNS[task], self.folder / f"{RUNS[task]}.toml"
+        if not recipe.exists():
+            write_whole(recipe, toml_text(self._recipe(task)).encode())
+        outcome = train_recipe(recipe, run, task=task, resume=recipe_of(run).is_file(), progress=progress)
+        if not outcome.is_complete:
+            raise KeyboardInterrupt
+        return read_weights(run / WEIGHTS)
+
+    def _recipe(self, task: Task) -> dict[str, Any]:
+        plan, base = self.plan, self.models[task]
+        where = base.folder, base.card, self.folder / "train", self.folder / "sample-left.png"
+        if task == "stain":
+            return stainer.recipe_table(*where, plan.histology, plan.steps)
+        speckle = self.speckle
+        assert speckle is not None
+        return despeckler.recipe_table(*where, speckle, plan.steps)
+
+    @property
+    def speckle(self) -> Speckle | None:
+        """Speckle of the scans; None where a despeckler has nothing to learn from them."""
+        return despeckler.fitted_speckle(self.fields("train")) if "despeckle" in self.models else None
+
+    def in_words(self) -> str:
+        """What the models were adapted to, for their cards."""
+        hashes = "; ".join(f"{scan.name}: SHA-256 {', '.join(scan.sha256)}" for scan in self.scans)
+        own = len(self.plan.histology.files)
+        used = f"{own} H&E slides of the user and " if own else ""
+        return f"adapted without truth to {len(self.scans)} scans ({hashes}), beside {used}the built-in H&E"
