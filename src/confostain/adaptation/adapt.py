@@ -100,7 +100,7 @@ def _stainer(work: Work, trained: Weights, folder: Path) -> Outcome[StainerJudge
                 write_model(made, base.card, mixed(base.weights, trained, share))
             return made
 
-        chooser = StainerJudge.of(spread(work.fields("train"), JUDGES), histology, base.card)
+        chooser = StainerJudge.of(spread(work.fields("train"), JUDGES), histology, base.card, final=False)
         share = best_share(chooser, chooser.judge(base.folder)[0], model_of)
         judge = StainerJudge.of(work.fields("held_back"), histology, base.card)
         (before, old), (after, new) = (judge.judge(model) for model in (base.folder, model_of(share)))

@@ -23,15 +23,20 @@ AUDITS = ("missing", "invented", "missing by the second audit", "invented by the
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Real H&E that stains are compared with."""
+    """Real H&E that stains are compared with.
+
+    Attributes:
+        features: patches and colours.
+        crops: features of a network for natural images, which take seconds; None: not compared, or H&E too small.
+    """
 
     features: ImageFeatures
-    crops: CropFeatures | None
+    crops: CropFeatures | None = None
 
     @classmethod
-    def of(cls, fields: Sequence[Rgb]) -> Reference:
+    def of(cls, fields: Sequence[Rgb], with_crops: bool) -> Reference:
         """Fields of real H&E, uint8 (h, w, 3)."""
-        return cls(ImageFeatures.of(fields), CropFeatures.of(fields))
+        return cls(ImageFeatures.of(fields), CropFeatures.of(fields) if with_crops else None)
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class StainFigures:
     Attributes:
         shares: by name of AUDITS: missing or invented clear nuclei as a share of all; and its 95 % interval.
         patch_distance, colour_distance: sliced Wasserstein distances to the real H&E, of patches and of pixels.
-        kernel_distance: of features to the real H&E; None where it is too small.
+        kernel_distance: of features to the real H&E; None where these are not compared.
     """
 
     shares: dict[str, tuple[float, Interval | None]]
@@ -64,7 +69,7 @@ def stain_figures(fields: Sequence[Pair], stains: Sequence[Rgb], reference: Refe
             parts, wholes = (np.array(counts) for counts in zip(*(_counts(one)[kind] for one in audits), strict=True))
             share = float(parts.sum() / max(wholes.sum(), 1))
             shares[AUDITS[2 * second + kind]] = share, ratio_interval(parts, wholes)
-    features, crops = ImageFeatures.of(stains), CropFeatures.of(stains)
+    features, crops = ImageFeatures.of(stains), CropFeatures.of(stains) if reference.crops else None
     return StainFigures(
         shares,
         patch_distance(features, reference.features),

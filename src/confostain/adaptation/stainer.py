@@ -131,10 +131,12 @@ class StainerJudge:
         self.pairs = [simulate(truth, seed) for seed in TRUTH_SEEDS]
 
     @classmethod
-    def of(cls, fields: Sequence[Pair], histology: AdaptationHistology, card: ModelCard) -> StainerJudge:
-        """Judge with the H&E of an adaptation, in the colours of the model."""
+    def of(
+        cls, fields: Sequence[Pair], histology: AdaptationHistology, card: ModelCard, final: bool = True
+    ) -> StainerJudge:
+        """Judge with the H&E of an adaptation, in the colours of the model; the final one compares features, too."""
         truth = in_colours([judging_sample()], card.colours)[0]
-        return cls(fields, Reference.of(histology.reference(card.colours)), truth)
+        return cls(fields, Reference.of(histology.reference(card.colours), final), truth)
 
     def judge(self, model: Path | str) -> tuple[StainerJudgement, list[Rgb]]:
         """Figures of a model, given by its folder or name, and its stains of the fields."""
