@@ -16,7 +16,19 @@ PACKAGE = ROOT / "src" / "confostain"
 WIDTH = 30  # of the names
 # Packages from the command line down to the errors, as imports run; what is not named here comes last.
 ORDER = (
-    *("cli", "study", "viewer", "evaluation", "demo.py", "training", "data", "inference", "models", "weights"),
+    *(
+        "cli",
+        "study",
+        "adaptation",
+        "viewer",
+        "evaluation",
+        "demo.py",
+        "training",
+        "data",
+        "inference",
+        "models",
+        "weights",
+    ),
     *("networks", "slide.py", "survey.py", "simulation", "imaging", "io", "geometry.py", "arrays.py", "errors.py"),
 )
 OTHERS = {

@@ -76,6 +76,7 @@ def recipe_table(
         "data": data,
         "design": card.design,
         "objective": {
+            "adversarial": 0.0,
             "supervised": 10.0,
             "ssim": 3.0,
             "haematoxylin_correlation": 1.5,
