@@ -125,8 +125,7 @@ LOCATIONS: dict[str, str | tuple[str, ...]] = {
     "non_local_means": "confostain.evaluation.classical_despeckling:non_local_means",
     "wavelets": "confostain.evaluation.classical_despeckling:wavelets",
     "wilson_interval": "confostain.study.agreement:wilson_interval",
-    "cohen_kappa": "confostain.study.agreement:cohen_kappa",
-    "fleiss_kappa": "confostain.study.agreement:fleiss_kappa",
+    "kappa": "confostain.study.agreement:kappa",
     # training
     "PairSource": "confostain.data.pairs:PairSource",
     "draw_pairs": "confostain.data.pairs:PairSource.draw",
@@ -650,9 +649,8 @@ def add_measures(use: Project, given: Material, record: Record) -> None:
     record.add("domain gap", use.domain_gap(simulated, real))
     record.add("line-up", use.line_up(simulated, real))
     record.add("Wilson interval", use.wilson_interval(17, 23))
-    record.add(
-        "kappa", [use.cohen_kappa([*zip("aabbab", "aababb", strict=True)]), use.fleiss_kappa(["aab", "bbb", "aba"])]
-    )
+    two, three = np.array([[0, 0], [0, 0], [1, 1], [1, 0], [0, 1], [1, 1]]), np.array([[0, 0, 1], [1, 1, 1], [0, 1, 0]])
+    record.add("kappa", [list(use.kappa(answers, np.eye(2), np.arange(len(answers)))) for answers in (two, three)])
 
     field, report = given.histology_files[0], given.folder / "report"
     skin_b = given.sources["skin_b"]

@@ -27,21 +27,36 @@ model = "gareau"
 id = "real"
 text = "What is this?"
 choices = ["real", "stained"]
+positive = "stained"
 correct = {{section = "real", stained = "stained"}}
 [[questions]]
 id = "quality"
 text = "How good is it?"
 choices = ["1", "2", "3"]
+ordinal = true
 """
+TRAINING = """
+[[arms]]
+name = "lesson"
+histology = "other.png"
+mpp = 0.5
+fields = 2
+training = true
+explanation = "Look at the borders of the nuclei."
+"""
+
+
+def painted(seed: int) -> Image.Image:
+    """A pink section of noise."""
+    rng = np.random.default_rng(seed)
+    layers = rng.integers(180, 255, (700, 900)), rng.integers(60, 140, (700, 900)), np.full((700, 900), 170)
+    return Image.fromarray(np.stack(layers, -1).astype(np.uint8))
 
 
 @pytest.fixture
 def toml(phantom_scan: Path, tmp_path: Path) -> Path:
-    rng = np.random.default_rng(1)
-    pink = np.stack(
-        [rng.integers(180, 255, (700, 900)), rng.integers(60, 140, (700, 900)), np.full((700, 900), 170)], -1
-    )
-    Image.fromarray(pink.astype(np.uint8)).save(tmp_path / "section.png")
+    painted(1).save(tmp_path / "section.png")
+    painted(2).save(tmp_path / "other.png")
     (tmp_path / "study.toml").write_text(PROTOCOL.format(scan=phantom_scan))
     return tmp_path / "study.toml"
 
@@ -54,3 +69,12 @@ def protocol(toml: Path) -> Protocol:
 @pytest.fixture
 def fields(protocol: Protocol, toml: Path) -> list[Field]:
     return draw_fields(protocol, toml.parent, lambda done, total: None)
+
+
+@pytest.fixture
+def lesson_toml(toml: Path) -> Path:
+    """The same study with a training, two rounds and two readings."""
+    text = toml.read_text().replace("[[questions]]", f"{TRAINING}[[questions]]", 1)
+    text = text.replace('correct = {section = "real"', 'correct = {lesson = "real", section = "real"')
+    toml.write_text(text.replace("seed = 7", "seed = 7\nrounds = 2\nreadings = 2\nwashout_days = 14"))
+    return toml

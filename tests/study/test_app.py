@@ -1,5 +1,6 @@
 """The HTTP interface of a study: blind, one field at a time, resumed."""
 
+import csv
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 
 from confostain.study.app import create_study_app
-from confostain.study.fields import Field
-from confostain.study.protocol import Protocol
-from confostain.study.results import read_results
+from confostain.study.fields import Field, draw_fields
+from confostain.study.protocol import Protocol, read_protocol
+from confostain.study.results import read_answers
 from confostain.study.session import Session
 from confostain.viewer.guard import AccessRules
 
@@ -54,8 +55,9 @@ def test_a_reader_goes_through_stops_and_goes_on(
         while not client.get("/api/study/next").json().get("done"):
             judge(client, "real")
         assert judge_after_the_end(client).status_code == 409
-    rows = read_results(results)
-    assert len(rows) == 12
+    assert len(read_answers(results, protocol)) == 12
+    with results.open(newline="") as file:
+        rows = list(csv.DictReader(file))
     arms = {field.id: field.arm for field in fields}
     for row in rows:
         assert row["arm"] == arms[row["field"]]
@@ -98,8 +100,31 @@ def test_the_page_and_what_it_loads_are_served(open_study: OpenStudy) -> None:
 @pytest.mark.parametrize(
     "answers", [{}, {"real": "real"}, {"real": "maybe", "quality": "1"}, {"real": "real", "quality": "1", "more": "x"}]
 )
-def test_incomplete_answers_are_not_written(open_study: OpenStudy, results: Path, answers: dict[str, str]) -> None:
+def test_incomplete_answers_are_not_written(
+    protocol: Protocol, open_study: OpenStudy, results: Path, answers: dict[str, str]
+) -> None:
     with open_study() as client:
         now = client.get("/api/study/next").json()["id"]
         assert client.post("/api/study/answers", json={"id": now, "answers": answers}).status_code == 409
-    assert read_results(results) == []
+    assert read_answers(results, protocol) == []
+
+
+@pytest.mark.parametrize(("choice", "right"), [("real", True), ("stained", False)])
+def test_the_training_tells_what_is_correct_and_the_test_does_not(
+    lesson_toml: Path, serve: Serve, results: Path, choice: str, right: bool
+) -> None:
+    protocol = read_protocol(lesson_toml)
+    fields = draw_fields(protocol, lesson_toml.parent, lambda done, total: None)
+    with serve(create_study_app(Session(protocol, fields, "anna", results), AccessRules())) as client:
+        for _ in range(2):
+            assert client.get("/api/study/next").json()["reading"] == 0
+            reply = judge(client, choice).json()
+            assert reply["feedback"] == [{"question": "What is this?", "correct": "real", "right": right}]
+            assert reply["explanation"] == "Look at the borders of the nuclei."
+        for number in range(6):
+            asked = client.get("/api/study/next").json()
+            assert (asked["reading"], asked["round"], asked["width"]) == (1, number // 3 + 1, 96)
+            assert set(judge(client, choice).json()) == {"total", "answered"}
+        end = client.get("/api/study/next").json()
+        assert (end["done"], end["opens"][:2]) == (True, "20")
+        assert judge_after_the_end(client).status_code == 409

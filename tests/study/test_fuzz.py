@@ -23,7 +23,7 @@ def test_the_study_withstands_anything(serve: Serve, tmp_path: Path) -> None:
     protocol = Protocol(
         title="x", arms=[Arm(name="a", histology="x")], questions=[Question(id="q", text="?", choices=["y", "n"])]
     )
-    fields = [Field(f"{n:020d}", "a", 0, 0, b"png") for n in range(3)]
+    fields = [Field(f"{n:020d}", f"{n:012d}", "a", 0, 0, b"png") for n in range(3)]
     app = create_study_app(Session(protocol, fields, "anna", tmp_path / "answers.csv"), AccessRules())
     with serve(app) as client:
         statuses = fuzz(app, client, {"id": [field.id for field in fields]})

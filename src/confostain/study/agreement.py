@@ -1,16 +1,31 @@
-"""Accuracy and agreement of readers: proportions with 95 % Wilson intervals, Cohen's and Fleiss' kappa."""
+"""Statistics of a reader study: proportions and kappas with 95 % intervals that know which answers belong together.
+
+Several readers judge the same fields, so their answers are not independent: an interval that takes them for so is too
+narrow. Answers about the same case form a cluster here; clusters are taken as independent.
+"""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 Z95 = 1.959963984540054  # 95 % of a normal distribution lie within this many standard deviations
-ALL_READERS = "(all)"
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.integer[Any]]
 
 
-def wilson_interval(successes: int, total: int) -> tuple[float, float]:
+class Estimate(NamedTuple):
+    """A figure and its 95 % confidence interval; NaN for what cannot be told."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson_interval(successes: float, total: float) -> tuple[float, float]:
     """95 % confidence interval of a proportion; (0, 1) if `total` is 0.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference", JASA 22, 209-212.
@@ -23,69 +38,88 @@ def wilson_interval(successes: int, total: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float:
-    """Chance-corrected agreement of two readers, at most 1; NaN if chance alone gives full agreement.
+def design_effect(successes: Integers, totals: Integers) -> float:
+    """Variance of a proportion, relative to that of as many independent answers; NaN if it cannot be told.
 
-    Source: Cohen 1960, "A coefficient of agreement for nominal scales", Educ. Psychol. Meas. 20, 37-46.
+    Shapes (clusters,): correct answers, and answers, of each cluster. The variance is that of a ratio of sums, which a
+    generalised estimating equation with independent working correlation has, too.
+
+    Source: Rao and Scott 1992, "A simple method for the analysis of clustered binary data", Biometrics 48, 577-585.
     """
-    if not pairs:
+    clusters, answers = len(totals), totals.sum()
+    p = successes.sum() / answers
+    if clusters < 2 or p in (0, 1):
         return math.nan
-    n = len(pairs)
-    first, second = Counter(a for a, _ in pairs), Counter(b for _, b in pairs)
-    return _chance_corrected(sum(a == b for a, b in pairs) / n, sum(first[c] * second[c] for c in first) / n**2)
+    spread = np.square(successes - p * totals).sum() * clusters / (clusters - 1)
+    return float(spread / (answers * p * (1 - p)))
 
 
-def fleiss_kappa(answers: Sequence[Sequence[str]]) -> float:
-    """Chance-corrected agreement of several readers; NaN as for `cohen_kappa`.
+def clustered_proportion(successes: Integers, totals: Integers) -> Estimate:
+    """Proportion of all answers, with Wilson's interval for the effective number of answers.
 
-    Each item holds one answer of every reader.
-
-    Source: Fleiss 1971, "Measuring nominal scale agreement among many raters", Psychol. Bull. 76, 378-382.
+    Shapes as in `design_effect`, by which the number is divided. Where that cannot be told since all answers are right,
+    or all wrong, each cluster counts as one answer. With one answer in each cluster it is Wilson's interval itself.
     """
-    if not answers or len(answers[0]) < 2:
-        return math.nan
-    items, readers = len(answers), len(answers[0])
-    counts = [Counter(item) for item in answers]
-    observed = sum(sum(n * (n - 1) for n in item.values()) for item in counts) / (items * readers * (readers - 1))
-    overall = sum(counts, Counter[str]())
-    return _chance_corrected(observed, sum((n / (items * readers)) ** 2 for n in overall.values()))
+    answers = int(totals.sum())
+    p = float(successes.sum() / answers)
+    effect = 1.0 if answers == len(totals) else design_effect(successes, totals)
+    effective = len(totals) if math.isnan(effect) else answers / max(1.0, effect)
+    return Estimate(p, *wilson_interval(p * effective, effective))
 
 
-def _chance_corrected(observed: float, by_chance: float) -> float:
-    return (observed - by_chance) / (1 - by_chance) if by_chance < 1 else math.nan
+def quadratic_weights(choices: int) -> Floats:
+    """Weights of Fleiss and Cohen 1973, (choices, choices): 1 for the same choice, 0 for the two ends of a scale.
 
-
-def summary(rows: Sequence[Mapping[str, str]]) -> list[dict[str, object]]:
-    """Table of accuracy, of every reader and of all readers, and kappa, for each question.
-
-    `rows` are answers with reader, field, question, answer and correct ("1", "0", or "" for an opinion).
+    Source: "The equivalence of weighted kappa and the intraclass correlation coefficient as measures of reliability",
+    Educ. Psychol. Meas. 33, 613-619.
     """
-    table: list[dict[str, object]] = []
-    for question in dict.fromkeys(row["question"] for row in rows):
-        of_question = [row for row in rows if row["question"] == question]
-        readers = sorted({row["reader"] for row in of_question})
-        for reader in [*readers, ALL_READERS]:
-            own = [row for row in of_question if reader in (row["reader"], ALL_READERS)]
-            table.append({"question": question, "reader": reader} | _accuracy(own) | {"kappa": ""})
-        table[-1]["kappa"] = _kappa(of_question, readers)
-    return table
+    steps = np.arange(choices)
+    return 1 - np.square((steps[:, np.newaxis] - steps) / (choices - 1))
 
 
-def _accuracy(rows: Sequence[Mapping[str, str]]) -> dict[str, object]:
-    marks = [int(row["correct"]) for row in rows if row["correct"]]
-    if not marks:
-        return {"fields": len(rows), "accuracy": "", "low": "", "high": ""}
-    low, high = wilson_interval(sum(marks), len(marks))
-    figures = {"accuracy": sum(marks) / len(marks), "low": low, "high": high}
-    return {"fields": len(rows)} | {name: f"{value:.4f}" for name, value in figures.items()}
+def kappa(answers: Integers, weights: Floats, clusters: Integers) -> Estimate:
+    """Chance-corrected agreement: Cohen's kappa of two readers, Fleiss' of more; NaN if chance alone gives it all.
+
+    The interval is that of the linearised statistic. Where its standard error is 0 the interval is NaN: a small sample
+    that agrees in everything does not show that readers always do.
+
+    Args:
+        answers: index of the choice, (fields, readers).
+        weights: credit for each pair of choices, (choices, choices), symmetric, 1 on the diagonal.
+        clusters: number of the cluster of each field, (fields,).
+
+    Sources: Cohen 1960, Educ. Psychol. Meas. 20, 37-46, and 1968, Psychol. Bull. 70, 213-220; Fleiss 1971, Psychol.
+    Bull. 76, 378-382; standard error: Fleiss, Cohen and Everitt 1969, Psychol. Bull. 72, 323-327.
+    """
+    fields, readers = answers.shape
+    if fields == 0 or readers < 2:
+        return Estimate(math.nan, math.nan, math.nan)
+    agreed = _agreement(answers, weights)
+    by_chance, influence_on_chance = _chance(np.eye(len(weights))[answers], weights)
+    if by_chance > 1 - 1e-12:
+        return Estimate(math.nan, math.nan, math.nan)
+    value = (agreed.mean() - by_chance) / (1 - by_chance)
+    influence = (agreed - agreed.mean()) / (1 - by_chance) - (1 - value) * influence_on_chance / (1 - by_chance)
+    error = math.sqrt(np.square(np.bincount(clusters, influence)).sum()) / fields
+    if error < 1e-12:
+        return Estimate(float(value), math.nan, math.nan)
+    return Estimate(float(value), max(-1.0, float(value) - Z95 * error), min(1.0, float(value) + Z95 * error))
 
 
-def _kappa(rows: Sequence[Mapping[str, str]], readers: Sequence[str]) -> str:
-    """Kappa over the fields that every reader has judged: Cohen's for two readers, Fleiss' for more."""
-    by_field: dict[str, dict[str, str]] = {}
-    for row in rows:
-        by_field.setdefault(row["field"], {})[row["reader"]] = row["answer"]
-    common = [[one[reader] for reader in readers] for one in by_field.values() if len(one) == len(readers)]
-    pairs = [(one[0], one[1]) for one in common if len(one) == 2]
-    kappa = cohen_kappa(pairs) if pairs else fleiss_kappa(common)
-    return "" if math.isnan(kappa) else f"{kappa:.4f}"
+def _agreement(answers: Integers, weights: Floats) -> Floats:
+    """Mean weight of all pairs of readers, (fields,)."""
+    readers = answers.shape[1]
+    pairs = weights[answers[:, :, np.newaxis], answers[:, np.newaxis, :]]
+    return (pairs.sum((1, 2)) - readers) / (readers * (readers - 1))
+
+
+def _chance(chosen: Floats, weights: Floats) -> tuple[float, Floats]:
+    """Agreement by chance, and the influence of each field on it, (fields,); `chosen` is (fields, readers, choices)."""
+    if chosen.shape[1] == 2:  # Cohen: each reader has a distribution of their own
+        first, second = chosen.mean(0)
+        by_chance = float(first @ weights @ second)
+        return by_chance, chosen[:, 0] @ weights @ second + chosen[:, 1] @ weights @ first - 2 * by_chance
+    shares = chosen.mean(1)  # Fleiss: readers share one distribution
+    overall = shares.mean(0)
+    by_chance = float(overall @ weights @ overall)
+    return by_chance, 2 * (shares @ weights @ overall - by_chance)

@@ -11,7 +11,8 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
-from confostain.study.session import Session
+from confostain.study.protocol import Protocol
+from confostain.study.session import TRAINING, Session, Viewing
 from confostain.viewer.guard import AccessRules
 from confostain.viewer.guarded_app import STATIC, guarded_app
 
@@ -36,6 +37,9 @@ class Answers(BaseModel):
     id: Annotated[str, Field(max_length=64)]
     answers: Annotated[dict[str, str], Field(max_length=100)]
     seconds: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
+    max_zoom: Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)] = 1.0
+    zoomed_seconds: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
+    pixel_ratio: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 1.0
     comment: Annotated[str, Field(max_length=2000)] = ""
 
 
@@ -62,17 +66,22 @@ def study(session: RequestSession) -> dict[str, Any]:
 
 @router.get("/api/study/next")
 def next_field(session: RequestSession, response: Response) -> dict[str, Any]:
-    """The current field with its questions, or `done` after the last one."""
+    """The current field with its questions, or `done` after the last one and in the washout, with its end."""
     response.headers.update(NO_STORE)
-    field = session.next()
-    if field is None:
-        return {"done": True} | _progress(session)
+    step, protocol = session.next(), session.protocol
+    if step is None:
+        return {"done": True, "opens": session.opens} | _progress(session)
     return {
-        "id": field.id,
+        "id": step.field.id,
         "number": session.answered + 1,
-        "image": f"/api/study/images/{field.id}.png",
-        "questions": [{"id": one.id, "text": one.text, "choices": one.choices} for one in session.protocol.questions],
-        "comment": session.protocol.comment,
+        "image": f"/api/study/images/{step.field.id}.png",
+        "width": protocol.screen_width,  # CSS pixels
+        "questions": [{"id": one.id, "text": one.text, "choices": one.choices} for one in protocol.questions],
+        "comment": protocol.comment,
+        "reading": step.reading,
+        "readings": protocol.readings,
+        "round": step.round,
+        "rounds": protocol.rounds,
     } | _progress(session)
 
 
@@ -91,11 +100,24 @@ def image(session: RequestSession, id: Annotated[str, Path(max_length=64)]) -> R
 
 @router.post("/api/study/answers", responses={409: {"description": "Wrong field or answers; nothing was written."}})
 def answer(session: RequestSession, given: Answers) -> dict[str, Any]:
-    """Write the reader's answers to the current field."""
-    problem = session.answer(given.id, given.answers, given.seconds, given.comment)
-    if problem:
-        raise HTTPException(409, problem)
-    return _progress(session)
+    """Write the reader's answers to the current field. In the training, also what was correct."""
+    viewing = Viewing(given.seconds, given.max_zoom, given.zoomed_seconds, given.pixel_ratio, given.comment)
+    step = session.answer(given.id, given.answers, viewing)
+    return _progress(session) | (
+        _feedback(session.protocol, step.field.arm, given.answers) if step.reading == TRAINING else {}
+    )
+
+
+def _feedback(protocol: Protocol, name: str, answers: dict[str, str]) -> dict[str, Any]:
+    """What was correct about a field of a training arm."""
+    return {
+        "feedback": [
+            {"question": one.text, "correct": one.correct[name], "right": one.is_correct(name, answers[one.id])}
+            for one in protocol.questions
+            if name in one.correct
+        ],
+        "explanation": next(arm.explanation for arm in protocol.arms if arm.name == name),
+    }
 
 
 def _progress(session: Session) -> dict[str, int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,12 +40,14 @@ class Field:
 
     Attributes:
         id: 20 hexadecimal digits.
+        case: 12 hexadecimal digits of the place: fields of several arms at the same place have the same.
         arm: name of the arm.
         x, y: left upper corner in pixels of the field's scale.
         png: the image.
     """
 
     id: str
+    case: str
     arm: str
     x: int
     y: int
@@ -54,18 +57,25 @@ class Field:
 def draw_fields(protocol: Protocol, folder: Path, progress: Progress) -> list[Field]:
     """All fields in the order of their ids, which is random; paths in the protocol are relative to `folder`.
 
-    Raises SlideError if the slide of an arm cannot be read, or shows too little tissue.
+    Arms that show the same slide, and the same region of it, have their fields at the same places where both have
+    tissue there. Raises SlideError if the slide of an arm cannot be read, its pixel size is not known, or it shows too
+    little tissue.
     """
     fields: list[Field] = []
-    total = protocol.fields * len(protocol.arms)
+    total = sum(map(protocol.fields_of, protocol.arms))
     for arm in protocol.arms:
-        rng = random.Random(f"{protocol.seed} {arm.name}")
+        place = f"{arm.source} {arm.region}"
         crops = _histology_crops if arm.histology else _stained_crops
-        for x, y, rgb in crops(protocol, arm, folder, rng):
-            key = hmac.new(str(protocol.seed).encode(), f"{arm.name} {x} {y}".encode() + rgb.tobytes(), hashlib.sha256)
-            fields.append(Field(key.hexdigest()[:20], arm.name, x, y, _uncompressed_png(rgb)))
+        for x, y, rgb in crops(protocol, arm, folder, random.Random(f"{protocol.seed} {place}")):
+            id_ = _digest(protocol, f"{arm.name} {x} {y}".encode() + rgb.tobytes())[:20]
+            case = _digest(protocol, f"{place} {x} {y}".encode())[:12]
+            fields.append(Field(id_, case, arm.name, x, y, _uncompressed_png(rgb)))
             progress(len(fields), total)
     return sorted(fields, key=lambda field: field.id)
+
+
+def _digest(protocol: Protocol, what: bytes) -> str:
+    return hmac.new(str(protocol.seed).encode(), what, hashlib.sha256).hexdigest()
 
 
 def _uncompressed_png(rgb: Rgb) -> bytes:
@@ -81,15 +91,23 @@ def _histology_crops(protocol: Protocol, arm: Arm, folder: Path, rng: random.Ran
             rgb = slide.read_region((x, y), (side, side), microns)
             return rgb if (np.ptp(rgb, axis=2) > MIN_SATURATION).mean() >= MIN_TISSUE else None
 
-        return _random_crops(arm, protocol, Size(*slide.size_at(microns)), rng, crop)
+        area = _area(arm, slide.size_at(microns), slide.size, microns / slide.microns_per_pixel)
+        return _random_crops(arm, protocol, area, rng, crop)
 
 
 def _stained_crops(protocol: Protocol, arm: Arm, folder: Path, rng: random.Random) -> list[Crop]:
     with open_slide(folder / str(arm.slide), microns_per_pixel=arm.mpp) as slide:
+        if slide.microns_per_pixel is None:
+            raise SlideError(
+                f"arm {arm.name}: {arm.slide} does not state its pixel size; expected um per pixel;"
+                " add mpp = ... to the arm"
+            )
         model = load_model(str(arm.model))
-        view = reduced(slide, reduction_for(model, slide.microns_per_pixel))
+        reduction = reduction_for(model, slide.microns_per_pixel)
+        view = reduced(slide, reduction)
         check_pixel_size(model, view.microns_per_pixel)
-        zoom = protocol.microns_per_pixel / (view.microns_per_pixel or protocol.microns_per_pixel)
+        level0_zoom = protocol.microns_per_pixel / slide.microns_per_pixel
+        zoom = level0_zoom / reduction
         stainer = TileStainer(view.read, view.size, model)
         size = Size(int(view.size.width / zoom), int(view.size.height / zoom))
         side = protocol.field_pixels
@@ -101,7 +119,25 @@ def _stained_crops(protocol: Protocol, arm: Arm, folder: Path, rng: random.Rando
                 return None
             return _resized(_stained(stainer, region), side)
 
-        return _random_crops(arm, protocol, size, rng, crop)
+        return _random_crops(arm, protocol, _area(arm, size, slide.size, level0_zoom), rng, crop)
+
+
+def _area(arm: Arm, size: Size, level0: Size, zoom: float) -> Region:
+    """Where fields are drawn, in pixels of the field's scale: the slide has `size` of them, `zoom` level-0 pixels wide.
+
+    Raises SlideError if the arm's region is not inside `level0`.
+    """
+    if arm.region is None:
+        return size.region
+    given = Region(*arm.region)
+    if given.is_empty or given.intersection(level0.region) != given:
+        raise SlideError(
+            f"arm {arm.name}: region {arm.region}; expected x, y, width and height in level-0 pixels inside"
+            f" {level0.width} x {level0.height}"
+        )
+    left, top = math.ceil(given.x / zoom), math.ceil(given.y / zoom)
+    right, bottom = math.floor(given.right / zoom), math.floor(given.bottom / zoom)
+    return Region(left, top, right - left, bottom - top).intersection(size.region)
 
 
 def _stained(stainer: TileStainer, region: Region) -> Rgb:
@@ -122,20 +158,20 @@ def _resized(rgb: Rgb, side: int) -> Rgb:
 
 
 def _random_crops(
-    arm: Arm, protocol: Protocol, size: Size, rng: random.Random, crop: Callable[[int, int], Rgb | None]
+    arm: Arm, protocol: Protocol, area: Region, rng: random.Random, crop: Callable[[int, int], Rgb | None]
 ) -> list[Crop]:
     """Crops at random places that do not overlap; `crop` returns None where there is too little tissue."""
-    side, found = protocol.field_pixels, list[Crop]()
-    for _ in range(TRIES * protocol.fields if min(size.width, size.height) >= side else 0):
-        x, y = rng.randint(0, size.width - side), rng.randint(0, size.height - side)
+    side, wanted, found = protocol.field_pixels, protocol.fields_of(arm), list[Crop]()
+    for _ in range(TRIES * wanted if min(area.width, area.height) >= side else 0):
+        x, y = rng.randint(area.x, area.right - side), rng.randint(area.y, area.bottom - side)
         if any(abs(x - other[0]) < side and abs(y - other[1]) < side for other in found):
             continue
         rgb = crop(x, y)
         if rgb is not None:
             found.append((x, y, rgb))
-        if len(found) == protocol.fields:
+        if len(found) == wanted:
             return found
     raise SlideError(
-        f"arm {arm.name}: only {len(found)} places with tissue for fields of {side} px; expected {protocol.fields};"
+        f"arm {arm.name}: only {len(found)} places with tissue for fields of {side} px; expected {wanted};"
         " ask for fewer or smaller fields"
     )

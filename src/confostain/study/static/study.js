@@ -2,7 +2,7 @@
 
 const byId = (id) => document.getElementById(id);
 const ZOOMS = [1, 1.5, 2, 3, 4];
-const state = { field: null, shownAt: 0, zoom: 0, current: 0, sending: false };
+const state = { field: null, shownAt: 0, zoom: 0, maxZoom: 0, zoomedAt: 0, zoomed: 0, current: 0, sending: false, feedback: false };
 
 async function ask(path, options) {
   const response = await fetch(path, { cache: "no-store", ...options });
@@ -40,17 +40,38 @@ async function start() {
 
 async function next() {
   const field = await ask("/api/study/next");
-  byId("message").hidden = true;
   if (field.done) {
-    showProgress(field.total, field.total);
-    say("That was the last field", "Your answers are saved. Thank you.");
+    showProgress(field.answered, field.total);
+    if (field.opens) say("This reading is finished", `Your answers are saved. The next reading opens on ${dateOf(field.opens)}.`);
+    else say("That was the last field", "Your answers are saved. Thank you.");
     return;
   }
-  Object.assign(state, { field, current: 0, zoom: 0 });
+  const before = state.field;
+  state.field = null; // keys do nothing in a pause
+  const pause = before && pauseBetween(before, field);
+  if (pause) say(pause[0], pause[1], "Go on", () => show(field).catch(failed));
+  else await show(field);
+}
+
+const dateOf = (text) => new Date(text).toLocaleString(undefined, { dateStyle: "long", timeStyle: "short" });
+
+/** Title and text of the pause between two fields of different parts of the study. */
+function pauseBetween(before, field) {
+  if (before.reading === 0 && field.reading > 0) return ["The training is finished", "From now on you are not told what is correct."];
+  if (before.reading !== field.reading) return [`Reading ${before.reading} of ${field.readings} is finished`, "The same fields come again, in another order."];
+  if (before.round !== field.round) return [`Round ${before.round} of ${field.rounds} is finished`, "Pause if you like."];
+  return null;
+}
+
+async function show(field) {
+  byId("message").hidden = true;
+  Object.assign(state, { current: 0, zoom: 0, maxZoom: 0, zoomed: 0 });
   showProgress(field.answered, field.total);
+  byId("field").style.setProperty("--width", `${field.width}px`);
   byId("field").style.setProperty("--zoom", 1);
   await showImage(field);
-  byId("questions").replaceChildren(...field.questions.map(questionOf), ...comment(field), nextButton());
+  state.field = field;
+  byId("questions").replaceChildren(...field.questions.map(questionOf), ...comment(field), nextButton("Next field"));
   byId("field").focus();
   state.shownAt = performance.now();
   mark();
@@ -95,10 +116,7 @@ function comment(field) {
   return [box];
 }
 
-function nextButton() {
-  const button = Object.assign(document.createElement("button"), { type: "submit", className: "plain next", textContent: "Next field", id: "next" });
-  return button;
-}
+const nextButton = (text) => Object.assign(document.createElement("button"), { type: "submit", className: "plain next", textContent: text, id: "next" });
 
 const groups = () => [...byId("questions").querySelectorAll("fieldset")];
 const chosen = () => groups().map((group) => group.querySelector(":checked")?.value ?? null);
@@ -117,24 +135,67 @@ function answer(question, choice) {
 }
 
 async function send() {
+  if (state.feedback) return goOn();
   if (!state.field || state.sending || chosen().includes(null)) return;
   state.sending = true;
   mark();
+  noteZoom();
   const answers = Object.fromEntries(state.field.questions.map((question, i) => [question.id, chosen()[i]]));
-  const body = { id: state.field.id, answers, seconds: Math.round((performance.now() - state.shownAt) / 10) / 100 };
+  const body = {
+    id: state.field.id,
+    answers,
+    seconds: hundredths(performance.now() - state.shownAt),
+    max_zoom: ZOOMS[state.maxZoom],
+    zoomed_seconds: hundredths(state.zoomed),
+    pixel_ratio: window.devicePixelRatio,
+  };
   if (state.field.comment) body.comment = byId("comment").value;
-  await ask("/api/study/answers", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const reply = await ask("/api/study/answers", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   state.sending = false;
+  if (reply.feedback) showFeedback(reply);
+  else await next();
+}
+
+const hundredths = (milliseconds) => Math.round(milliseconds / 10) / 100;
+
+/** What was correct, beside the field; Enter or the button goes on. */
+function showFeedback(reply) {
+  state.feedback = true;
+  const lines = reply.feedback.flatMap(({ question, correct, right }) => [
+    textOf("h2", question),
+    textOf("p", right ? `Right: ${correct}` : `Not right. Correct is: ${correct}`, right ? "right" : "wrong"),
+  ]);
+  if (reply.explanation) lines.push(textOf("p", reply.explanation));
+  const box = document.createElement("div");
+  box.id = "feedback";
+  box.setAttribute("role", "status");
+  box.append(...lines);
+  byId("questions").replaceChildren(box, nextButton("Go on"));
+  byId("next").focus();
+}
+
+const textOf = (tag, text, className = "") => Object.assign(document.createElement(tag), { textContent: text, className });
+
+async function goOn() {
+  state.feedback = false;
   await next();
 }
 
+/** Adds the time since the last change of the magnification, if the field was magnified. */
+function noteZoom() {
+  if (state.zoom > 0) state.zoomed += performance.now() - state.zoomedAt;
+  state.zoomedAt = performance.now();
+}
+
 function zoom(step) {
+  noteZoom();
   state.zoom = Math.min(ZOOMS.length - 1, Math.max(0, state.zoom + step));
+  state.maxZoom = Math.max(state.maxZoom, state.zoom);
   byId("field").style.setProperty("--zoom", ZOOMS[state.zoom]);
 }
 
 const failed = (error) => {
-  state.sending = false;
+  Object.assign(state, { sending: false, feedback: false, field: null });
   say("The server does not respond", `${error.message}. Answers given so far are saved.`, "Try again", () => start().catch(failed));
 };
 
