@@ -47,6 +47,7 @@ def test_a_wrong_protocol_is_refused(toml: Path, old: str, new: str, message: st
     ("old", "new", "message"),
     [
         ('lesson = "real", ', "", "arm lesson: training without a correct answer"),
+        ("other.png", "x/../section.png", "arm lesson: its slide is also in an arm that counts"),
         ("other.png", "section.png", "arm lesson: its slide is also in an arm that counts"),
         ('name = "stained"\n', 'name = "stained"\ntraining = true\n', None),
     ],
@@ -119,3 +120,19 @@ def test_the_hibiscuss_design_is_a_protocol() -> None:
     protocol = read_protocol(Path(__file__).parents[2] / "examples" / "reader_study_hibiscuss.toml")
     counts = [sum(protocol.fields_of(arm) for arm in protocol.arms if arm.training == which) for which in (True, False)]
     assert (counts, protocol.rounds) == ([110, 300], 7)
+
+
+@pytest.mark.parametrize(
+    ("truth", "positive", "is_refused"),
+    [("stained", 'positive = "stained"', True), ("real", 'positive = "stained"', False), ("stained", "", False)],
+)
+def test_one_place_has_one_truth(toml: Path, truth: str, positive: str, is_refused: bool) -> None:
+    """Two arms that show the same fields, as multi-reader multi-case data."""
+    text = toml.read_text().replace('positive = "stained"', positive)
+    text = text.replace("[[questions]]", '[[arms]]\nname = "again"\nhistology = "section.png"\n[[questions]]', 1)
+    toml.write_text(text.replace('correct = {section = "real"', f'correct = {{again = "{truth}", section = "real"'))
+    if not is_refused:
+        assert len(read_protocol(toml).arms) == 3
+        return
+    with pytest.raises(ConfigError, match=r"section.png: positive in one arm and negative in another"):
+        read_protocol(toml)

@@ -100,6 +100,7 @@ def test_training_comes_first_then_readings_in_rounds_with_a_washout(lesson_toml
     assert [(step.reading, step.round) for step in first] == [(0, 1)] * 2 + [(1, 1)] * 3 + [(1, 2)] * 3
     assert [step.field.arm == "lesson" for step in first] == [True] * 2 + [False] * 6
     assert session.opens == clock.now + timedelta(days=14)
+    assert (session.answered, session.total) == (6, 6)
     with pytest.raises(OptionError, match="not the current field"):
         session.answer(first[2].field.id, ANSWERS, Viewing())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -79,8 +80,8 @@ class Arm(_Table):
 
     @property
     def source(self) -> str:
-        """Slide of the fields, as the protocol names it."""
-        return str(self.histology if self.slide is None else self.slide)
+        """Slide of the fields, however its path is written."""
+        return os.path.normpath(str(self.histology if self.slide is None else self.slide))
 
 
 class Protocol(_Table):
@@ -152,7 +153,9 @@ def read_protocol(path: Path) -> Protocol:
         raise ConfigError(
             f"{path}: cannot be read as a protocol ({error}); expected a TOML file as `confostain study --help` shows"
         ) from error
-    problem = next(filter(None, (check(protocol) for check in (_names, _sources, _answers, _training, _rounds))), "")
+    problem = next(
+        filter(None, (check(protocol) for check in (_names, _sources, _answers, _truths, _training, _rounds))), ""
+    )
     if problem:
         raise ConfigError(f"{path}: {problem}")
     return protocol
@@ -189,6 +192,21 @@ def _answers(protocol: Protocol) -> str:
                 f"question {question.id}: positive = {question.positive!r}: expected a choice after the first; list the"
                 " choices from negative to positive"
             )
+    return ""
+
+
+def _truths(protocol: Protocol) -> str:
+    for question in protocol.questions:
+        truths: dict[tuple[str, str], bool] = {}
+        for arm in protocol.arms if question.positive else ():
+            correct = question.correct.get(arm.name)
+            if correct is None:
+                continue
+            truth = question.is_positive(correct)
+            if truths.setdefault((arm.source, str(arm.region)), truth) != truth:
+                return (
+                    f"question {question.id}: {arm.source}: positive in one arm and negative in another; expected one"
+                )
     return ""
 
 

@@ -108,7 +108,8 @@ class Session:
 
     @property
     def _reading(self) -> int:
-        return (self._first_unanswered() or self._steps[-1]).reading
+        step = self._first_unanswered() or self._steps[-1]
+        return step.reading - 1 if self.opens else step.reading
 
     def _first_unanswered(self) -> Step | None:
         return next((step for step in self._steps if (step.reading, step.field.id) not in self._answered), None)

@@ -40,8 +40,8 @@ async function start() {
 
 async function next() {
   const field = await ask("/api/study/next");
+  showProgress(field.answered, field.total);
   if (field.done) {
-    showProgress(field.answered, field.total);
     if (field.opens) say("This reading is finished", `Your answers are saved. The next reading opens on ${dateOf(field.opens)}.`);
     else say("That was the last field", "Your answers are saved. Thank you.");
     return;
@@ -66,7 +66,6 @@ function pauseBetween(before, field) {
 async function show(field) {
   byId("message").hidden = true;
   Object.assign(state, { current: 0, zoom: 0, maxZoom: 0, zoomed: 0 });
-  showProgress(field.answered, field.total);
   byId("field").style.setProperty("--width", `${field.width}px`);
   byId("field").style.setProperty("--zoom", 1);
   await showImage(field);
