@@ -40,7 +40,7 @@ OTHERS = {
 OUTSIDE = {
     "recipes/": "one TOML per shipped model: all stages, mixing of weights, seeds",
     "benchmarks/": "each prints a ratio against a named peer, measured in the same run",
-    "examples/": "scripts that show the Python interface; run by the tests",
+    "examples/": "scripts that show the Python interface, run by the tests; a protocol of a reader study",
     "scripts/": "for developers: this map, the opening picture, hashes of outputs, ...",
 }
 

@@ -139,6 +139,13 @@ def test_kappa_of_published_tables(answers: Integers, weights: npt.NDArray[np.fl
     )
 
 
+@pytest.mark.parametrize(("choices", "first_row"), [(2, [1, 0]), (3, [1, 0.75, 0]), (5, [1, 0.9375, 0.75, 0.4375, 0])])
+def test_quadratic_weights_go_from_one_to_zero(choices: int, first_row: list[float]) -> None:
+    weights = quadratic_weights(choices)
+    assert weights[0].tolist() == first_row
+    assert weights[:, -1].tolist() == first_row[::-1]
+
+
 def test_weighted_kappa_of_two_readers_with_the_same_mean_is_the_intraclass_correlation() -> None:
     """Fleiss and Cohen 1973: for large tables and equal marginal distributions, ICC(2,1) of an analysis of variance."""
     rng = np.random.default_rng(5)

@@ -77,6 +77,11 @@ def test_sensitivity_and_specificity_of_each_modality(
     assert [row[key] for key in ("value", "low", "high")] == [f"{one:.4f}" for one in (right / total, low, high)]
 
 
+def test_the_training_is_no_reading_of_the_table() -> None:
+    assert {row["reading"] for row in summary(PROTOCOL, GIVEN)} == {1}
+    assert summary(PROTOCOL, answers("a", "lesson", "1111", reading=0)) == []
+
+
 def test_all_readers_and_modalities_together_are_clustered_by_case() -> None:
     table = summary(PROTOCOL, GIVEN)
     row = lines(table, question="cancer", modality="(all)", reader="(all)")["accuracy"]
