@@ -38,17 +38,16 @@ class AdaptationHistology:
 
     def reference(self, colours: StainColours | None) -> list[Rgb]:
         """Fields of real H&E that stains are compared with, uint8 (h, w, 3), each slide brought into `colours`."""
-        slides = [reference_fields(file, self.microns_per_pixel) for file in self.files] or [[sample()]]
-        return [field for fields in slides for field in in_colours(fields, colours)]
-
-
-def in_colours(fields: list[Rgb], colours: StainColours | None) -> list[Rgb]:
-    """H&E of one slide in other stain colours; unchanged for None."""
-    return fields if colours is None else recoloured(fields, REFERENCE_MPP, colours, "H&E")
+        if not self.files:
+            return [sample()]
+        slides = [reference_fields(file, self.microns_per_pixel) for file in self.files]
+        if colours is not None:
+            slides = [recoloured(fields, REFERENCE_MPP, colours, "H&E") for fields in slides]
+        return [field for fields in slides for field in fields]
 
 
 def sample() -> Rgb:
-    """The built-in H&E of skin at 0.75 um/px, uint8 (h, w, 3)."""
+    """The built-in H&E of skin at 0.75 um/px, uint8 (h, w, 3), in the neutral colours, which are those of its slide."""
     from PIL import Image
 
     with Image.open(SAMPLE) as file:

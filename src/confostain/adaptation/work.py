@@ -159,5 +159,6 @@ class Work:
         """What the models were adapted to, for their cards."""
         hashes = "; ".join(f"{scan.name}: SHA-256 {', '.join(scan.sha256)}" for scan in self.scans)
         own = len(self.plan.histology.files)
-        used = f"{own} H&E slides of the user and " if own else ""
-        return f"adapted without truth to {len(self.scans)} scans ({hashes}), beside {used}the built-in H&E"
+        used = f"{own} of the user's H&E slides and " if own else ""
+        scans = "1 scan" if len(self.scans) == 1 else f"{len(self.scans)} scans"
+        return f"adapted without truth to {scans} ({hashes}), beside {used}the built-in H&E"

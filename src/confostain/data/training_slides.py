@@ -63,6 +63,7 @@ class SlideReading:
         split: of prepared patches.
         pixel_sizes: um/px of files and folders that do not state it, by name; they are read as they are.
         colours: in which all H&E is shown, each slide fitted on its own, glass white; None: as it is.
+        as_they_are: names of files that have these colours already.
     """
 
     microns_per_pixel: float = REFERENCE_MPP
@@ -70,6 +71,7 @@ class SlideReading:
     split: Split = "train"
     pixel_sizes: Mapping[str, float] = field(default_factory=dict)
     colours: StainColours | None = None
+    as_they_are: tuple[str, ...] = ()
 
 
 def read_slides(files: Sequence[str], reading: SlideReading) -> list[TrainingSlide]:
@@ -110,7 +112,7 @@ def _read(path: Path, reading: SlideReading) -> TrainingSlide:
                 f"{path}: {image.shape[1]} x {image.shape[0]} px at {microns:g} um/px; expected at least"
                 f" {reading.at_least} px a side; give larger ones"
             )
-    if reading.colours is not None and images:
+    if reading.colours is not None and images and path.name not in reading.as_they_are:
         images = recoloured(images, microns, reading.colours, str(path))
     return TrainingSlide(images, microns)
 

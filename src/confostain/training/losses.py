@@ -15,6 +15,7 @@ from confostain.imaging.linear_stain import GAREAU_EOSIN, GAREAU_HAEMATOXYLIN
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as grey pictures are made
 NEIGHBOURHOOD = 13  # px
+NUCLEUS = 0.04  # height of a nucleus above its surroundings, of the range of the fluorescence
 FLAT = 0.01  # standard deviations below this are noise
 LEVEL = 1 / 255  # of grey
 STEP = 2 / 255  # a difference between neighbours of this size counts nearly as a full one
@@ -189,6 +190,21 @@ def grid(made: Tensor, period: int) -> Tensor:
     detail = (made - functional.avg_pool2d(made, 5, stride=1, padding=2, count_include_pad=False)) / LEVEL
     phases = functional.pixel_unshuffle(detail, period)
     return functional.avg_pool2d(phases, 10, stride=5).square().mean()
+
+
+def lost_contrast(made: Tensor, before: Tensor, fluorescence: Tensor) -> Tensor:
+    """Mean by which the nuclei of the fluorescence (b, 1, h, w) stand out less in RGB (b, 3, h, w) than before.
+
+    What stands out is the absorbed red light above its mean in squares of 13 px; nuclei are what does so in the
+    fluorescence.
+    """
+
+    def above(image: Tensor) -> Tensor:
+        return image - functional.avg_pool2d(image, NEIGHBOURHOOD, 1, NEIGHBOURHOOD // 2, count_include_pad=False)
+
+    nuclei = (above(functional.avg_pool2d(fluorescence, 3, 1, 1)) > NUCLEUS).to(made)
+    lost = functional.relu(above(absorbed_red(before)) - above(absorbed_red(made)))
+    return (lost * nuclei).sum() / nuclei.sum().clamp(min=1)
 
 
 def absorbed_red(rgb: Tensor) -> Tensor:

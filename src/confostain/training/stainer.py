@@ -113,6 +113,7 @@ class StainerTrainer:
             fill_network(network, start, "start")
         self.average = copy.deepcopy(network).to(fabric.device).eval()
         self.best_score, self.best_weights = -np.inf, weights_of(self.average)
+        self.first = copy.deepcopy(self.average) if self.objective.kept_contrast else None
         self.generator = self._learner(network)
         self.adversary: Adversary | None = None
         self.way_back: WayBack | None = None
@@ -201,6 +202,10 @@ class StainerTrainer:
                 lambda: losses.nuclei_correlation(made[: len(true)], losses.absorbed_red(true)),
             ),
             "perceptual": (objective.perceptual, perceptual),
+            "kept_contrast": (
+                objective.kept_contrast,
+                lambda: self._lost_contrast(made[len(true) :], pair[len(true) :]),
+            ),
             "colour_distribution": (
                 objective.colour_distribution,
                 lambda: losses.colour_distribution(made[len(true) :], true, self._generator(step)),
@@ -208,6 +213,13 @@ class StainerTrainer:
             "grid": (objective.grid, lambda: losses.grid(made, self.config.design.unshuffle)),
         }
         return {name: weight * term() for name, (weight, term) in terms.items() if weight}
+
+    def _lost_contrast(self, made: Tensor, pair: Tensor) -> Tensor:
+        """Contrast of the nuclei of scans that the network drew when it began, and no longer draws."""
+        assert self.first is not None
+        with torch.no_grad():
+            before = self._picture(self.first(self.input.of(pair)))
+        return losses.lost_contrast(made, before, pair[:, 1:])
 
     def _generator(self, step: int) -> torch.Generator:
         """Random numbers of the terms of a step."""
