@@ -72,3 +72,14 @@ def test_recoloured_slides_have_the_colours_asked_for_and_white_glass(tmp_path: 
     assert glass.any()
     assert image[glass].min() >= 253
     assert np.abs(image.astype(int) - grey).mean() > 3
+
+
+def test_what_has_the_colours_already_is_left_as_it_is(tmp_path: Path, section: np.ndarray) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(section).save(path)
+    (changed,), (left,) = (
+        read_histology([str(path)], SlideReading(0.75, colours=NEUTRAL, as_they_are=names))
+        for names in ((), ("a.png",))
+    )
+    np.testing.assert_array_equal(left, section)
+    assert not np.array_equal(changed, section)

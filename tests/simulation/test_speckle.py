@@ -33,10 +33,12 @@ def test_the_grain_correlates_neighbours_as_its_kernel_says(looks: float, grain:
     kernel = gaussian_kernel(grain)
     for lag in (1, 2):
         expected = (kernel[lag:] * kernel[:-lag]).sum() / np.square(kernel).sum()
+        assert Speckle(looks, grain).correlation(2)[lag - 1] == pytest.approx(expected)
         assert correlation(factor, lag) == pytest.approx(expected, abs=0.04)
 
 
 def test_white_speckle_is_white() -> None:
+    assert Speckle(4).correlation(3) == [0, 0, 0]
     assert abs(correlation(Speckle(4).factor(SHAPE, np.random.default_rng(0)), 1)) < 0.01
 
 

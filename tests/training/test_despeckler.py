@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from confostain.errors import ConfigError, ModelError
+from confostain.data.prepare import prepare_confocal
+from confostain.data.split import PatchPlan
+from confostain.errors import ConfigError, ConfostainWarning, ModelError
 from confostain.inference.despeckle import despeckle
 from confostain.models.build import load_weights
 from confostain.models.export import folded
@@ -42,6 +44,22 @@ def test_a_discriminator_takes_part_and_training_resumes_with_it(
     train_recipe(despeckler_config, tmp_path / "broken", resume=True)
     assert log_of(tmp_path / "broken") == log_of(tmp_path / "whole")
     assert log_of(tmp_path / "whole")[0].keys() == {"step", "loss", "generator_loss", "discriminator_loss"}
+
+
+def test_raw_reflectance_takes_part_without_a_truth(
+    despeckler_config: Path, phantom_scan: Path, tmp_path: Path, log_of: Log
+) -> None:
+    with pytest.warns(ConfostainWarning, match="one slide cannot be split"):
+        prepare_confocal([phantom_scan], tmp_path / "scans", PatchPlan(side=192))
+    text = despeckler_config.read_text()
+    with_scans = text.replace("[data]", f'[data]\nconfocal = "{(tmp_path / "scans").as_posix()}"')
+    despeckler_config.write_text(with_scans)
+    with pytest.raises(ConfigError, match="expected that weight above 0"):
+        train_recipe(despeckler_config, tmp_path / "run")
+    despeckler_config.write_text("residual_statistics = 1.0\n" + with_scans)
+    train_recipe(despeckler_config, tmp_path / "run")
+    log = log_of(tmp_path / "run")
+    assert {"residual_statistics", "residual_statistics of scans"} <= log[0].keys()
 
 
 def test_two_processes_train_one_network(despeckler_config: Path, tmp_path: Path, log_of: Log) -> None:

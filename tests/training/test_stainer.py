@@ -108,6 +108,29 @@ def test_real_scans_take_part_without_a_truth(
     assert first["nuclei_correlation"] != other["nuclei_correlation"]  # scans are held to their own fluorescence
 
 
+def test_terms_of_scans_are_logged_and_begin_at_nothing_lost(
+    stainer_config: Config, phantom_scan: Path, tmp_path: Path, log_of: Log
+) -> None:
+    with pytest.warns(ConfostainWarning, match="one slide cannot be split"):
+        prepare_confocal([phantom_scan], tmp_path / "scans", PatchPlan(side=64))  # smaller than a simulated region
+    config = stainer_config("supervised = 1\nadversarial = 0\ncolour_distribution = 1\nkept_contrast = 1")
+    text = config.read_text().replace('norm = "batch"', 'norm = "none"')
+    config.write_text(text.replace("[data]", f'[data]\nconfocal = "{(tmp_path / "scans").as_posix()}"'))
+    train_recipe(config, tmp_path / "run")
+    log = log_of(tmp_path / "run")
+    assert log[0]["kept_contrast"] == 0  # the network is still the one that it is compared with
+    assert log[0]["colour_distribution"] > 0
+
+
+def test_the_last_average_is_kept_when_asked(stainer_config: Config, tmp_path: Path) -> None:
+    train_recipe(stainer_config("supervised = 10\nadversarial = 0", keep='"last"'), tmp_path / "run")
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    network = build_generator(StainerDesign("resnet", blocks=(1,), width=2, stem="half"), 3)
+    load_weights(network, tmp_path / "run" / "weights.safetensors")
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, state["average"][name].half().to(value.dtype))
+
+
 def test_a_folder_without_scans_is_named(stainer_config: Config, histology: Path, tmp_path: Path) -> None:
     with pytest.warns(ConfostainWarning, match="one slide cannot be split"):
         prepare_histology([histology], tmp_path / "he", PatchPlan(side=64, microns_per_pixel=0.75))

@@ -33,6 +33,9 @@ TABLE: dict[str, Any] = {
         ({"domain_randomisation": [0.5]}, r"domain_randomisation is \[0.5\]"),
         ({"region": 32}, "region is 32; expected a whole number from 64"),
         ({"design": {"blocks": [1]}}, "design: channels"),
+        ({"objective": {"colour_distribution": 1}}, "are terms of real scans; expected data.confocal"),
+        ({"objective": {"kept_contrast": 1}}, "are terms of real scans; expected data.confocal"),
+        ({"keep": "first"}, "keep is 'first'; expected 'best' or 'last'"),
         ({"sed": 1}, "unknown key 'sed'; expected one of seed, ema_decay"),
     ],
 )
