@@ -44,7 +44,7 @@ def test_nuclei_correlation_is_high_where_nuclei_match_the_fluorescence() -> Non
     fluorescence[..., 20:26, 30:36] = 1
     made = torch.full((1, 3, 64, 64), 0.9)
     made[:, 0, 20:26, 30:36] = 0.4
-    assert float(losses.nuclei_correlation(made, fluorescence)) < 0.06  # crowded nuclei darken their surroundings
+    assert float(losses.nuclei_correlation(made, fluorescence)) < 0.01
     around = (19 * 19) / (50 * 50)  # share of squares that see the nucleus
     assert float(losses.nuclei_correlation(made.roll(30, -1), fluorescence)) > around  # one missing, one invented
     assert float(losses.nuclei_correlation(torch.full((1, 3, 64, 64), 0.9), fluorescence)) > 0.8 * around
