@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from confostain.arrays import REFERENCE_MPP, Rgb
+from confostain.data.colour_sample import Densities, read_densities, sample_densities
 from confostain.data.reference_colours import read_stain_colours, reference_fields
 from confostain.data.training_slides import recoloured
 from confostain.demo import SAMPLE
 from confostain.imaging.stain_colours import StainColours
 
+COLOURS = SAMPLE.with_name("skin-colours.npy")  # of sections of skin, made by scripts/skin_colours.py
 TEACHES = 352  # px: columns of the sample that pairs are simulated from; the others judge
 
 
@@ -44,6 +46,10 @@ class AdaptationHistology:
         if colours is not None:
             slides = [recoloured(fields, REFERENCE_MPP, colours, "H&E") for fields in slides]
         return [field for fields in slides for field in fields]
+
+    def densities(self, colours: StainColours | None) -> Densities:
+        """Colours that stains should have as often as H&E: of one's own, or of the built-in sections of skin."""
+        return sample_densities(self.reference(colours)) if self.files else read_densities(COLOURS)
 
 
 def sample() -> Rgb:

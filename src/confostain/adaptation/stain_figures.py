@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from confostain.arrays import REFERENCE_MPP, Pair, Rgb
+from confostain.data.colour_sample import Densities, sample_densities
 from confostain.evaluation.bootstrap import Interval, ratio_interval
 from confostain.evaluation.deconvolution_audit import audit_by_deconvolution
-from confostain.evaluation.distribution_metrics import ImageFeatures, colour_distance, patch_distance
+from confostain.evaluation.distribution_metrics import ImageFeatures, patch_distance, sliced_wasserstein
 from confostain.evaluation.feature_distances import CropFeatures, FeatureDistance
 from confostain.imaging.nuclei import NucleiAudit, audit_nuclei
 
@@ -26,17 +27,19 @@ class Reference:
     """Real H&E that stains are compared with.
 
     Attributes:
-        features: patches and colours.
+        densities: of its colours, see `data.colour_sample`.
+        patches: of it.
         crops: features of a network for natural images, which take seconds; None: not compared, or H&E too small.
     """
 
-    features: ImageFeatures
+    densities: Densities
+    patches: ImageFeatures
     crops: CropFeatures | None = None
 
     @classmethod
-    def of(cls, fields: Sequence[Rgb], with_crops: bool) -> Reference:
-        """Fields of real H&E, uint8 (h, w, 3)."""
-        return cls(ImageFeatures.of(fields), CropFeatures.of(fields) if with_crops else None)
+    def of(cls, fields: Sequence[Rgb], densities: Densities, with_crops: bool) -> Reference:
+        """Fields of real H&E, uint8 (h, w, 3), and colours."""
+        return cls(densities, ImageFeatures.of(fields), CropFeatures.of(fields) if with_crops else None)
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def stain_figures(fields: Sequence[Pair], stains: Sequence[Rgb], reference: Refe
     features, crops = ImageFeatures.of(stains), CropFeatures.of(stains) if reference.crops else None
     return StainFigures(
         shares,
-        patch_distance(features, reference.features),
-        colour_distance(features, reference.features),
+        patch_distance(features, reference.patches),
+        sliced_wasserstein(sample_densities(stains), reference.densities),
         FeatureDistance.between(crops, reference.crops).kernel,
     )
 

@@ -17,7 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from confostain.adaptation.fields import SIDE
-from confostain.adaptation.histology import AdaptationHistology, judging_sample
+from confostain.adaptation.histology import COLOURS, AdaptationHistology, judging_sample
 from confostain.adaptation.stain_figures import Reference, StainFigures, stain_figures
 from confostain.arrays import REFERENCE_MPP, Pair, Rgb
 from confostain.imaging.nuclei import agreement, nuclei_in_stain
@@ -54,6 +54,7 @@ def recipe_table(
         "validate": [str(teaching)],
         "microns_per_pixel": REFERENCE_MPP,
         "confocal": str(fields),
+        "colours": str(fields.with_name(COLOURS.name)),
         "as_they_are": [teaching.name],
         "pixel_sizes": {teaching.name: REFERENCE_MPP}
         | ({} if not own else {Path(file).name: histology.microns_per_pixel for file in own}),
@@ -84,7 +85,6 @@ def recipe_table(
             "nuclei_correlation": 10.0,
             "perceptual": 2.0,
             "grid": 0.1,
-            "kept_contrast": 10.0,
             "colour_distribution": 3.0,
         },
         "stages": [{"steps": steps, "patch": 160, "batch": 8, "learning_rate": 4e-4, "decay": "cosine"}],
@@ -138,7 +138,11 @@ class StainerJudge:
         cls, fields: Sequence[Pair], histology: AdaptationHistology, card: ModelCard, final: bool = True
     ) -> StainerJudge:
         """Judge with the H&E of an adaptation, in the colours of the model; the final one compares features, too."""
-        return cls(fields, Reference.of(histology.reference(card.colours), final), judging_sample())
+        return cls(
+            fields,
+            Reference.of(histology.reference(card.colours), histology.densities(card.colours), final),
+            judging_sample(),
+        )
 
     def judge(self, model: Path | str) -> tuple[StainerJudgement, list[Rgb]]:
         """Figures of a model, given by its folder or name, and its stains of the fields."""

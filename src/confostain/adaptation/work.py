@@ -2,7 +2,7 @@
 
 settings.json          what was begun       train/                  fields of the scans
 stainer.toml           recipes              stainer/, despeckler/   runs, see `confostain.training.run`
-despeckler.toml        sample-left.png      the built-in H&E that teaches
+despeckler.toml        skin-colours.npy   colours of H&E   sample-left.png      the built-in H&E that teaches
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from torch import Tensor
 
 from confostain.adaptation import despeckler, stainer
 from confostain.adaptation.fields import ScanFields, fields_of, write_fields
-from confostain.adaptation.histology import AdaptationHistology, write_teaching_sample
+from confostain.adaptation.histology import COLOURS, AdaptationHistology, write_teaching_sample
 from confostain.arrays import Pair, Progress
 from confostain.errors import ConfigError, OptionError, OutputError
 from confostain.models.build import read_weights
@@ -124,6 +125,7 @@ class Work:
             make_folder(folder)
             write_fields(scans, folder / "train")
             write_teaching_sample(folder / "sample-left.png")
+            np.save(folder / COLOURS.name, plan.histology.densities(models["stain"].card.colours))
             write_whole(settings_file, json.dumps(settings, indent=2).encode())
         return cls(folder, plan, scans, models)
 

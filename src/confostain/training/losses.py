@@ -15,11 +15,10 @@ from confostain.imaging.linear_stain import GAREAU_EOSIN, GAREAU_HAEMATOXYLIN
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as grey pictures are made
 NEIGHBOURHOOD = 13  # px
-NUCLEUS = 0.04  # height of a nucleus above its surroundings, of the range of the fluorescence
 FLAT = 0.01  # standard deviations below this are noise
 LEVEL = 1 / 255  # of grey
 STEP = 2 / 255  # a difference between neighbours of this size counts nearly as a full one
-COLOURS = 1 << 14  # pixels of which distributions are compared
+DARKEST = 0.02  # brightness; darker pixels count as that dark
 SMALLEST_ERROR = 5e-5  # mean squared error, 43 dB
 
 
@@ -69,22 +68,16 @@ def residual_moments(residual: Tensor, scale: Tensor) -> Tensor:
 
 
 def colour_distribution(made: Tensor, real: Tensor, generator: torch.Generator) -> Tensor:
-    """Sliced Wasserstein-1 distance of the optical densities of two sets of images (b, 3, h, w), of means over 2 px.
+    """Sliced Wasserstein-1 distance of the optical densities of RGB (b, 3, h, w), means over 2 px, to those of H&E.
 
-    It compares how frequent colours are, not where they are. 16 random directions; a random sample of the same number
-    of pixels of both. Source: Rabin et al. 2011, SSVM.
+    It compares how frequent colours are, not where they are. 16 random directions; as many random pixels as there are
+    densities in `real`, (n, 3), natural logarithm. Source: Rabin et al. 2011, SSVM.
     """
-    densities = [
-        -torch.log(functional.avg_pool2d(image, 2).clamp(min=0.02)).permute(0, 2, 3, 1).reshape(-1, 3)
-        for image in (made, real)
-    ]
-    number = min(COLOURS, *(len(pixels) for pixels in densities))
+    densities = -torch.log(functional.avg_pool2d(made, 2).clamp(min=DARKEST)).permute(0, 2, 3, 1).reshape(-1, 3)
+    chosen = torch.randint(len(densities), (len(real),), generator=generator).to(made.device)
     directions = functional.normalize(torch.randn(3, 16, generator=generator), dim=0).to(made)
-    projected = []
-    for pixels in densities:
-        chosen = torch.randperm(len(pixels), generator=generator)[:number].to(made.device)
-        projected.append((pixels[chosen] @ directions).sort(dim=0).values)
-    return (projected[0] - projected[1]).abs().mean()
+    a, b = ((points @ directions).sort(dim=0).values for points in (densities[chosen], real))
+    return (a - b).abs().mean()
 
 
 def generator_loss(scores_made: Tensor) -> Tensor:
@@ -190,21 +183,6 @@ def grid(made: Tensor, period: int) -> Tensor:
     detail = (made - functional.avg_pool2d(made, 5, stride=1, padding=2, count_include_pad=False)) / LEVEL
     phases = functional.pixel_unshuffle(detail, period)
     return functional.avg_pool2d(phases, 10, stride=5).square().mean()
-
-
-def lost_contrast(made: Tensor, before: Tensor, fluorescence: Tensor) -> Tensor:
-    """Mean by which the nuclei of the fluorescence (b, 1, h, w) stand out less in RGB (b, 3, h, w) than before.
-
-    What stands out is the absorbed red light above its mean in squares of 13 px; nuclei are what does so in the
-    fluorescence.
-    """
-
-    def above(image: Tensor) -> Tensor:
-        return image - functional.avg_pool2d(image, NEIGHBOURHOOD, 1, NEIGHBOURHOOD // 2, count_include_pad=False)
-
-    nuclei = (above(functional.avg_pool2d(fluorescence, 3, 1, 1)) > NUCLEUS).to(made)
-    lost = functional.relu(above(absorbed_red(before)) - above(absorbed_red(made)))
-    return (lost * nuclei).sum() / nuclei.sum().clamp(min=1)
 
 
 def absorbed_red(rgb: Tensor) -> Tensor:

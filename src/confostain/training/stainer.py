@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from confostain.arrays import Image
+from confostain.data.colour_sample import read_densities
 from confostain.data.pairs import PairSource
 from confostain.data.scans import ScanSource, read_scans
 from confostain.data.training_slides import read_histology, read_slides
@@ -107,13 +108,14 @@ class StainerTrainer:
         unseen = read_histology(config.data.validate, config.reading(region, "validate"))
         self.validation = StainerValidation.of(unseen, region)
         self.perceptual = PerceptualLoss(fabric.device) if self.objective.perceptual else None
+        if config.data.colours:
+            self.colours = fabric.to_device(torch.from_numpy(read_densities(config.data.colours)))
         self.input = StainerInput(config.input, config.despeckler, fabric.device)
         network = config.build()
         if start is not None:
             fill_network(network, start, "start")
         self.average = copy.deepcopy(network).to(fabric.device).eval()
         self.best_score, self.best_weights = -np.inf, weights_of(self.average)
-        self.first = copy.deepcopy(self.average) if self.objective.kept_contrast else None
         self.generator = self._learner(network)
         self.adversary: Adversary | None = None
         self.way_back: WayBack | None = None
@@ -202,24 +204,13 @@ class StainerTrainer:
                 lambda: losses.nuclei_correlation(made[: len(true)], losses.absorbed_red(true)),
             ),
             "perceptual": (objective.perceptual, perceptual),
-            "kept_contrast": (
-                objective.kept_contrast,
-                lambda: self._lost_contrast(made[len(true) :], pair[len(true) :]),
-            ),
             "colour_distribution": (
                 objective.colour_distribution,
-                lambda: losses.colour_distribution(made[len(true) :], true, self._generator(step)),
+                lambda: losses.colour_distribution(made[len(true) :], self.colours, self._generator(step)),
             ),
             "grid": (objective.grid, lambda: losses.grid(made, self.config.design.unshuffle)),
         }
         return {name: weight * term() for name, (weight, term) in terms.items() if weight}
-
-    def _lost_contrast(self, made: Tensor, pair: Tensor) -> Tensor:
-        """Contrast of the nuclei of scans that the network drew when it began, and no longer draws."""
-        assert self.first is not None
-        with torch.no_grad():
-            before = self._picture(self.first(self.input.of(pair)))
-        return losses.lost_contrast(made, before, pair[:, 1:])
 
     def _generator(self, step: int) -> torch.Generator:
         """Random numbers of the terms of a step."""

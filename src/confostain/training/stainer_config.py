@@ -40,6 +40,9 @@ class HistologyAndScans(Histology):
     # pixel sizes in um that pairs are simulated at, drawn at random; None: microns_per_pixel
     scales: Annotated[Range, ordered(0.2, 2)] | None = None
     pixel_sizes: dict[str, float] = field(default_factory=dict)  # um/px of files that do not state it, by name
+    colours: str | None = (
+        None  # optical densities of pixels of H&E, .npy (n, 3), which stains of real scans should have
+    )
     as_they_are: tuple[str, ...] = ()  # names of files that a network of densities need not recolour
 
     @property
@@ -96,7 +99,6 @@ class Objective(Table):
     nuclei_correlation: Weight = 0.0  # nuclei of F in the haematoxylin, and no others
     haematoxylin_correlation: Weight = 0.0  # nuclei of the true H&E in the haematoxylin, and no others
     perceptual: Weight = 0.0  # features of a network trained on natural images, against the true H&E
-    kept_contrast: Weight = 0.0  # nuclei of real scans stay as dark as the network drew them at the beginning
     colour_distribution: Weight = 0.0  # colours of the stain of real scans as frequent as in the H&E
     grid: Weight = 0.0  # no pattern with the period of the network's pixel-shuffle
     conditional_discriminator: bool = False  # it sees R and F beside the H&E, real or generated
@@ -142,10 +144,10 @@ class StainerConfig(TrainingConfig):
                     f"stages[{index}].patch is {stage.patch}; expected a multiple of {stride} px, the stride of the"
                     " design"
                 )
-        of_scans = self.objective.colour_distribution or self.objective.kept_contrast
-        if of_scans and self.data.confocal is None:
+        if self.objective.colour_distribution and not (self.data.confocal and self.data.colours):
             raise ValueError(
-                "objective.colour_distribution and kept_contrast are terms of real scans; expected data.confocal"
+                "objective.colour_distribution compares real scans with colours of H&E; expected data.confocal and"
+                " data.colours"
             )
         if self.objective.cycle and self.design.output == "densities":
             raise ValueError("objective.cycle is a term between pictures; expected design.output = 'rgb'")
