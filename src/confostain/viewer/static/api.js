@@ -1,5 +1,8 @@
 // Requests to the server, except those for tiles.
 
+import { suspect } from "./connection.js";
+
+const PATIENCE_MS = 30_000; // for an answer about annotations; the largest that may be saved take 1 s
 const MAX_KEEPALIVE = 50_000; // characters; browsers refuse more than 64 kB
 
 async function json(path, options) {
@@ -16,6 +19,19 @@ export const layerStatus = (slide, layer) => json(`${slidePath(slide)}/status/${
 export const thumbnail = (slide, layer) => `${slidePath(slide)}/thumbnail/${encodeURIComponent(layer)}.jpg`;
 export const tilePath = (slide, layer) => `${slidePath(slide)}/tiles/${encodeURIComponent(layer)}`;
 
+/** Whether the server answers at all. */
+export const isReachable = () =>
+  fetch("/api/refusals", { cache: "no-store", signal: AbortSignal.timeout(10_000) }).then(() => true, () => false);
+
+async function ask(path, options) {
+  try {
+    return await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
+  } catch {
+    suspect();
+    throw new Error("the server does not respond");
+  }
+}
+
 /** An error with the server's own words. */
 async function refused(response, doing) {
   const { detail } = await response.json().catch(() => ({}));
@@ -24,7 +40,7 @@ async function refused(response, doing) {
 
 /** The annotations and their ETag, which the next write sends back. */
 export async function readAnnotations(slide) {
-  const response = await fetch(`${slidePath(slide)}/annotations`, { cache: "no-store" });
+  const response = await ask(`${slidePath(slide)}/annotations`, { cache: "no-store" });
   if (!response.ok) throw await refused(response, "reading");
   return { collection: await response.json(), version: response.headers.get("ETag") };
 }
@@ -35,7 +51,7 @@ export async function writeAnnotations(slide, collection, version) {
   if (version) headers["If-Match"] = version;
   const body = JSON.stringify(collection);
   const keepalive = body.length < MAX_KEEPALIVE; // so that it arrives although the page is being closed
-  const response = await fetch(`${slidePath(slide)}/annotations`, { method: "PUT", headers, body, keepalive });
+  const response = await ask(`${slidePath(slide)}/annotations`, { method: "PUT", headers, body, keepalive });
   if (response.status === 412) return null;
   if (!response.ok) throw await refused(response, "saving");
   return response.headers.get("ETag");
@@ -44,6 +60,7 @@ export async function writeAnnotations(slide, collection, version) {
 /** Calls `changed` whenever a slide was added or refused, and after every reconnection. */
 export function onSlidesChanged(changed) {
   const events = new EventSource("/api/events");
+  events.addEventListener("error", suspect);
   let opened = false;
   events.addEventListener("open", () => {
     if (opened) changed();

@@ -7,9 +7,9 @@ const byId = (id) => document.getElementById(id);
 
 /** `page` holds the parts and actions of main.js. */
 export function bindControls(page) {
-  const { stage, drawing, annotations, curtain, slides, setMode, setActiveLayer, changePanes } = page;
+  const { stage, drawing, notes, curtain, slides, setMode, setActiveLayer, changePanes } = page;
   const { snapshot, exportAnnotations, putByKeys, takeTool } = page;
-  const removeSelected = () => annotations.selected && drawing.tool === "hand" && annotations.remove(annotations.selected);
+  const removeSelected = () => notes()?.selected && drawing.tool === "hand" && notes().remove(notes().selected);
   const nextPane = () => stage.activate((stage.panes.indexOf(stage.active) + 1) % stage.panes.length);
   const openHelp = () => byId("help").showModal();
   const toggles = {
@@ -42,8 +42,8 @@ export function bindControls(page) {
     { keys: ["Enter"], label: "End the path or region", run: () => (drawing.points.length ? drawing.finish(stage.active) : false) },
     { keys: ["Backspace", "Delete"], label: "Remove the last corner; delete the selected annotation", run: () => drawing.backspace() || removeSelected() },
     { keys: ["Escape"], label: "Cancel; back to moving and selecting", run: () => drawing.cancel() },
-    { keys: ["Ctrl+z"], label: "Undo", run: () => drawing.backspace() || annotations.undo() },
-    { keys: ["Ctrl+y", "Ctrl+Shift+z"], label: "Redo", run: () => annotations.redo() },
+    { keys: ["Ctrl+z"], label: "Undo", run: () => drawing.backspace() || notes()?.undo() },
+    { keys: ["Ctrl+y", "Ctrl+Shift+z"], label: "Redo", run: () => notes()?.redo() },
     { keys: ["g"], label: "Export annotations", run: exportAnnotations },
     { keys: ["b"], label: "Brightness and gamma", run: toggles.adjust },
     { keys: ["n"], label: "List of annotations", run: toggles.notes },
@@ -58,7 +58,7 @@ export function bindControls(page) {
     "slides-toggle": toggles.slides, "adjust-toggle": toggles.adjust, "notes-toggle": toggles.notes,
     "mode-single": () => setMode("single"), "mode-curtain": () => setMode("curtain"), "mode-side": () => setMode("side"),
     "pane-add": () => changePanes(1), "pane-remove": () => changePanes(-1), link: () => stage.link(!stage.linked),
-    theme: () => window.toggleTheme(), "help-open": openHelp, undo: () => drawing.backspace() || annotations.undo(), redo: () => annotations.redo(),
+    theme: () => window.toggleTheme(), "help-open": openHelp, undo: () => drawing.backspace() || notes()?.undo(), redo: () => notes()?.redo(),
     "turn-left": () => stage.rotateBy(-15), "turn-right": () => stage.rotateBy(15), flip: () => stage.flip(),
     snapshot, export: exportAnnotations, fit: () => stage.fit(),
   };
@@ -71,6 +71,9 @@ export function bindControls(page) {
   listen(KEYS);
   describe(KEYS, byId("keys"));
 }
+
+/** Opens a panel that is closed. */
+export const openPanel = (id) => byId(id).hidden && byId(`${id}-toggle`).click();
 
 function togglePanel(id, others = []) {
   const panel = byId(id);

@@ -1,6 +1,6 @@
 // Drawing tools: turn clicks on the slide into annotations, and move the corners of the selected one.
 
-import { clockHour, distance, distanceToSegment, insideRing, toScreen } from "./geometry.js";
+import { clockHour, crossesItself, distance, distanceToSegment, insideRing, toScreen } from "./geometry.js";
 import { hasCorners, kindOf, makeFeature, makeMargin, pointsOf, withPoints } from "./features.js";
 
 export const TOOLS = {
@@ -18,11 +18,15 @@ const MARGIN_STEPS = [
 ];
 const MIN_CORNERS = { length: 2, region: 3 };
 const NEAR = 14; // CSS pixels: a finger hits a corner within this
+const CROSSES = "The outline touches or crosses itself, so that it has no area.";
 
 export class Drawing {
-  /** `changed()` is called whenever the annotations must be painted again. */
-  constructor(annotations, changed) {
-    Object.assign(this, { annotations, changed, tool: "hand", points: [], hover: null, grabbed: null });
+  /**
+   * What is drawn belongs to the slide that it was begun on, `document`.
+   * `changed()` is called whenever the annotations must be painted again, `refused(reason)` when nothing was done.
+   */
+  constructor(annotations, { changed, refused }) {
+    Object.assign(this, { annotations, changed, refused, tool: "hand", document: null, points: [], hover: null, grabbed: null });
   }
 
   take(tool) {
@@ -41,32 +45,54 @@ export class Drawing {
   }
 
   #put(pane, point) {
-    const mpp = pane.slide.microns_per_pixel;
+    if (!this.#belongs(pane)) return;
     const view = pane.view();
     const onFirst = this.points.length >= 3 && distance(toScreen(view, this.points[0]), toScreen(view, point)) < NEAR;
-    if (this.tool === "point") this.annotations.add(makeFeature("point", [point], mpp));
+    Object.assign(this, { document: this.annotations.of(pane.slide), scale: view.scale });
+    if (this.tool === "point") this.#add(makeFeature("point", [point], this.#mpp));
     else if (this.tool === "region" && onFirst) this.finish(pane);
     else {
       this.points = [...this.points, point];
-      if (this.tool === "margin") this.#marginStep(pane, mpp);
+      if (this.tool === "margin") this.#marginStep(pane);
     }
   }
 
-  #marginStep(pane, mpp) {
+  /** Whether a pane shows the slide of what is being drawn; says so if not. */
+  #belongs(pane) {
+    if (this.points.length === 0 || pane.slide.id === this.document.slide.id) return true;
+    this.refused(`This was begun on the slide ${this.document.slide.name}; this one is ${pane.slide.name}. End it there, or press Esc.`);
+    return false;
+  }
+
+  get #mpp() {
+    return this.document.slide.microns_per_pixel;
+  }
+
+  #add(feature) {
+    this.annotations.select(this.document, feature.id);
+    this.document.add(feature);
+  }
+
+  #marginStep(pane) {
     const [centre, twelve, from, to] = this.points;
     if (this.points.length === 2) this.clockwise = !pane.view().flipped;
     if (!to) return;
     const face = { centre, twelve, clockwise: this.clockwise };
     this.points = [];
-    this.annotations.add(makeMargin(face, clockHour(face, from), clockHour(face, to), mpp));
+    this.#add(makeMargin(face, clockHour(face, from), clockHour(face, to), this.#mpp));
   }
 
   /** Ends a path or closes a region. */
   finish(pane) {
-    const points = this.points.filter((point, i) => i === 0 || distance(point, this.points[i - 1]) > 2 / pane.view().scale);
-    if (points.length >= (MIN_CORNERS[this.tool] ?? Infinity)) {
-      this.annotations.add(makeFeature(this.tool, points, pane.slide.microns_per_pixel));
+    if (!this.#belongs(pane)) return;
+    const points = this.points.filter((point, i) => i === 0 || distance(point, this.points[i - 1]) > 2 / this.scale);
+    const enough = points.length >= (MIN_CORNERS[this.tool] ?? Infinity);
+    if (enough && this.tool === "region" && crossesItself(points)) {
+      this.points = points;
+      this.refused(`${CROSSES} Remove corners by Backspace, or press Esc.`);
+      return;
     }
+    if (enough) this.#add(makeFeature(this.tool, points, this.#mpp));
     this.points = [];
     this.changed();
   }
@@ -89,13 +115,13 @@ export class Drawing {
 
   move(pane, point) {
     if (this.tool === "hand") return;
-    this.hover = point;
+    this.hover = this.document?.slide.id === pane.slide.id ? point : null;
     this.changed();
   }
 
-  /** What is being drawn, for paint.js: {kind, points, face, hours} or null. */
-  draft() {
-    if (this.points.length === 0) return null;
+  /** What is being drawn on a slide, for paint.js: {kind, points, face, hours} or null. */
+  draft(slide) {
+    if (this.points.length === 0 || this.document.slide.id !== slide.id) return null;
     const points = this.hover ? [...this.points, this.hover] : this.points;
     if (this.tool !== "margin") return { kind: this.tool, points };
     const [centre, twelve, ...ends] = points;
@@ -107,26 +133,32 @@ export class Drawing {
   #select(pane, point) {
     const view = pane.view();
     const at = toScreen(view, point);
-    const hits = this.annotations.features.filter((feature) => touches(feature, view, at));
-    this.annotations.select(hits.at(-1)?.id ?? null);
+    const document = this.annotations.of(pane.slide);
+    const hits = document.features.filter((feature) => touches(feature, view, at));
+    this.annotations.select(document, hits.at(-1)?.id ?? null);
   }
 
   /** Returns true where a corner was taken, so that the slide does not move. */
   press(pane, point) {
-    const feature = this.annotations.selectedFeature;
+    const document = this.annotations.of(pane.slide);
+    const feature = document.selectedFeature;
     if (this.tool !== "hand" || !feature || !hasCorners(feature)) return false;
     const view = pane.view();
     const at = toScreen(view, point);
     const corner = pointsOf(feature).findIndex((one) => distance(toScreen(view, one), at) < NEAR);
-    this.grabbed = corner < 0 ? null : { corner, together: false };
+    this.grabbed = corner < 0 ? null : { document, corner, together: false };
     return corner >= 0;
   }
 
   drag(pane, point) {
     if (!this.grabbed) return false;
-    const feature = this.annotations.selectedFeature;
-    const points = pointsOf(feature).map((one, i) => (i === this.grabbed.corner ? point : one));
-    this.annotations.replace(withPoints(feature, points, pane.slide.microns_per_pixel), this.grabbed.together);
+    const { document, corner, together } = this.grabbed;
+    const feature = document.selectedFeature;
+    if (!feature || pane.slide.id !== document.slide.id) return true; // removed elsewhere, or beyond the curtain
+    const points = pointsOf(feature).map((one, i) => (i === corner ? point : one));
+    this.grabbed.crosses = kindOf(feature) === "region" && crossesItself(points);
+    if (this.grabbed.crosses) return true;
+    document.replace(withPoints(feature, points, document.slide.microns_per_pixel), together);
     this.grabbed.together = true;
     this.changed();
     return true;
@@ -135,6 +167,7 @@ export class Drawing {
   /** Returns true where a corner was moved, so that OpenSeadragon does not flick the slide. */
   release() {
     const moved = this.grabbed !== null;
+    if (this.grabbed?.crosses) this.refused(`${CROSSES} The corner stays where it last did not.`);
     this.grabbed = null;
     return moved;
   }

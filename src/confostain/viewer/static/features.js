@@ -1,6 +1,6 @@
 // Annotations as GeoJSON features in QuPath's dialect, in level-0 pixels. Pure functions.
 
-import { clockArc, clockText, pathLength, ringArea } from "./geometry.js";
+import { clockArc, clockText, crossesItself, pathLength, ringArea } from "./geometry.js";
 import { areaText, lengthText } from "./units.js";
 import { uuid } from "./ids.js";
 
@@ -42,17 +42,18 @@ export function hasCorners(feature) {
   return type === "Point" || type === "LineString" || (type === "Polygon" && coordinates.length === 1);
 }
 
-/** The feature with other corners, and its measurements to match. */
+/** The feature with other corners, and its measurements to match: in um, or in px where no pixel size is known. */
 export function withPoints(feature, points, mpp) {
   const kind = kindOf(feature);
   const ring = points.map(rounded);
+  const [unit, size] = mpp ? ["µm", mpp] : ["px", 1];
   const [geometry, measurements] = {
     point: () => [{ type: "Point", coordinates: ring[0] }, {}],
-    length: () => [{ type: "LineString", coordinates: ring }, { "Length µm": pathLength(ring) * mpp }],
-    margin: () => [{ type: "LineString", coordinates: ring }, { "Length µm": pathLength(ring) * mpp }],
+    length: () => [{ type: "LineString", coordinates: ring }, { [`Length ${unit}`]: pathLength(ring) * size }],
+    margin: () => [{ type: "LineString", coordinates: ring }, { [`Length ${unit}`]: pathLength(ring) * size }],
     region: () => [
       { type: "Polygon", coordinates: [[...ring, ring[0]]] },
-      { "Area µm^2": ringArea(ring) * mpp * mpp, "Perimeter µm": pathLength([...ring, ring[0]]) * mpp },
+      { [`Area ${unit}^2`]: ringArea(ring) * size * size, [`Perimeter ${unit}`]: pathLength([...ring, ring[0]]) * size },
     ],
   }[kind]();
   return { ...feature, geometry, properties: { ...feature.properties, measurements } };
@@ -75,8 +76,13 @@ export function faceOf(feature) {
   return { centre: centre.split(",").map(Number), twelve: twelve.split(",").map(Number), clockwise: clockwise !== "false" };
 }
 
-/** "1.25 mm" or "0.42 mm²": what a feature measures, "" for a point. */
-export function measureText(points, kind, mpp) {
-  if (kind === "length" || kind === "margin") return lengthText(pathLength(points) * mpp);
-  return kind === "region" && points.length > 2 ? areaText(ringArea(points) * mpp * mpp) : "";
+/** "1.25 mm" or "0.42 mm²": what a geometry measures, holes left out; "" for points. */
+export function measureText({ type, coordinates }, mpp) {
+  const lines = { LineString: () => [coordinates], MultiLineString: () => coordinates }[type]?.();
+  if (lines) return lengthText(lines.reduce((sum, line) => sum + pathLength(line), 0), mpp);
+  const polygons = { Polygon: () => [coordinates], MultiPolygon: () => coordinates }[type]?.();
+  if (!polygons) return "";
+  if (polygons.flat().some(crossesItself)) return "the outline crosses itself";
+  const area = ([outer, ...holes]) => holes.reduce((rest, hole) => rest - ringArea(hole), ringArea(outer));
+  return areaText(polygons.reduce((sum, polygon) => sum + area(polygon), 0), mpp);
 }

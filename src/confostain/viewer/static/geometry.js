@@ -35,6 +35,31 @@ export function ringArea(points) {
   return Math.abs(twice) / 2;
 }
 
+/** Whether the outline of a region touches or crosses itself: its area then means nothing. */
+export function crossesItself(ring) {
+  const corners = ring.filter((point, i) => distance(point, ring[(i + 1) % ring.length]) > 0);
+  const edges = corners.map((a, i) => ({ i, a, b: corners[(i + 1) % corners.length] }));
+  const left = ({ a, b }) => Math.min(a[0], b[0]);
+  const right = ({ a, b }) => Math.max(a[0], b[0]);
+  edges.sort((one, other) => left(one) - left(other));
+  const neighbours = (one, other) => [1, edges.length - 1].includes(Math.abs(one.i - other.i));
+  return edges.some((edge, k) => {
+    for (let next = k + 1; next < edges.length && left(edges[next]) <= right(edge); next += 1) {
+      if (!neighbours(edge, edges[next]) && meet(edge, edges[next])) return true;
+    }
+    return false;
+  });
+}
+
+function meet({ a, b }, { a: c, b: d }) {
+  const side = (p, q, r) => Math.sign((q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]));
+  const beside = (p, q, r) => side(p, q, r) === 0 && insideBox(p, q, r);
+  if ([[a, b, c], [a, b, d], [c, d, a], [c, d, b]].some((points) => beside(...points))) return true;
+  return side(a, b, c) * side(a, b, d) < 0 && side(c, d, a) * side(c, d, b) < 0;
+}
+
+const insideBox = (p, q, r) => [0, 1].every((i) => r[i] >= Math.min(p[i], q[i]) && r[i] <= Math.max(p[i], q[i]));
+
 export function distanceToSegment(point, a, b) {
   const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
   const square = dx * dx + dy * dy;

@@ -1,7 +1,8 @@
 // Deep links: what is shown, as the part of the address behind "#". Pure functions.
 //
 // #slide=ID&mode=curtain&layers=LAYER,SLIDE:LAYER&x=..&y=..&mpp=..&turn=..&flip=1
-// x and y in level-0 pixels of the slide, mpp in um per CSS pixel, turn in degrees.
+// x and y in level-0 pixels of the slide, mpp in um per CSS pixel, turn in degrees. Where no pixel size is known, px
+// instead of mpp: level-0 pixels per CSS pixel.
 
 const number = (text) => (text !== null && text !== "" && Number.isFinite(Number(text)) ? Number(text) : null);
 
@@ -9,7 +10,9 @@ export function formatLink({ slide, mode, panes, view }) {
   const layers = panes.map((pane) => (pane.slide === slide ? pane.layer : `${pane.slide}:${pane.layer}`));
   const fields = [["slide", slide], ["mode", mode], ["layers", layers.join(",")]];
   if (view) {
-    fields.push(["x", view.x.toFixed(0)], ["y", view.y.toFixed(0)], ["mpp", String(Number(view.mpp.toPrecision(4)))]);
+    fields.push(["x", view.x.toFixed(0)], ["y", view.y.toFixed(0)]);
+    const [unit, size] = view.mpp ? ["mpp", view.mpp] : ["px", view.px];
+    fields.push([unit, String(Number(size.toPrecision(4)))]);
     if (view.rotation) fields.push(["turn", String(Number(view.rotation.toFixed(1)))]);
     if (view.flipped) fields.push(["flip", "1"]);
   }
@@ -19,8 +22,8 @@ export function formatLink({ slide, mode, panes, view }) {
 export function parseLink(hash) {
   const fields = new URLSearchParams(hash.replace(/^#/, ""));
   const slide = fields.get("slide");
-  const [x, y, mpp] = ["x", "y", "mpp"].map((key) => number(fields.get(key)));
-  const placed = x !== null && y !== null && mpp !== null && mpp > 0;
+  const [x, y, mpp, px] = ["x", "y", "mpp", "px"].map((key) => number(fields.get(key)));
+  const placed = x !== null && y !== null && (mpp ?? px) > 0;
   return {
     slide,
     mode: ["single", "curtain", "side"].includes(fields.get("mode")) ? fields.get("mode") : null,
@@ -28,6 +31,6 @@ export function parseLink(hash) {
       const [other, layer] = text.includes(":") ? text.split(":") : [slide, text];
       return { slide: other, layer };
     }),
-    view: placed ? { x, y, mpp, rotation: number(fields.get("turn")) ?? 0, flipped: fields.get("flip") === "1" } : null,
+    view: placed ? { x, y, ...(mpp === null ? { px } : { mpp }), rotation: number(fields.get("turn")) ?? 0, flipped: fields.get("flip") === "1" } : null,
   };
 }

@@ -2,40 +2,48 @@
 
 import { Annotations } from "./annotations.js";
 import { isAdjusted } from "./adjust.js";
-import { bindControls } from "./controls.js";
+import { onConnection } from "./connection.js";
+import { bindControls, openPanel } from "./controls.js";
 import { Curtain } from "./curtain.js";
 import { Drawing } from "./drawing.js";
 import { pointsOf } from "./features.js";
 import { formatLink, parseLink } from "./link.js";
 import { Navigator } from "./navigator.js";
 import { paintAnnotations } from "./paint.js";
-import { drawAdjustments, drawNotes } from "./panels.js";
+import { drawConflicts, drawNotes } from "./notes.js";
+import { drawAdjustments } from "./panels.js";
 import { keepFresh } from "./previews.js";
 import { SlideList, preferredLayer, preferredPanes } from "./slides.js";
-import { compose, download, fileName } from "./snapshot.js";
+import { completeView, compose, download, fileName } from "./snapshot.js";
 import { Stage } from "./stage.js";
-import { lengthText, magnificationAt, magnificationText } from "./units.js";
+import { lengthText, magnificationAt, magnificationText, resolutionText } from "./units.js";
 import { caption } from "./words.js";
 
 const MAX_PANES = 4;
 
 const byId = (id) => document.getElementById(id);
-const state = { slide: null, panes: [], drawsByKeyboard: false };
+const state = { slide: null, panes: [], drawsByKeyboard: false, waitsForSnapshot: false };
 
 // Parts ------------------------------------------------------------------------------------------------------------
 
-const annotations = new Annotations((saving) => {
-  byId("saved").textContent = { saved: "saved", saving: "saving", unsaved: "saving", merged: "saving", failed: "not saved, trying again" }[saving];
-  if (saving === "merged") notice("These annotations were changed elsewhere too. Both versions are kept.", "OK");
-  if (saving === "failed") notice(`Annotations: ${annotations.problem}`, "OK");
-  if (saving === "saved" && state.failed) notice("");
-  state.failed = saving === "failed" || (state.failed && saving !== "saved");
-  drawAnnotationPanel();
-  repaint();
+const annotations = new Annotations({
+  changed(document) {
+    if (document === notes()) drawAnnotationPanel();
+    repaint();
+  },
+  merged({ slide, conflicts }) {
+    const asks = `Changed here and elsewhere: ${conflicts.size} of the annotations of ${slide.name}. Choose which version stays.`;
+    if (conflicts.size > 0) notice(asks, "Choose", () => openPanel("notes"));
+    else notice(`The annotations of ${slide.name} were changed elsewhere too. Both changes are kept.`, "OK");
+  },
+  failed: ({ slide, problem }) => notice(`Annotations of ${slide.name}: ${problem}`, "OK"),
 });
-const drawing = new Drawing(annotations, () => {
-  showTool();
-  repaint();
+const drawing = new Drawing(annotations, {
+  changed() {
+    showTool();
+    repaint();
+  },
+  refused: (reason) => notice(reason, "OK"),
 });
 const curtain = new Curtain(byId("divider"), byId("stage"));
 const navigator_ = new Navigator(byId("navigator"), (x, y) => stage.look({ ...stage.sharedView(), x, y }));
@@ -52,12 +60,14 @@ const stage = new Stage(byId("stage"), curtain, {
   hovered: hovered,
 });
 
+/** The annotations of the slide that was worked on last. */
+const notes = () => (stage.pointed?.slide ? annotations.of(stage.pointed.slide) : null);
+
 const onOwnSlide = (pane) => pane.slide?.id === state.slide?.id;
 
 function paintPane(pane, context) {
-  if (!onOwnSlide(pane)) return;
-  const { features, selected } = annotations;
-  paintAnnotations(context, pane.view(), pane.slide.microns_per_pixel, { features, selected, draft: drawing.draft() });
+  const { features, selected } = annotations.of(pane.slide);
+  paintAnnotations(context, pane.view(), pane.slide.microns_per_pixel, { features, selected, draft: drawing.draft(pane.slide) });
   if (state.drawsByKeyboard && drawing.tool !== "hand" && pane === stage.active) paintCross(context, pane.view());
 }
 
@@ -77,7 +87,7 @@ function paintCross(context, { width, height }) {
 function hovered(pane, point) {
   state.drawsByKeyboard = false;
   state.pointer = { pane, point };
-  if (onOwnSlide(pane)) drawing.move(pane, point);
+  drawing.move(pane, point);
   showPosition();
 }
 
@@ -93,7 +103,7 @@ function repaint() {
 
 function openSlide(slide, { mode = stage.mode, panes = null, view = null } = {}) {
   state.slide = slide;
-  annotations.open(slide.id);
+  annotations.refresh(slide);
   drawing.take("hand");
   slides.mark(slide.id);
   navigator_.show(slide);
@@ -145,6 +155,7 @@ function changePanes(step) {
 function slidesChanged(list, fresh) {
   byId("empty").hidden = list.length > 0;
   stage.slides = list;
+  annotations.takeOver(list);
   stage.panes.forEach((pane) => pane.offer(list));
   if (fresh.length > 0 && state.slide) {
     notice(`New: ${fresh.map((slide) => slide.name).join(", ")}`, "Show", () => openSlide(fresh.at(-1)));
@@ -183,14 +194,15 @@ function showAll() {
   byId("side-controls").hidden = stage.mode !== "side";
   byId("link").setAttribute("aria-pressed", String(stage.linked));
   drawLayerChoices(pane);
-  const stains = [...new Set(stage.panes.map((one) => one.layerFacts()).filter((layer) => layer?.kind === "stain").map((layer) => caption(null, layer)))];
+  const stains = [...new Set(stage.panes.map((one) => one.drawnFacts()).filter((layer) => layer?.kind === "stain").map((layer) => caption(null, layer)))];
   byId("stained").textContent = stains.join(", ") || `${state.slide.label} (not in view)`;
-  stage.panes.forEach((one) => (one.parts.adjusted.hidden = !isAdjusted(one.layer)));
+  stage.panes.forEach((one) => (one.parts.adjusted.hidden = !isAdjusted(one.drawnFacts().id)));
   const seen = stage.panes.map((one) => one.layerFacts()).filter((layer, i, all) => layer && all.findIndex((other) => other?.id === layer.id) === i);
   drawAdjustments(byId("adjust-list"), seen, () => {
     stage.panes.forEach((one) => one.applyAdjustment());
     scheduleShow();
   });
+  if (notes() !== state.listed) drawAnnotationPanel();
   showView();
 }
 
@@ -213,9 +225,10 @@ function drawLayerChoices(pane) {
 function showView() {
   const view = stage.sharedView();
   if (!view) return;
-  const magnification = magnificationAt(view.mpp);
-  byId("magnification").textContent = `${magnificationText(magnification)}  ${view.mpp.toPrecision(3)} µm/px`;
+  const magnification = view.mpp && magnificationAt(view.mpp);
+  byId("magnification").textContent = `${magnification ? `${magnificationText(magnification)}  ` : ""}${resolutionText(view)}`;
   for (const button of document.querySelectorAll("[data-magnification]")) {
+    button.disabled = !magnification;
     button.classList.toggle("now", Math.abs(magnification / button.dataset.magnification - 1) < 0.02);
   }
   byId("flip").setAttribute("aria-pressed", String(view.flipped));
@@ -228,7 +241,7 @@ function showView() {
 function showPosition() {
   const { pane, point } = state.pointer ?? {};
   if (!pane?.slide || !stage.panes.includes(pane)) return;
-  const [x, y] = point.map((value) => lengthText(Math.max(0, value) * pane.slide.microns_per_pixel));
+  const [x, y] = point.map((value) => lengthText(Math.max(0, value), pane.slide.microns_per_pixel));
   byId("position").textContent = `${x}, ${y}`;
 }
 
@@ -245,17 +258,42 @@ function rememberPlace() {
 }
 
 function drawAnnotationPanel() {
-  drawNotes(byId("note-list"), annotations, state.slide?.microns_per_pixel ?? 1, (feature) => {
-    const [x, y] = pointsOf(feature)[0];
-    stage.look({ ...stage.sharedView(), x, y }, true);
-  });
-  byId("note-none").hidden = annotations.features.length > 0;
-  byId("undo").disabled = annotations.past.length === 0 && drawing.points.length === 0;
-  byId("redo").disabled = annotations.future.length === 0;
+  const own = notes();
+  state.listed = own;
+  if (!own) return;
+  drawNotes(byId("note-list"), own, { go: lookAt, select: (id) => annotations.select(own, id) });
+  drawConflicts(byId("note-conflicts"), own);
+  byId("note-slide").textContent = `${own.slide.name}${own.slide.microns_per_pixel ? "" : ": pixel size unknown, lengths in pixels"}`;
+  byId("note-none").hidden = own.features.length > 0;
+  byId("note-none").textContent = whyNone(own);
+  byId("saved").textContent = savedText(own);
+  showUndo(own);
+}
+
+function whyNone({ version, state: reading, problem }) {
+  if (version !== null) return "None yet. Choose a tool on the right and click on the slide.";
+  return reading === "failed" ? `They cannot be shown: ${problem}` : "Reading them.";
+}
+
+function savedText({ state: saving, version, kept, unsaved }) {
+  if (saving !== "failed") return { reading: "", saved: "saved", unsaved: "saving", saving: "saving" }[saving];
+  if (!unsaved) return version === null ? "not read, trying again" : "saved";
+  return kept ? "not saved yet: kept in this browser, trying again" : "not saved, and this browser cannot keep them: leave the page open";
+}
+
+function showUndo(own) {
+  byId("undo").disabled = own.past.length === 0 && drawing.points.length === 0;
+  byId("redo").disabled = own.future.length === 0;
+}
+
+function lookAt(feature) {
+  const [x, y] = pointsOf(feature)[0] ?? [];
+  const pane = stage.panes.find((one) => one.slide.id === notes().slide.id);
+  if (x !== undefined && pane) pane.setView({ ...pane.view(), x, y }, { animated: true });
 }
 
 function showTool() {
-  byId("undo").disabled = annotations.past.length === 0 && drawing.points.length === 0;
+  if (notes()) showUndo(notes());
   for (const button of document.querySelectorAll("[data-tool]")) button.setAttribute("aria-checked", String(button.dataset.tool === drawing.tool));
   byId("hint").hidden = drawing.tool === "hand";
   byId("hint").textContent = `${drawing.hint} ${drawing.points.length ? "Backspace removes the last corner, Esc cancels." : ""}`;
@@ -275,7 +313,15 @@ function notice(text, action = "", act = null) {
 
 // Controls -----------------------------------------------------------------------------------------------------------
 
-function snapshot() {
+async function snapshot() {
+  if (state.waitsForSnapshot) return;
+  state.waitsForSnapshot = true;
+  const waits = !stage.isComplete();
+  if (waits) notice("The snapshot waits until the view is complete.", "Cancel", () => (state.waitsForSnapshot = false));
+  await completeView(stage, () => !state.waitsForSnapshot);
+  if (!state.waitsForSnapshot) return;
+  state.waitsForSnapshot = false;
+  if (waits) notice("");
   compose(stage, curtain.share, paintPane).toBlob((blob) => {
     const layers = state.panes.map((pane) => pane.layer.id).join("-");
     download(blob, `${fileName(state.slide.name)}-${fileName(layers)}.png`);
@@ -283,26 +329,31 @@ function snapshot() {
 }
 
 function exportAnnotations() {
-  const text = JSON.stringify(annotations.collection, null, 1);
-  download(new Blob([text], { type: "application/geo+json" }), `${fileName(state.slide.name)}.geojson`);
+  if (!notes()) return;
+  const { collection, slide } = notes();
+  download(new Blob([JSON.stringify(collection, null, 1)], { type: "application/geo+json" }), `${fileName(slide.name)}.geojson`);
 }
 
 function putByKeys() {
-  if (drawing.tool === "hand" || !stage.active?.item || !onOwnSlide(stage.active)) return false;
+  if (drawing.tool === "hand" || !stage.active?.item) return false;
   state.drawsByKeyboard = true;
   const { x, y } = stage.active.view();
-  drawing.click(stage.active, [x, y]);
+  drawing.click(...stage.seenAt(stage.active, [x, y]));
   return true;
 }
 
 bindControls({
-  stage, drawing, annotations, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys,
+  stage, drawing, notes, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys,
   takeTool(tool) {
     state.drawsByKeyboard = true;
     drawing.take(tool);
   },
 });
 keepFresh(stage);
+onConnection((lost) => {
+  byId("lost").hidden = !lost;
+  if (!lost) annotations.retry();
+});
 window.addEventListener("pagehide", () => annotations.flush());
 window.addEventListener("hashchange", openFromLink);
 drawAnnotationPanel();

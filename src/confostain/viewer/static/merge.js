@@ -1,24 +1,52 @@
 // Three-way merge of annotations that were changed here and elsewhere. Pure.
 
-import { uuid } from "./ids.js";
+import { fingerprint } from "./ids.js";
 
-const byIds = (features) => new Map(features.map((feature) => [feature.id, feature]));
-const equal = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+const CONFLICT = Symbol("changed differently on both sides");
+
+export const byId = (features) => new Map(features.map((feature) => [feature.id, feature]));
+export const same = (one, other) => one === other || JSON.stringify(one) === JSON.stringify(other);
 
 /**
- * The features of both sides, given those that both started from. A change wins over no change and over a removal;
- * of a feature that both changed, each side's version is kept, this side's under a new id.
+ * One feature, null where it does not exist, changed here and elsewhere, given what both started from. Changes of
+ * different members are joined; {feature: mine, conflict: true} where both changed the same one, or one side removed it.
+ * `published` holds fingerprints of what this side may have written since: the other side then has an earlier state of
+ * this side, not a change of its own.
  */
-export function merge(base, mine, theirs) {
-  const [before, here, there] = [base, mine, theirs].map(byIds);
-  const changedHere = (id) => !equal(here.get(id), before.get(id));
-  const changedThere = (id) => !equal(there.get(id), before.get(id));
-  const merged = [];
-  for (const feature of theirs) {
-    const own = here.get(feature.id);
-    if (changedThere(feature.id)) merged.push(feature);
-    else if (own) merged.push(own);
-    if (own && changedHere(feature.id) && changedThere(feature.id) && !equal(own, feature)) merged.push({ ...own, id: uuid() });
+export function mergeFeature(before, mine, theirs, published = []) {
+  if (same(mine, theirs)) return { feature: theirs, conflict: false };
+  if (published.includes(fingerprint(theirs)) || same(theirs, before)) return { feature: mine, conflict: false };
+  if (same(mine, before)) return { feature: theirs, conflict: false };
+  const joined = mine && theirs ? mergeMembers(before ?? {}, mine, theirs) : CONFLICT;
+  return joined === CONFLICT ? { feature: mine, conflict: true } : { feature: joined, conflict: false };
+}
+
+function mergeMembers(before, mine, theirs) {
+  const joined = {};
+  for (const key of new Set([...Object.keys(theirs), ...Object.keys(mine)])) {
+    const value = mergeMember(key, before[key], mine[key], theirs[key]);
+    if (value === CONFLICT) return CONFLICT;
+    if (value !== undefined) joined[key] = value;
   }
-  return [...merged, ...mine.filter(({ id }) => !there.has(id) && changedHere(id))];
+  return joined;
+}
+
+function mergeMember(key, before, mine, theirs) {
+  if (same(mine, theirs) || same(mine, before)) return theirs;
+  if (same(theirs, before)) return mine;
+  return key === "properties" && mine && theirs ? mergeMembers(before ?? {}, mine, theirs) : CONFLICT;
+}
+
+/** All features of both sides: {features, conflicts}, the latter by id, each {before, theirs}; see mergeFeature. */
+export function merge(base, mine, theirs, published = new Map()) {
+  const [before, here, there] = [base, mine, theirs].map(byId);
+  const conflicts = new Map();
+  const settled = (id) => {
+    const [old, own, other] = [before, here, there].map((side) => side.get(id) ?? null);
+    const { feature, conflict } = mergeFeature(old, own, other, published.get(id));
+    if (conflict) conflicts.set(id, { before: old, theirs: other });
+    return feature;
+  };
+  const ids = [...there.keys(), ...[...here.keys()].filter((id) => !there.has(id))];
+  return { features: ids.map(settled).filter(Boolean), conflicts };
 }

@@ -8,7 +8,7 @@ const SHADE = "rgba(0, 0, 0, 0.65)"; // every line has a dark border: it must be
 
 const css = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
 
-/** `drawing` is {features, selected, draft}; see drawing.js. */
+/** `mpp` is null where no pixel size is known; `drawing` is {features, selected, draft}, see drawing.js. */
 export function paintAnnotations(context, view, mpp, { features, selected, draft }) {
   context.save();
   context.font = FONT;
@@ -21,6 +21,8 @@ export function paintAnnotations(context, view, mpp, { features, selected, draft
 }
 
 const circles = new WeakMap(); // feature -> a circle around it: thousands of cells are passed over at every frame
+
+const measures = new WeakMap(); // feature -> text
 
 function isInView(view, feature) {
   if (!circles.has(feature)) circles.set(feature, circleAround(pointsOf(feature), faceOf(feature)));
@@ -43,7 +45,8 @@ function paintFeature(context, view, mpp, feature, selected) {
   if (face) paintFace(context, view, face, color, selected);
   paintShape(context, view, kind, points, color, selected);
   if (selected && hasCorners(feature)) points.forEach((point) => paintHandle(context, toScreen(view, point), color));
-  const text = [feature.properties?.name, measureText(points, kind, mpp)].filter(Boolean).join("  ");
+  if (!measures.has(feature)) measures.set(feature, measureText(feature.geometry, mpp));
+  const text = [feature.properties?.name, measures.get(feature)].filter(Boolean).join("  ");
   if (text) paintLabel(context, labelPlace(view, kind, points), text);
 }
 
@@ -57,7 +60,8 @@ function paintDraft(context, view, mpp, { kind, points, face, hours }) {
   }
   paintShape(context, view, kind === "margin" ? "point" : kind, points, color, true);
   points.forEach((point) => paintHandle(context, toScreen(view, point), color));
-  const text = measureText(points, kind, mpp);
+  const geometry = { length: ["LineString", points], region: ["Polygon", [points]] }[points.length > 1 && kind] ?? [];
+  const text = measureText({ type: geometry[0], coordinates: geometry[1] }, mpp);
   if (text) paintLabel(context, labelPlace(view, kind, points), text);
 }
 

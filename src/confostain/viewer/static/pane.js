@@ -9,7 +9,6 @@ import { randomHex } from "./ids.js";
 import { caption, describeSource } from "./words.js";
 import { scaleBar } from "./units.js";
 
-const LONGEST_HANDOVER_MS = 6000; // an outgoing layer stays beneath the new one until that is complete, or this long
 const SCALE_BAR = 140; // CSS pixels at most
 
 /**
@@ -64,7 +63,10 @@ export class Pane {
     if (this.events[handler](this, point) === true) event.preventDefaultAction = true;
   }
 
-  /** Show a layer. The view stays where it is, unless the slide is another one: then all of it is shown. */
+  /**
+   * Show a layer. The view stays where it is, unless the slide is another one: then all of it is shown. A layer of the
+   * same slide stays in sight, with its caption, until the new one is complete: the two are never mixed.
+   */
   show(slide, layer, { fresh = false } = {}) {
     const other = this.slide?.id !== slide.id;
     if (!other && this.layer === layer.id && !fresh) return;
@@ -74,34 +76,46 @@ export class Pane {
     outgoing?.source.close();
     Object.assign(this, { slide, layer: layer.id });
     this.source = layerSource(slide, layer.id, this, this.revisions.get(key) ?? 0);
+    if (other) this.drawn = null;
     this.viewer.addTiledImage({
-      tileSource: this.source,
-      success: ({ item }) => this.#arrived(item, other),
+      tileSource: this.source, opacity: other ? 1 : 0, preload: true,
+      success: ({ item }) => this.#arrived(item, layer, other),
     });
-    this.#describe(slide, layer);
-    this.root.setAttribute("aria-label", `${layer.label} of ${slide.name}`);
+    this.#describe();
   }
 
-  #arrived(item, other) {
-    const before = [];
-    for (let i = 0; i < this.viewer.world.getItemCount(); i += 1) {
-      const one = this.viewer.world.getItemAt(i);
-      if (one !== item) before.push(one);
+  #arrived(item, layer, other) {
+    if (item.source !== this.source) { // yet another layer has been chosen
+      this.viewer.world.removeItem(item);
+      return;
     }
     this.item = item;
-    const remove = () => {
-      window.clearTimeout(timer);
-      before.splice(0).forEach((one) => this.viewer.world.removeItem(one));
-    };
-    const timer = window.setTimeout(remove, other ? 0 : LONGEST_HANDOVER_MS);
-    item.addHandler("fully-loaded-change", (event) => event.fullyLoaded && remove());
-    this.applyAdjustment();
+    this.#keepOnly(this.drawn?.item, item);
+    item.addHandler("fully-loaded-change", ({ fullyLoaded }) => fullyLoaded && this.#reveal(item, layer));
+    if (!this.drawn) this.#reveal(item, layer);
     if (other || this.pendingView) {
       if (this.pendingView) this.setView(this.pendingView);
       else this.fit();
       this.pendingView = null;
     }
     this.events.moved(this);
+  }
+
+  #reveal(item, layer) {
+    if (item !== this.item || item === this.drawn?.item) return;
+    item.setOpacity(1);
+    this.#keepOnly(item);
+    this.drawn = { item, layer };
+    this.seen.clear();
+    this.#describe();
+    this.applyAdjustment();
+    this.events.moved(this);
+  }
+
+  #keepOnly(...kept) {
+    const { world } = this.viewer;
+    const all = Array.from({ length: world.getItemCount() }, (_, i) => world.getItemAt(i));
+    all.filter((one) => !kept.includes(one)).forEach((one) => world.removeItem(one));
   }
 
   /** Fetch the tiles of the layer again: previews have been replaced by final pixels. */
@@ -197,6 +211,8 @@ export class Pane {
   #settled() {
     this.moves += 1;
     dropUnwanted([...this.source.requests]);
+    // The layer in sight fetches nothing more and cannot follow the view.
+    if (this.source.hasArrived()) this.#reveal(this.item, this.layerFacts());
   }
 
   paint() {
@@ -214,33 +230,52 @@ export class Pane {
 
   #showScale() {
     const { scale } = this.view();
-    const bar = scaleBar(this.slide.microns_per_pixel / scale, Math.min(SCALE_BAR, this.root.clientWidth / 3));
+    const bar = scaleBar(1 / scale, this.slide.microns_per_pixel, Math.min(SCALE_BAR, this.root.clientWidth / 3));
     this.parts.scale.style.width = `${bar.pixels}px`;
     this.parts.scale.dataset.text = bar.text;
     this.parts.scale.setAttribute("aria-label", `Scale bar: ${bar.text}`);
   }
 
   #drawn(tile, tiledImage) {
-    if (tiledImage === this.item) this.seen.add(this.source.provenance(tile.getUrl()));
+    if (tiledImage === this.drawn?.item) this.seen.add(this.source.provenance(tile.getUrl()));
   }
 
   #showSource() {
-    if (this.seen.size === 0) return;
-    const { state, text } = describeSource(this.layerFacts(), this.seen);
+    if (this.seen.size === 0 || !this.drawn) return;
+    const { state, text } = describeSource(this.drawn.layer, this.seen, this.drawn.item.source.hasFailed());
     this.seen.clear();
     this.provenance = state;
     if (this.parts.source.textContent !== text) this.parts.source.textContent = text;
     this.parts.source.dataset.state = state;
   }
 
-  #describe(slide, layer) {
-    this.parts.stain.textContent = caption(slide, layer);
-    this.parts.stain.dataset.kind = layer.kind;
+  /** The caption says what is drawn, and what is to come. */
+  #describe() {
+    const [wanted, drawn] = [this.layerFacts(), this.drawnFacts()];
+    this.parts.stain.textContent = caption(this.slide, drawn);
+    this.parts.stain.dataset.kind = drawn.kind;
+    this.parts.loading.textContent = drawn.id === wanted.id ? "" : `${drawn.label}; ${wanted.label} is loading`;
     this.parts.source.textContent = "";
+    this.provenance = null;
+    this.root.setAttribute("aria-label", `${drawn.label} of ${this.slide.name}`);
   }
 
+  /** The layer that was chosen. */
   layerFacts() {
     return this.slide.layers.find((one) => one.id === this.layer);
+  }
+
+  /** The layer whose picture is seen. */
+  drawnFacts() {
+    return this.drawn?.layer ?? this.layerFacts();
+  }
+
+  /** Whether the chosen layer is drawn at the full resolution of the view, and stands still. */
+  isComplete() {
+    if (!this.item || this.drawn?.item !== this.item) return false;
+    const { world, viewport } = this.viewer;
+    const [now, ahead] = [viewport.getBounds(true), viewport.getBounds(false)];
+    return this.item.getFullyLoaded() && !world.needsDraw() && now.equals(ahead) && viewport.getRotation(true) === viewport.getRotation(false);
   }
 
   /** Fill the pane's menu with slides and layers. */
@@ -256,12 +291,16 @@ export class Pane {
   }
 
   applyAdjustment() {
-    if (this.item) this.viewer.drawer.canvas.style.filter = filterFor(this.layer);
+    if (this.item) this.viewer.drawer.canvas.style.filter = filterFor(this.drawnFacts().id);
   }
 
-  /** The slide point at a place on the screen, and back, for drawing and snapshots. */
+  /** The place on the screen of a point of the slide, and back. */
   toScreen(point) {
     return toScreen(this.view(), point);
+  }
+
+  toSlide(place) {
+    return toSlide(this.view(), place);
   }
 
   get imageCanvas() {

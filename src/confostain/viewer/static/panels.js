@@ -1,9 +1,7 @@
-// The two panels on the right: brightness and gamma of the layers in view, and the list of annotations.
+// The panel of brightness and gamma of the layers in view.
 
 import { NEUTRAL, adjustment, setAdjustment } from "./adjust.js";
-import { KINDS, kindOf, measureText, pointsOf } from "./features.js";
 
-const MOST_ROWS = 300;
 const RANGES = { brightness: [0.2, 4], gamma: [0.3, 3] };
 
 function element(tag, properties = {}, ...children) {
@@ -50,34 +48,4 @@ function adjustmentOf(layer, changed) {
     changed(layer.id);
   });
   return group;
-}
-
-/** `go(feature)` shows one in the view. */
-export function drawNotes(list, annotations, mpp, go) {
-  const focused = list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
-  const shown = annotations.features.slice(0, MOST_ROWS);
-  list.replaceChildren(...shown.map((feature, i) => noteOf(feature, i, annotations, mpp, go)));
-  const more = annotations.features.length - shown.length;
-  if (more > 0) list.append(element("li", { className: "quiet", textContent: `and ${more} more on the slide` }));
-  if (focused) list.querySelector(`input[data-id="${focused}"]`)?.focus();
-}
-
-function noteOf(feature, i, annotations, mpp, go) {
-  const kind = kindOf(feature);
-  const { name, color } = feature.properties?.classification ?? KINDS[kind];
-  const dot = element("i");
-  dot.style.background = `rgb(${(color ?? KINDS[kind].color).join(" ")})`;
-  const label = element("input", { value: feature.properties?.name ?? "", placeholder: `${name ?? kind} ${i + 1}`, maxLength: 200 });
-  label.setAttribute("aria-label", `Name of annotation ${i + 1}, ${name ?? kind}`);
-  label.dataset.id = feature.id;
-  label.addEventListener("change", () => annotations.rename(feature.id, label.value));
-  label.addEventListener("focus", () => annotations.selected !== feature.id && annotations.select(feature.id));
-  const remove = element("button", { type: "button", className: "tool", title: "Delete" });
-  remove.setAttribute("aria-label", `Delete annotation ${i + 1}`);
-  remove.innerHTML = '<svg class="icon" aria-hidden="true"><use href="/static/icons.svg#delete"></use></svg>';
-  remove.addEventListener("click", () => annotations.remove(feature.id));
-  const row = element("li", { className: "note" }, dot, label, element("output", { textContent: measureText(pointsOf(feature), kind, mpp) }), remove);
-  row.classList.toggle("selected", feature.id === annotations.selected);
-  row.addEventListener("dblclick", () => go(feature));
-  return row;
 }

@@ -8,7 +8,7 @@ const STEP = 0.05; // fraction of a level; for less it is not fetched again
 export function keepFresh(stage) {
   setInterval(() => {
     if (document.hidden) return;
-    stage.panes.filter((pane) => pane.provenance === "preview").forEach(check);
+    stage.panes.filter((pane) => pane.provenance === "preview" && pane.drawn?.item === pane.item).forEach(check);
   }, CHECK_MS);
 }
 

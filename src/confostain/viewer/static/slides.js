@@ -67,8 +67,9 @@ export class SlideList {
     const name = document.createElement("b");
     name.textContent = slide.name;
     const facts = document.createElement("small");
-    const [w, h] = [slide.width, slide.height].map((pixels) => ((pixels * slide.microns_per_pixel) / 1000).toFixed(1));
-    facts.textContent = `${slide.kind === "histology" ? "real H&E, " : ""}${w} × ${h} mm`;
+    const mpp = slide.microns_per_pixel;
+    const [w, h] = [slide.width, slide.height].map((pixels) => (mpp ? ((pixels * mpp) / 1000).toFixed(1) : pixels));
+    facts.textContent = `${slide.kind === "histology" ? "real H&E, " : ""}${w} × ${h} ${mpp ? "mm" : "px, pixel size unknown"}`;
     text.append(name, facts);
     button.append(picture, text);
     button.addEventListener("click", () => this.chosen(slide));

@@ -2,10 +2,19 @@
 
 import { adjustPixels, isAdjusted } from "./adjust.js";
 import { RESEARCH_USE, caption } from "./words.js";
-import { lengthText, scaleBar } from "./units.js";
+import { lengthText, resolutionText, scaleBar } from "./units.js";
 
 const FOOT = 58; // CSS pixels
 const FONT = "system-ui, sans-serif";
+
+/** Resolves when the view is complete and stands still; at once after `isCancelled()`. */
+export async function completeView(stage, isCancelled) {
+  let frames = 0; // OpenSeadragon notices within two frames that a view has changed
+  while (frames < 3 && !isCancelled()) {
+    await new Promise(requestAnimationFrame);
+    frames = stage.isComplete() ? frames + 1 : 0;
+  }
+}
 
 /** `paint(pane, context)` paints a pane's annotations; `curtain` is the divider's share of the width. */
 export function compose(stage, curtain, paint) {
@@ -42,19 +51,20 @@ export function compose(stage, curtain, paint) {
 }
 
 function adjustedCanvas(pane) {
-  if (!isAdjusted(pane.layer)) return pane.imageCanvas;
+  const layer = pane.drawnFacts().id;
+  if (!isAdjusted(layer)) return pane.imageCanvas;
   const copy = document.createElement("canvas");
   [copy.width, copy.height] = [pane.imageCanvas.width, pane.imageCanvas.height];
   const context = copy.getContext("2d");
   context.drawImage(pane.imageCanvas, 0, 0);
-  context.putImageData(adjustPixels(context.getImageData(0, 0, copy.width, copy.height), pane.layer), 0, 0);
+  context.putImageData(adjustPixels(context.getImageData(0, 0, copy.width, copy.height), layer), 0, 0);
   return copy;
 }
 
 function paintCaption(context, pane, right) {
-  const layer = pane.layerFacts();
-  const preview = pane.provenance === "preview" ? "closed-form preview" : "";
-  const text = [layer.label, caption(pane.slide, layer), preview, isAdjusted(pane.layer) ? "adjusted" : ""].filter(Boolean).join("  ·  ");
+  const layer = pane.drawnFacts();
+  const preview = { preview: "closed-form preview", broken: "a part cannot be read" }[pane.provenance];
+  const text = [layer.label, caption(pane.slide, layer), preview, isAdjusted(layer.id) ? "adjusted" : ""].filter(Boolean).join("  ·  ");
   context.font = `600 13px ${FONT}`;
   const width = context.measureText(text).width + 22;
   const x = right ? right - width - 12 : 12;
@@ -67,7 +77,7 @@ function paintCaption(context, pane, right) {
 }
 
 function paintScale(context, pane, box) {
-  const bar = scaleBar(pane.slide.microns_per_pixel / pane.view().scale, Math.min(140, box.width / 3));
+  const bar = scaleBar(1 / pane.view().scale, pane.slide.microns_per_pixel, Math.min(140, box.width / 3));
   const [x, y] = [24, box.height - 24];
   context.fillStyle = "rgba(14, 18, 22, 0.8)";
   context.beginPath();
@@ -94,14 +104,16 @@ function paintFoot(context, stage, frame) {
   Object.assign(context, { textAlign: "left", textBaseline: "middle", fillStyle: "#fff", font: `600 14px ${FONT}` });
   context.fillText([...stains(stage), RESEARCH_USE].join("  ·  "), 16, frame.height + 20, frame.width - 32);
   Object.assign(context, { fillStyle: "#a3afba", font: `13px ${FONT}` });
-  const { x, y, mpp, rotation, flipped } = stage.sharedView();
-  const place = `${stage.active.slide.name}  ·  ${mpp.toPrecision(3)} µm per pixel  ·  centre ${Math.round(x)}, ${Math.round(y)} px`;
-  const width = `  ·  ${lengthText(frame.width * mpp)} wide`;
+  const view = stage.sharedView();
+  const { x, y, px, rotation, flipped } = view;
+  const { name, microns_per_pixel: mpp } = stage.active.slide;
+  const place = `${name}  ·  ${resolutionText(view)}  ·  centre ${Math.round(x)}, ${Math.round(y)} px`;
+  const width = `  ·  ${lengthText(frame.width * px, mpp)} wide`;
   const turned = `${rotation % 360 ? `  ·  turned ${Math.round(rotation % 360)}°` : ""}${flipped ? "  ·  mirrored" : ""}`;
   context.fillText(place + (stage.panes.length === 1 ? width : "") + turned, 16, frame.height + 41, frame.width - 32);
 }
 
-const stains = (stage) => [...new Set(stage.panes.map((pane) => pane.layerFacts()).filter((layer) => layer.kind === "stain").map((layer) => caption(null, layer)))];
+const stains = (stage) => [...new Set(stage.panes.map((pane) => pane.drawnFacts()).filter((layer) => layer.kind === "stain").map((layer) => caption(null, layer)))];
 
 export function download(blob, name) {
   const link = document.createElement("a");

@@ -42,10 +42,30 @@ export class Stage {
       moved: (pane) => this.#moved(pane),
       pressed: (pane, point) => {
         this.#lead(pane);
-        return point ? this.events.pressed(pane, point) : false;
+        if (!point) return false;
+        const seen = this.seenAt(pane, point);
+        [this.pointed] = seen;
+        this.events.changed();
+        return this.events.pressed(...seen);
       },
+      ...Object.fromEntries(["dragged", "clicked", "doubleClicked", "hovered"].map((name) => [
+        name, (pane, point) => this.events[name](...this.seenAt(pane, point)),
+      ])),
       layerChosen: (pane, slide, layer) => this.events.layerChosen(this.panes.indexOf(pane), slide, layer),
     };
+  }
+
+  /** The pane whose picture is seen at a point of another one, and the point there: under a curtain they differ. */
+  seenAt(pane, point) {
+    const top = this.panes[0];
+    if (this.mode !== "curtain" || pane === top || !top.item) return [pane, point];
+    const place = pane.toScreen(point);
+    return place[0] < this.curtain.share * pane.root.clientWidth ? [top, top.toSlide(place)] : [pane, point];
+  }
+
+  /** Whether all panes show what they should, at its full resolution, and stand still. */
+  isComplete() {
+    return this.panes.length > 0 && this.panes.every((pane) => pane.isComplete());
   }
 
   get active() {
@@ -74,10 +94,12 @@ export class Stage {
 
   #activate(pane) {
     this.leader = pane;
+    this.pointed = pane; // the pane that was worked on last
     this.panes.forEach((one) => one.root.classList.toggle("active", one === pane));
   }
 
   #tieOf(leader, other) {
+    if (other.slide.id === leader.slide.id) return tie(leader.view(), 1, other.view(), 1);
     return tie(leader.view(), leader.slide.microns_per_pixel, other.view(), other.slide.microns_per_pixel);
   }
 
@@ -93,7 +115,7 @@ export class Stage {
     for (const pane of this.panes) {
       if (pane === this.leader || !pane.item) continue;
       if (!this.ties.has(pane)) this.ties.set(pane, pane.slide.id === this.leader.slide.id ? sameSlideTie : this.#tieOf(this.leader, pane));
-      pane.setView(followed(view, this.leader.slide.microns_per_pixel, pane.slide.microns_per_pixel, this.ties.get(pane)));
+      pane.setView(followed(view, this.ties.get(pane)));
     }
   }
 
@@ -106,15 +128,21 @@ export class Stage {
 
   // The view that all share --------------------------------------------------------------------------------------
 
-  /** {slide, x, y, mpp, rotation, flipped} of the active pane: mpp in um per CSS pixel; null while nothing is open. */
+  /**
+   * {slide, x, y, mpp, px, rotation, flipped} of the active pane, null while nothing is open. A CSS pixel shows `mpp` um,
+   * null where no pixel size is known, or `px` level-0 pixels.
+   */
   sharedView() {
     if (!this.leader?.item) return null;
     const view = this.leader.view();
-    return { ...view, slide: this.leader.slide.id, mpp: this.leader.slide.microns_per_pixel / view.scale };
+    const { id, microns_per_pixel: mpp } = this.leader.slide;
+    return { ...view, slide: id, mpp: mpp && mpp / view.scale, px: 1 / view.scale };
   }
 
-  #viewOn(slide, { x, y, mpp, rotation, flipped }) {
-    return { x, y, scale: slide.microns_per_pixel / mpp, rotation, flipped };
+  /** `mpp` or `px` as in sharedView; in a link, the other one is missing. */
+  #viewOn(slide, { x, y, mpp, px, rotation, flipped }) {
+    const known = mpp && slide.microns_per_pixel;
+    return { x, y, scale: known ? slide.microns_per_pixel / mpp : 1 / (px ?? mpp), rotation, flipped };
   }
 
   look(view, animated = false) {
@@ -134,8 +162,11 @@ export class Stage {
     this.#change(({ scale }) => ({ scale: scale * factor }));
   }
 
+  /** Returns false where no pixel size is known. */
   zoomTo(mpp) {
-    this.#change(() => ({ scale: this.leader.slide.microns_per_pixel / mpp }));
+    const known = this.leader?.slide.microns_per_pixel;
+    if (known) this.#change(() => ({ scale: known / mpp }));
+    return Boolean(known);
   }
 
   /** Move by shares of the pane's width and height, as seen on the screen. */

@@ -2,6 +2,8 @@
 //
 // One queue for all panes: a browser opens six connections to a host, and one of them carries the events.
 
+import { suspect } from "./connection.js";
+
 const MAX_RUNNING = 4;
 const RETRY_MS = 1500;
 
@@ -54,6 +56,8 @@ async function fetchTile(request) {
       request.refuse(`status ${response.status}`);
     }
   } catch (error) {
-    if (error.name !== "AbortError") setTimeout(() => request.forget(), RETRY_MS);
+    if (error.name === "AbortError") return;
+    suspect();
+    setTimeout(() => request.forget(), RETRY_MS);
   }
 }

@@ -19,6 +19,9 @@ export function layerSource(slide, layer, pane, revision = 0) {
   source.getTileUrl = (level, column, row) =>
     `${tilePath(slide.id, layer)}/${top - level}/${column}_${row}.jpg${revision ? `?r=${revision}` : ""}`;
   source.requests = requests;
+  let failed = false;
+  source.hasFailed = () => failed;
+  source.hasArrived = () => sources.size > 0;
   source.provenance = (url) => sources.get(url);
 
   let closed = false;
@@ -50,6 +53,7 @@ export function layerSource(slide, layer, pane, revision = 0) {
       },
       refuse(reason) {
         requests.delete(request);
+        failed = true;
         job.fail(reason, null);
       },
       // OpenSeadragon never requests a failed tile again, but requests a forgotten one as soon as it is in view.

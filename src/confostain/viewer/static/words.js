@@ -8,7 +8,8 @@ export function caption(slide, layer) {
 }
 
 /** What computed the pixels in view: {state, text} from the sources of the tiles that are drawn. */
-export function describeSource(layer, sources) {
+export function describeSource(layer, sources, failed = false) {
+  if (failed) return { state: "broken", text: "A part of the slide cannot be read" };
   if (layer.kind !== "stain") return { state: "plain", text: "" };
   if (layer.closed_form) return { state: "plain", text: "Closed-form stain" };
   if (sources.has("closed-form")) return { state: "preview", text: "Preview: closed-form stain, until the network has computed this area" };
