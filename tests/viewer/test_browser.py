@@ -4,21 +4,17 @@ import io
 import json
 import re
 import shutil
-import time
-from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from PIL import Image
 
 from confostain.geometry import Size
 from confostain.io.writers.vivascope import write_mosaic
 from confostain.simulation.phantom import Phantom
 from confostain.viewer.serving import OPENSEADRAGON
-from headless_browser import WAIT, Window, chromium, needs_chromium, playwright, serving
+from headless_browser import WAIT, Reader, chromium, colour, needs_chromium, playwright, rgb, serving
 
 pytestmark = [
     needs_chromium,
@@ -53,72 +49,6 @@ def browser() -> Iterator["playwright.Browser"]:
         yield browser
 
 
-class Reader(Window):
-    """A window that shows the viewer."""
-
-    def open(self, link: str = "") -> "playwright.Page":
-        self.page.goto(self.address + link)
-        self.until(lambda: self.state().get("mpp"))
-        self.until(lambda: self.image().std() > 5)
-        return self.page
-
-    def until(self, met: Callable[[], object]) -> None:
-        end = time.monotonic() + WAIT / 1000
-        while not met():
-            assert time.monotonic() < end, f"did not happen; the page says {self.problems}"
-            self.page.wait_for_timeout(100)
-
-    def settle(self) -> None:
-        """Wait until nothing moves: two pictures of the window, one after the other, are the same."""
-        before = b""
-        while (now := self.page.screenshot() + self.page.url.encode()) != before:
-            before = now
-            self.page.wait_for_timeout(300)
-
-    def state(self) -> dict[str, str]:
-        """What the address says of the view."""
-        return dict(part.split("=", 1) for part in self.page.url.partition("#")[2].split("&") if "=" in part)
-
-    def image(self, pane: int = 0) -> npt.NDArray[np.uint8]:
-        """The pixels of a pane's picture, without what is drawn above it."""
-        data = self.page.locator(".pane-image canvas").nth(pane).evaluate("canvas => canvas.toDataURL()")
-        return _rgb(io.BytesIO(b64decode(data.partition(",")[2])))
-
-    def screen(self) -> npt.NDArray[np.uint8]:
-        """The stage as it is seen."""
-        return _rgb(io.BytesIO(self.page.locator("#stage").screenshot()))
-
-    def saved(self) -> dict[str, object]:
-        slide = self.state()["slide"]
-        return self.page.evaluate(f"fetch('/api/slides/{slide}/annotations').then(answer => answer.json())")
-
-    def clear(self) -> None:
-        """Leave no annotations to the next test."""
-        self.page.evaluate(
-            """async (path) => {
-              const version = (await fetch(path)).headers.get("ETag");
-              const body = JSON.stringify({ type: "FeatureCollection", features: [] });
-              const headers = { "If-Match": version, "Content-Type": "application/geo+json" };
-              await fetch(path, { method: "PUT", headers, body });
-            }""",
-            f"/api/slides/{self.state()['slide']}/annotations",
-        )
-
-    def download(self, key: str) -> bytes:
-        with self.page.expect_download(timeout=WAIT) as pending:
-            self.page.keyboard.press(key)
-        return Path(pending.value.path()).read_bytes()
-
-
-def _rgb(file: io.BytesIO) -> npt.NDArray[np.uint8]:
-    return np.asarray(Image.open(file).convert("RGB"))
-
-
-def _colour(rgb: npt.NDArray[np.uint8]) -> float:
-    """How far pixels are from grey, on average: 0 for a channel, far above for a stain."""
-    return float(np.ptp(rgb.astype(np.int16), axis=-1).mean())
-
-
 @pytest.fixture
 def reader(browser: "playwright.Browser", address: str) -> Iterator[Reader]:
     one = Reader(browser, address)
@@ -133,7 +63,7 @@ def reader(browser: "playwright.Browser", address: str) -> Iterator[Reader]:
 
 def test_opens_stained_then_pans_zooms_and_switches_layers(reader: Reader) -> None:
     page = reader.open()
-    assert _colour(reader.image()) > 10
+    assert colour(reader.image()) > 10
     before = reader.state()
     page.mouse.move(500, 400)
     page.mouse.down()
@@ -145,7 +75,7 @@ def test_opens_stained_then_pans_zooms_and_switches_layers(reader: Reader) -> No
     page.keyboard.press("ArrowDown")
     reader.until(lambda: float(reader.state()["y"]) > float(before["y"]))
     page.get_by_role("radio", name="Fluorescence").click()
-    reader.until(lambda: _colour(reader.image()) < 1 and reader.image().std() > 5)
+    reader.until(lambda: colour(reader.image()) < 1 and reader.image().std() > 5)
     reader.until(lambda: reader.state()["layers"] == "fluorescence")
 
 
@@ -331,11 +261,11 @@ def test_a_margin_is_named_by_the_clock_also_on_a_mirrored_slide(reader: Reader)
 
 def test_a_snapshot_shows_the_stain_and_carries_the_line(reader: Reader) -> None:
     reader.open()
-    picture = _rgb(io.BytesIO(reader.download("x")))
+    picture = rgb(io.BytesIO(reader.download("x")))
     height, width = picture.shape[:2]
     stage = reader.page.locator("#stage").bounding_box()
     assert (width, height) == (round(stage["width"]), round(stage["height"]) + 58)
-    assert _colour(picture[: height - 58]) > 8
+    assert colour(picture[: height - 58]) > 8
     foot = picture[height - 56 :]
     assert np.median(foot) < 40
     assert 0.005 < (foot > 200).mean() < 0.2  # bright letters on it
@@ -351,7 +281,7 @@ def test_under_the_curtain_lies_the_other_layer(reader: Reader) -> None:
     def sides() -> tuple[float, float]:
         middle = reader.screen()[250:450]
         width = middle.shape[1]
-        return _colour(middle[:, width // 3 : width // 2 - 30]), _colour(middle[:, width // 2 + 30 : 2 * width // 3])
+        return colour(middle[:, width // 3 : width // 2 - 30]), colour(middle[:, width // 2 + 30 : 2 * width // 3])
 
     reader.until(lambda: sides()[0] < 2 < 10 < sides()[1])
     page.locator("#divider").focus()
@@ -392,14 +322,14 @@ def test_a_link_leads_back_to_the_view(reader: Reader) -> None:
     reader.open(link)
     reader.until(lambda: reader.state().get("turn") == "30")
     assert reader.page.url.endswith(link)
-    assert _colour(reader.image()) < 1
+    assert colour(reader.image()) < 1
     assert reader.page.get_by_role("radio", name="Reflectance").get_attribute("aria-checked") == "true"
 
 
 def test_brightness_and_gamma_change_the_view_and_say_so(reader: Reader) -> None:
     page = reader.open()
     page.get_by_role("radio", name="Reflectance").click()
-    reader.until(lambda: _colour(reader.image()) < 1)
+    reader.until(lambda: colour(reader.image()) < 1)
     page.keyboard.press("b")
     reader.settle()
     before = reader.screen()[200:500, 200:600].mean()
@@ -476,7 +406,8 @@ def test_geometry_of_the_page(reader: Reader) -> None:
           const given = { slide: "a", mode: "side", panes, view: place };
           const same = JSON.stringify(parseLink(formatLink(given))) === JSON.stringify(given);
           const bar = units.scaleBar(0.5, 1, 140);
-          const texts = [units.lengthText(1234, 1), units.areaText(2.5e6, 1), bar.text, bar.pixels, units.micronsAt(20)];
+          const sizes = [units.lengthText(1234, 1), units.areaText(2.5e6, 1)];
+          const texts = [...sizes, bar.text, bar.pixels, units.micronsAt(20)];
           return [worst, same, texts];
         }"""
     )
