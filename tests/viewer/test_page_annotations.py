@@ -1,6 +1,7 @@
 """Annotations in a real browser: each slide has its own, and nothing that somebody drew or typed is lost."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,8 +17,12 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("slides")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("slides")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Server]:
     scan, section = write_scan(folder / "scan"), write_section(folder / "section.tif")
     with Server("view", str(scan), "--histology", str(section), "--model", "gareau") as server:
         yield server
@@ -126,7 +131,7 @@ def test_a_path_ends_on_the_slide_that_it_was_begun_on(
     ("corners", "removed", "area"),
     [
         ([(400, 300), (600, 500), (600, 300), (400, 500)], 1, 20_000),
-        ([(400, 300), (500, 400), (600, 300), (600, 500), (500, 400), (400, 500)], 2, 10_000 + 5_000),
+        ([(400, 300), (600, 300), (600, 500), (500, 300), (400, 500)], 2, 20_000),
         ([(400, 300), (600, 300), (600, 500), (500, 200)], 1, 20_000),
     ],
     ids=["crossing", "touching itself", "crossing its first edge"],
@@ -194,10 +199,10 @@ def test_what_a_geometry_measures(reader: Reader, geometry: object, mpp: float |
 
 
 def test_a_damaged_file_says_so_until_it_is_repaired(
-    reader: Reader, ids: dict[str, str], scan: Colleague, tmp_path_factory: pytest.TempPathFactory
+    reader: Reader, ids: dict[str, str], scan: Colleague, folder: Path
 ) -> None:
     scan.write([point("a", "mine")])
-    (file,) = tmp_path_factory.getbasetemp().glob("slides*/scan/mosaic.annotations.geojson")
+    (file,) = folder.glob("scan/*.annotations.geojson")
     whole = file.read_bytes()
     file.write_bytes(whole[:40])
     page = reader.open(of_scan(ids))
@@ -275,7 +280,7 @@ def test_letters_that_are_typed_while_others_write_stay(reader: Reader, ids: dic
         scan.write([point(f"other {i}", f"other {i}"), *scan.features()])
         page.keyboard.type(letter)
         typed += letter
-        assert field.input_value() == typed
+        assert page.evaluate("window.field.value") == typed
         reader.until(lambda typed=typed: typed in [one["properties"]["name"] for one in scan.features()])
     assert page.evaluate("document.activeElement === window.field && window.field.isConnected")
     reader.until(lambda: sorted(listed(reader)) == sorted(["margin", *(f"other {i}" for i in range(6))]))

@@ -21,10 +21,7 @@ pytestmark = [
 ]
 STEPS = int(os.environ.get("ANNOTATION_STORM", "24"))
 STEPS_UP, STEPS_DOWN = 8, 4  # between two kills, and until the server is back
-CENTRE = (
-    450,
-    350,
-)  # of the view, in level-0 pixels; it shows SCAN_MPP um per CSS pixel, so pixels of both are as large
+CENTRE = (450, 350)  # of the view, in level-0 pixels, which are as large as CSS pixels
 SHARED = 4  # annotations that one reader renames while the other one moves them
 
 

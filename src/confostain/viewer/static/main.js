@@ -195,7 +195,7 @@ function showAll() {
   byId("link").setAttribute("aria-pressed", String(stage.linked));
   drawLayerChoices(pane);
   const stains = [...new Set(stage.panes.map((one) => one.drawnFacts()).filter((layer) => layer?.kind === "stain").map((layer) => caption(null, layer)))];
-  byId("stained").textContent = stains.join(", ") || `${state.slide.label} (not in view)`;
+  byId("stained").textContent = stains.join(", ") || (state.slide.models.length ? `${state.slide.label} (not in view)` : caption(state.slide, pane.drawnFacts()));
   stage.panes.forEach((one) => (one.parts.adjusted.hidden = !isAdjusted(one.drawnFacts().id)));
   const seen = stage.panes.map((one) => one.layerFacts()).filter((layer, i, all) => layer && all.findIndex((other) => other?.id === layer.id) === i);
   drawAdjustments(byId("adjust-list"), seen, () => {

@@ -1,6 +1,7 @@
 // List of slides with thumbnails, and of what watched folders hold besides, updated when slides are added.
 
 import { listRefusals, listSlides, onSlidesChanged, thumbnail } from "./api.js";
+import { caption } from "./words.js";
 
 export class SlideList {
   /** `chosen(slide)` when one is picked; `changed(slides)` when the list has changed; `refused` is a details element. */
@@ -69,7 +70,7 @@ export class SlideList {
     const facts = document.createElement("small");
     const mpp = slide.microns_per_pixel;
     const [w, h] = [slide.width, slide.height].map((pixels) => (mpp ? ((pixels * mpp) / 1000).toFixed(1) : pixels));
-    facts.textContent = `${slide.kind === "histology" ? "real H&E, " : ""}${w} × ${h} ${mpp ? "mm" : "px, pixel size unknown"}`;
+    facts.textContent = `${slide.kind === "histology" ? `${caption(slide, slide.layers[0])}, ` : ""}${w} × ${h} ${mpp ? "mm" : "px, pixel size unknown"}`;
     text.append(name, facts);
     button.append(picture, text);
     button.addEventListener("click", () => this.chosen(slide));

@@ -4,7 +4,8 @@ export const RESEARCH_USE = "For Research Use Only. Not for use in diagnostic pr
 
 export function caption(slide, layer) {
   if (layer.kind === "stain") return `digitally stained: ${layer.id}`;
-  return layer.kind === "histology" ? "real H&E" : "not stained";
+  if (layer.kind === "histology") return layer.label === "H&E" ? "real H&E" : layer.label; // a result of `stain` is none
+  return "not stained";
 }
 
 /** What computed the pixels in view: {state, text} from the sources of the tiles that are drawn. */
