@@ -113,7 +113,7 @@ class Reader(Window):
 
     def open(self, link: str = "") -> "playwright.Page":
         self.page.goto(self.address + link)
-        self.until(lambda: self.state().get("mpp"))
+        self.until(lambda: self.state().get("mpp") or self.state().get("px"))
         self.until(lambda: self.image().std() > 5)
         return self.page
 

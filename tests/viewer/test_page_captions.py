@@ -60,8 +60,7 @@ def reader(browser: "playwright.Browser", scan_server: Server) -> Iterator[Reade
 @pytest.fixture
 def unscaled(browser: "playwright.Browser", unscaled_server: Server) -> Iterator[Reader]:
     one = Reader(browser, unscaled_server.address)
-    one.page.goto(one.address)
-    one.until(lambda: one.state().get("px"))
+    one.open()
     yield one
     one.context.close()
     assert one.problems == []
@@ -152,9 +151,8 @@ def test_without_a_server_the_last_picture_stays_and_the_page_says_so(reader: Re
 def test_without_pixel_size_lengths_are_in_pixels(unscaled: Reader) -> None:
     page = unscaled.page
     slide = unscaled.state()["slide"]
-    page.goto(f"{unscaled.address}#slide={slide}&mode=single&layers=reflectance&x=450&y=350&px=0.5")
-    page.reload()
-    unscaled.until(lambda: unscaled.state().get("px") == "0.5")
+    unscaled.open(f"#slide={slide}&mode=single&layers=reflectance&x=450&y=350&px=0.5")
+    unscaled.settle()
     page.keyboard.press("m")
     page.mouse.click(400, 300)
     page.mouse.click(600, 300)
