@@ -28,7 +28,7 @@ async function ask(path, options) {
     return await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) });
   } catch {
     suspect();
-    throw new Error("the server does not respond");
+    throw Object.assign(new Error("the server does not respond"), { lost: true });
   }
 }
 

@@ -190,7 +190,7 @@ export class AnnotationDocument {
       this.#syncAfter(RETRY_MS[Math.min(this.failures, RETRY_MS.length - 1)]);
       this.failures += 1;
       this.#setState("failed");
-      if (!known) this.events.failed(this);
+      if (!known && !error.lost) this.events.failed(this); // a lost server is shown by itself
     }
   }
 
