@@ -57,7 +57,7 @@ def section(server: Server, ids: dict[str, str], scan: Colleague) -> Colleague:
 def reader(browser: "playwright.Browser", server: Server, scan: Colleague) -> Iterator[Reader]:
     one = Reader(browser, server.address)
     yield one
-    one.page.unroute_all(behavior="wait")
+    one.page.unroute_all(behavior="ignoreErrors")
     one.context.close()
     assert [problem for problem in one.problems if "Failed to load resource" not in problem] == []
 

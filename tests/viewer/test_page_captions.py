@@ -52,7 +52,7 @@ def reader(browser: "playwright.Browser", scan_server: Server) -> Iterator[Reade
     one = Reader(browser, scan_server.address)
     one.page.add_init_script(RECORD_TEXTS)
     yield one
-    one.page.unroute_all(behavior="wait")
+    one.page.unroute_all(behavior="ignoreErrors")
     one.context.close()
     assert [problem for problem in one.problems if "Failed to load resource" not in problem] == []
 
