@@ -6,6 +6,7 @@ OUT.adapting/   what is needed to go on after a break; removed in the end, see `
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
@@ -135,6 +136,7 @@ def _write(
     """Write a model with its card, which says what it was adapted to and how it was judged."""
     card = write_model(folder, base.card, weights, fields)
     figures = {"before": asdict(outcome.before), "after": asdict(outcome.after), "verdict": outcome.verdict}
+    figures = json.loads(json.dumps(figures))  # lists for tuples, as a card holds them
     said = {
         "description": f"{base.card.description}; {'adapted' if outcome.is_better else 'not adapted'} to a scanner",
         "data": f"{base.card.data}. {work.in_words()}",
