@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from confostain.adaptation import adapt, adapted_model, stainer
 from confostain.adaptation.stain_figures import CropFeatures
 from confostain.geometry import Size
 from confostain.io.writers.vivascope import write_mosaic
@@ -10,10 +11,14 @@ from confostain.simulation.phantom import Phantom
 
 
 @pytest.fixture(scope="session", autouse=True)
-def without_features() -> Iterator[None]:
-    """Leave the features of natural images out, which take seconds each time and have tests of their own."""
+def quick() -> Iterator[None]:
+    """Leave out what takes seconds each time and has tests of its own: features, precisions, most fields that judge."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CropFeatures, "of", lambda images: None)
+        patch.setattr(adapted_model, "measure_precisions", lambda *arguments, **options: {})
+        patch.setattr(adapt, "JUDGES", 2)
+        patch.setattr(stainer, "SHARES", (1.0, 0.5))
+        patch.setattr(stainer, "TRUTH_SEEDS", range(1))
         yield
 
 

@@ -55,10 +55,22 @@ def test_fields_are_pixels_of_the_scan_as_the_model_sees_it(scan: Path) -> None:
     assert {pair.tobytes() for pair in found.train + found.held_back} <= cells
 
 
-def test_a_finer_scan_is_reduced_and_a_coarse_one_refused(scan: Path) -> None:
-    with open_slide(scan, microns_per_pixel=0.25) as slide, pytest.raises(SlideError, match="squares of 256 px"):
-        fields_of(slide, SWIFT, "scan 1")  # a half as many pixels a side: too few fields are left
-    with open_slide(scan, microns_per_pixel=3) as slide, pytest.raises(SlideError, match="finer scan"):
+@pytest.mark.parametrize(
+    ("microns", "match"),
+    [
+        (0.25, "squares of 256 px"),  # reduced to half: too few fields are left
+        (3, "finer scan"),
+        (None, "pixel size is unknown"),
+    ],
+)
+def test_fields_are_cut_at_a_pixel_size_that_the_model_takes(
+    microns: float | None, match: str, unscaled_planes: tuple[Path, Path]
+) -> None:
+    reflectance, fluorescence = unscaled_planes
+    with (
+        open_slide(reflectance=reflectance, fluorescence=fluorescence, microns_per_pixel=microns) as slide,
+        pytest.raises(SlideError, match=match),
+    ):
         fields_of(slide, SWIFT, "scan 1")
 
 
