@@ -13,7 +13,7 @@ from confostain import cli
 from confostain.adaptation import adapt as module
 from confostain.adaptation.adapt import adapt
 from confostain.adaptation.despeckler import DespecklerJudgement
-from confostain.adaptation.stain_figures import AUDITS, StainFigures
+from confostain.adaptation.stain_figures import AUDITS, Share, StainFigures
 from confostain.adaptation.stainer import StainerJudgement
 from confostain.adaptation.work import AdaptationPlan, Work
 from confostain.errors import ConfigError, OutputError
@@ -124,8 +124,10 @@ def test_what_is_not_better_is_kept_as_it_was(scan: Path, tmp_path: Path, monkey
     assert "kept as it was" in (tmp_path / "mine" / "index.html").read_text()
 
 
-def stainer_judgement(errors: float = 0.02, colours: float = 0.2, f1: float = 0.9) -> StainerJudgement:
-    shares = dict.fromkeys(AUDITS, (errors, None))
+def stainer_judgement(
+    errors: float = 0.02, colours: float = 0.2, f1: float = 0.9, nuclei: int = 10_000
+) -> StainerJudgement:
+    shares = dict.fromkeys(AUDITS, Share(errors, nuclei, None))
     return StainerJudgement(StainFigures(shares, 0.1, colours, None), f1)
 
 
@@ -142,6 +144,8 @@ def despeckler_judgement(ratio: float = 0.1, structure: float = 0.0, mean: float
         (stainer_judgement(), stainer_judgement(0.01, 0.3), ["distance of colours"]),
         (stainer_judgement(), stainer_judgement(0.01, 0.1, 0.8), ["F1"]),
         (stainer_judgement(), stainer_judgement(0.03, 0.1), [*AUDITS, "together"]),
+        # of 100 nuclei, one more is chance; that all four rise is not
+        (stainer_judgement(nuclei=100), stainer_judgement(0.03, 0.1, nuclei=100), ["together"]),
         (despeckler_judgement(), despeckler_judgement(0.2), []),
         (despeckler_judgement(), despeckler_judgement(0.5001), ["neighbours"]),
         (despeckler_judgement(), despeckler_judgement(0.2, structure=-0.06), ["structure"]),

@@ -17,7 +17,7 @@ from pathlib import Path
 from confostain.adaptation.adapted_model import measure_and_describe, write_model
 from confostain.adaptation.despeckler import DespecklerJudgement, judge_despeckler
 from confostain.adaptation.page import Outcome, write_page
-from confostain.adaptation.stainer import JUDGES, StainerJudge, StainerJudgement, best_share, mixed, spread
+from confostain.adaptation.stainer import FEW, JUDGES, StainerJudge, StainerJudgement, best_share, mixed, spread
 from confostain.adaptation.work import AdaptationPlan, BaseModel, Weights, Work
 from confostain.arrays import Progress
 from confostain.io.writers.atomic import PartialFolder, refuse_existing
@@ -69,11 +69,11 @@ def adapt(
     trained: dict[Task, Weights] = {}
     for number, task in enumerate(tasks):
 
-        def told(done: int, _: int, before: int = number * plan.steps) -> None:
+        def told(done: int, _: int, before: int = number * work.steps) -> None:
             if progress is not None:
-                progress(before + done, len(tasks) * plan.steps)
+                progress(before + done, len(tasks) * work.steps)
 
-        say(f"trains {work.models[task].card.name} on, {plan.steps} steps")
+        say(f"trains {work.models[task].card.name} on, {work.steps} steps")
         trained[task] = work.train(task, told)
     with PartialFolder(folder, overwrite, is_adapted) as result:
         say("measures on fields held back")
@@ -101,8 +101,10 @@ def _stainer(work: Work, trained: Weights, folder: Path) -> Outcome[StainerJudge
                 write_model(made, base.card, mixed(base.weights, trained, share))
             return made
 
-        chooser = StainerJudge.of(spread(work.fields("train"), JUDGES), histology, base.card, final=False)
-        share = best_share(chooser, chooser.judge(base.folder)[0], model_of)
+        fields = spread(work.fields("train"), JUDGES)
+        chooser = StainerJudge.of(fields, histology, base.card, final=False)
+        largest = 1.0 if len(fields) == JUDGES else FEW
+        share = best_share(chooser, chooser.judge(base.folder)[0], model_of, largest)
         judge = StainerJudge.of(work.fields("held_back"), histology, base.card)
         (before, old), (after, new) = (judge.judge(model) for model in (base.folder, model_of(share)))
     faults = after.faults_beside(before)
@@ -140,7 +142,7 @@ def _write(
     said = {
         "description": f"{base.card.description}; {'adapted' if outcome.is_better else 'not adapted'} to a scanner",
         "data": f"{base.card.data}. {work.in_words()}",
-        "schedule": f"{base.card.schedule}; then {work.plan.steps} steps, of which {outcome.share:g} in the weights",
+        "schedule": f"{base.card.schedule}; then {work.steps} steps, of which {outcome.share:g} in the weights",
         "figures": base.card.figures | {"adaptation": figures},
     }
     typical, judged = (spread(work.fields(part), JUDGES) for part in ("train", "held_back"))

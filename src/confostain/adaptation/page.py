@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from confostain.adaptation.despeckler import DespecklerJudgement
+from confostain.adaptation.stain_figures import Share
 from confostain.adaptation.stainer import StainerJudgement
 from confostain.arrays import Grey, Image, Pair
-from confostain.evaluation.bootstrap import Interval
 from confostain.evaluation.pages import Section, figure, note, page, table
 from confostain.evaluation.stainer_pictures import draw_marks, marks_legend
 from confostain.imaging.nuclei import audit_nuclei
@@ -88,7 +88,7 @@ def write_page(
 def stainer_table(before: StainerJudgement, after: StainerJudgement) -> str:
     """HTML table of the figures of a stainer before and after, on fields held back."""
     rows = [
-        [f"clear nuclei {name}", *(_share(*one.scans.shares[name]) for one in (before, after))]
+        [f"clear nuclei {name}", *(_share(one.scans.shares[name]) for one in (before, after))]
         for name in before.scans.shares
     ]
     for name, key in (("colours", "colour_distance"), ("patches", "patch_distance"), ("features", "kernel_distance")):
@@ -113,8 +113,9 @@ def despeckler_table(before: DespecklerJudgement, after: DespecklerJudgement) ->
     return table(["", "before", "after"], rows)
 
 
-def _share(share: float, interval: Interval | None) -> str:
-    return f"{share:.1%}" + ("" if interval is None else f" ({interval[0]:.1%} to {interval[1]:.1%})")
+def _share(share: Share) -> str:
+    low_high = "" if share.interval is None else f" ({share.interval[0]:.1%} to {share.interval[1]:.1%})"
+    return f"{share.value:.1%}{low_high} of {share.nuclei}"
 
 
 def _stains(outcome: Outcome[StainerJudgement], fields: Sequence[Pair]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,17 +43,36 @@ class Reference:
         return cls(densities, ImageFeatures.of(fields), CropFeatures.of(fields) if with_crops else None)
 
 
+class Share(NamedTuple):
+    """Share of the clear nuclei that are missing or invented.
+
+    Attributes:
+        value: 0 to 1.
+        nuclei: number of clear nuclei that it is a share of.
+        interval: 95 %, over fields; None with one field.
+    """
+
+    value: float
+    nuclei: int
+    interval: Interval | None
+
+    @property
+    def variance(self) -> float:
+        """Binomial variance."""
+        return self.value * (1 - self.value) / max(self.nuclei, 1)
+
+
 @dataclass(frozen=True)
 class StainFigures:
     """Figures of one model on the fields of scans.
 
     Attributes:
-        shares: by name of AUDITS: missing or invented clear nuclei as a share of all; and its 95 % interval.
+        shares: by name of AUDITS.
         patch_distance, colour_distance: sliced Wasserstein distances to the real H&E, of patches and of pixels.
         kernel_distance: of features to the real H&E; None where these are not compared.
     """
 
-    shares: dict[str, tuple[float, Interval | None]]
+    shares: dict[str, Share]
     patch_distance: float
     colour_distance: float
     kernel_distance: float | None
@@ -60,18 +80,18 @@ class StainFigures:
     @property
     def errors(self) -> float:
         """Sum of the shares of missing and invented nuclei by both audits."""
-        return sum(share for share, _ in self.shares.values())
+        return sum(share.value for share in self.shares.values())
 
 
 def stain_figures(fields: Sequence[Pair], stains: Sequence[Rgb], reference: Reference) -> StainFigures:
     """Figures of stains of fields; intervals over fields."""
-    shares: dict[str, tuple[float, Interval | None]] = {}
+    shares: dict[str, Share] = {}
     for second, audit in enumerate((audit_nuclei, audit_by_deconvolution)):
         audits = [audit(pair[1], rgb, REFERENCE_MPP) for pair, rgb in zip(fields, stains, strict=True)]
         for kind in range(2):
             parts, wholes = (np.array(counts) for counts in zip(*(_counts(one)[kind] for one in audits), strict=True))
-            share = float(parts.sum() / max(wholes.sum(), 1))
-            shares[AUDITS[2 * second + kind]] = share, ratio_interval(parts, wholes)
+            share, nuclei = float(parts.sum() / max(wholes.sum(), 1)), int(wholes.sum())
+            shares[AUDITS[2 * second + kind]] = Share(share, nuclei, ratio_interval(parts, wholes))
     features, crops = ImageFeatures.of(stains), CropFeatures.of(stains) if reference.crops else None
     return StainFigures(
         shares,

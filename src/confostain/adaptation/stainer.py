@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ from confostain.training.weights import mean_weights
 
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the weights after the training
 JUDGES = 8  # fields that choose the share
-SLACK = 0.005  # of nuclei: one share of missing or invented ones may rise by that much, which a few nuclei make up
+FEW = 0.5  # largest share where there are fewer fields: these are fitted too closely to choose by them
+STEPS_OF_A_FIELD = 100  # of a training, at most: more would learn the fields by heart
+SLACK = 0.005  # of nuclei: one share of missing or invented ones may rise by that much, or by one standard error
 LOST_F1 = 0.02  # that nuclei on simulated pairs may lose
 TRUTH_SEEDS = range(6)  # of the pairs simulated from the part of the sample that judges
 
@@ -106,9 +109,9 @@ class StainerJudgement:
     def faults_beside(self, before: StainerJudgement) -> list[str]:
         """In words, what is worse than before, or not better; nothing where this stainer should replace that one."""
         faults = [
-            f"{name} nuclei {was:.1%} -> {now:.1%}"
-            for name, (now, _) in self.scans.shares.items()
-            if now > (was := before.scans.shares[name][0]) + SLACK
+            f"{name} nuclei {was.value:.1%} -> {now.value:.1%}"
+            for name, now in self.scans.shares.items()
+            if now.value - (was := before.scans.shares[name]).value > max(SLACK, sqrt(now.variance + was.variance))
         ]
         if self.scans.errors >= before.scans.errors:
             faults.append(f"missing and invented nuclei together {before.scans.errors:.1%} -> {self.scans.errors:.1%}")
@@ -158,6 +161,7 @@ def best_share(
     judge: StainerJudge,
     before: StainerJudgement,
     model_of: Callable[[float], Path],
+    largest: float,
 ) -> float:
     """Share of the trained weights whose model has the fewest faults, then the fewest missing and invented nuclei.
 
@@ -165,6 +169,7 @@ def best_share(
         judge: on fields of the training.
         before: figures of the model as it was.
         model_of: makes a model with that share of the trained weights.
+        largest: share.
     """
 
     def rank(share: float) -> tuple[int, float]:
@@ -172,7 +177,7 @@ def best_share(
         colours = now.scans.colour_distance / max(before.scans.colour_distance, 1e-9)
         return len(now.faults_beside(before)), now.scans.errors / max(before.scans.errors, 1e-3) + colours
 
-    return min(SHARES, key=rank)
+    return min((share for share in SHARES if share <= largest), key=rank)
 
 
 def mixed(before: Mapping[str, Tensor], after: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:

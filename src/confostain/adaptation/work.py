@@ -19,6 +19,7 @@ from torch import Tensor
 from confostain.adaptation import despeckler, stainer
 from confostain.adaptation.fields import ScanFields, fields_of, write_fields
 from confostain.adaptation.histology import COLOURS, AdaptationHistology, write_teaching_sample
+from confostain.adaptation.stainer import STEPS_OF_A_FIELD
 from confostain.arrays import Pair, Progress
 from confostain.errors import ConfigError, OptionError, OutputError
 from confostain.models.build import read_weights
@@ -45,7 +46,7 @@ class AdaptationPlan:
         model: name or folder of the stainer.
         despeckler: name or folder of the despeckler; None: none is adapted.
         histology: H&E.
-        steps: of either training.
+        steps: of either training, at most.
     """
 
     model: str = DEFAULT_MODEL
@@ -133,6 +134,11 @@ class Work:
         """Fields of all scans."""
         return [pair for scan in self.scans for pair in getattr(scan, part)]
 
+    @property
+    def steps(self) -> int:
+        """Steps of either training: fewer than planned where there are few fields."""
+        return min(self.plan.steps, STEPS_OF_A_FIELD * len(self.fields("train")))
+
     def train(self, task: Task, progress: Progress) -> Weights:
         """Train on for one task, from the last checkpoint; the weights. KeyboardInterrupt: it was interrupted."""
         run, recipe = self.folder / RUNS[task], self.folder / f"{RUNS[task]}.toml"
@@ -147,10 +153,10 @@ class Work:
         plan, base = self.plan, self.models[task]
         where = base.folder, base.card, self.folder / "train", self.folder / "sample-left.png"
         if task == "stain":
-            return stainer.recipe_table(*where, plan.histology, plan.steps)
+            return stainer.recipe_table(*where, plan.histology, self.steps)
         speckle = self.speckle
         assert speckle is not None
-        return despeckler.recipe_table(*where, speckle, plan.steps)
+        return despeckler.recipe_table(*where, speckle, self.steps)
 
     @property
     def speckle(self) -> Speckle | None:
