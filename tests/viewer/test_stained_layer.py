@@ -215,6 +215,34 @@ def test_dropped_blocks_are_stained_again_when_somebody_looks(large_slide: Slide
     store.close()
 
 
+@dataclass(frozen=True)
+class Pale(Network):
+    """A network whose tissue is far from the closed form: the correction that a preview learns is large."""
+
+    def __call__(self, pair: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+        covered = 1 - np.exp(-8 * pair.sum(axis=0))
+        return np.rint(255 - covered[..., np.newaxis] * np.array([10, 120, 90])).astype(np.uint8)
+
+
+@pytest.mark.parametrize("level", [2, 3, 4, 5])
+@pytest.mark.parametrize("stained", [1, 2, 4, 8])
+def test_glass_is_white_in_every_preview(large_slide: Slide, store: BlockStore, stained: int, level: int) -> None:
+    layer = layer_of(large_slide, Pale(), store)
+    for _ in range(stained):
+        work = layer.next_background_work((0, 0))
+        assert work is not None
+        work()
+    region = Region(0, 0, 4096, 1024)
+    glass = (large_slide.read_reduced(region, 4) < 0.005).all(axis=0)
+    step = 1 << (level - 2)
+    height, width = (side // step for side in glass.shape)
+    glass = glass[: height * step, : width * step].reshape(height, step, width, step).all((1, 3))
+    shown = layer._preview.render(region, 1 << level)[:height, :width]
+    assert glass.mean() > 0.1
+    assert shown[glass].min() > 240
+    assert shown[~glass][:, 1].mean() < 220
+
+
 @pytest.mark.parametrize("level", [2, 3, 4, 5])
 def test_previews_of_closed_forms_come_near_the_truth(large_slide: Slide, store: BlockStore, level: int) -> None:
     preview = Preview(large_slide, gareau, tissue_only=True)

@@ -1,4 +1,7 @@
-"""Preview of a stain: a closed-form stain of coarse pixels, colour-corrected by least squares to the stained blocks."""
+"""Preview of a stain: a closed-form stain of coarse pixels, colour-corrected by least squares to the stained blocks.
+
+The correction has no constant term: where both channels are 0, on glass, a preview is as white as the closed form.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from confostain.geometry import Region
 from confostain.slide import Slide
 
 LEARN_LEVEL = 5  # means over 32 px of level 0 are compared, so that the fine structure of a network averages out
+FEATURES = 5  # regressors of the colour correction
 RIDGE = 1.0  # weight of "no correction" in the least squares, in samples
 
 
@@ -31,9 +35,9 @@ class Preview:
         self.tissue_only = tissue_only
         self._slide = slide
         self._formula = formula
-        self._correction: npt.NDArray[np.floating[Any]] = np.zeros((4, 3))
-        self._xtx = RIDGE * np.eye(4)  # X'X and X'y of the least squares over all blocks so far
-        self._xty = np.zeros((4, 3))
+        self._correction: npt.NDArray[np.floating[Any]] = np.zeros((FEATURES, 3))
+        self._xtx = RIDGE * np.eye(FEATURES)  # X'X and X'y of the least squares over all blocks so far
+        self._xty = np.zeros((FEATURES, 3))
         self._blocks = 0
         self._lock = threading.Lock()
 
@@ -77,9 +81,9 @@ class Preview:
 
 
 def _features(pair: Pair) -> npt.NDArray[np.float32]:
-    """Regressors of the colour correction: 1, R, F and R * F, float32 (h, w, 4)."""
+    """Regressors of the colour correction: R, F, R * F, R^2 and F^2, float32 (h, w, FEATURES)."""
     r, f = pair
-    return np.stack([np.ones_like(r), r, f, r * f], axis=-1)
+    return np.stack([r, f, r * f, r * r, f * f], axis=-1)
 
 
 def _cells(region: Region, cell: int) -> Region:
