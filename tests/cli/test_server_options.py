@@ -123,3 +123,16 @@ def test_a_hidden_token_is_asked_for_and_appears_nowhere(phantom_scan: Path) -> 
             server.send_signal(signal.SIGINT)
         rest, errors = server.communicate()
     assert SECRET not in url + rest + errors
+
+
+@pytest.mark.parametrize("path", ["/user/anna/proxy/8765", "/user/anna/proxy/8765/", "/viewer", "/a%40b/c"])
+def test_a_root_path_is_part_of_the_address_and_needs_a_token(path: str) -> None:
+    given = address("--root-path", path)
+    assert given.root_path == path.removesuffix("/")
+    assert not given.is_local
+
+
+@pytest.mark.parametrize("path", ["viewer", "//evil.example", "/a b", "/a?b", "/a/../b\n", "https://hub.example/a"])
+def test_what_is_no_root_path_is_refused(path: str) -> None:
+    with pytest.raises(OptionError, match="--root-path .*: not a path that a proxy shows a page at"):
+        address("--root-path", path)

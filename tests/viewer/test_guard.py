@@ -98,3 +98,41 @@ def test_one_address_may_not_ask_for_everything_at_once(library: Library, serve:
         httpx.Client(base_url=client.base_url) as other,
     ):
         assert other.get("/api/slides").status_code == 429
+
+
+ROOT = "/user/anna/proxy/8765"
+
+
+@pytest.mark.parametrize("prefix", ["", ROOT], ids=["a proxy that cuts the path", "a proxy that keeps it"])
+def test_behind_a_proxy_the_token_leads_to_the_page_there(library: Library, serve: Serve, prefix: str) -> None:
+    rules = AccessRules(token="opensesame", is_local=False, root_path=ROOT)
+    with serve(create_app(library, rules)) as client:
+        assert client.get(f"{prefix}/api/slides", headers={"Host": "hub.example"}).status_code == 401
+        entered = client.get(f"{prefix}/?token=opensesame")
+        assert (entered.status_code, entered.headers["location"]) == (303, f"{ROOT}/")
+        assert f"path={ROOT}/;" in entered.headers["set-cookie"].lower() + ";"
+        token = {"Authorization": "Bearer opensesame"}
+        for path in ("/", "/api/slides", "/static/main.js", "/openapi.json"):
+            assert client.get(prefix + path, headers=token).status_code == 200, path
+        assert client.get(f"{prefix}/nothing", headers=token).status_code == 404
+        assert client.get(ROOT, headers=token).headers["location"] == f"{ROOT}/"
+
+
+@pytest.mark.parametrize(
+    ("root_path", "forwarded", "origin", "status"),
+    [
+        (ROOT, "hub.example", "https://hub.example", 412),
+        (ROOT, "hub.example", "https://evil.example", 403),
+        (ROOT, None, "https://hub.example", 403),
+        ("", "evil.example", "https://evil.example", 403),
+    ],
+)
+def test_only_the_page_behind_the_proxy_changes_something(
+    library: Library, serve: Serve, root_path: str, forwarded: str | None, origin: str, status: int
+) -> None:
+    slide = next(iter(library.entries))
+    with serve(create_app(library, AccessRules(token="opensesame", is_local=False, root_path=root_path))) as client:
+        headers = {"Authorization": "Bearer opensesame", "Origin": origin, "If-Match": "x"}
+        headers |= {"X-Forwarded-Host": forwarded} if forwarded else {}
+        body = {"type": "FeatureCollection", "features": []}
+        assert client.put(f"/api/slides/{slide}/annotations", json=body, headers=headers).status_code == status

@@ -20,6 +20,7 @@ def test_the_next_free_port_is_taken() -> None:
 )
 def test_only_this_machine_goes_without_a_token(host: str, is_local: bool) -> None:
     assert Address(host).is_local is is_local
+    assert not Address(host, root_path="/user/anna").is_local
 
 
 def test_a_page_without_openseadragon_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 TOKEN_VARIABLE = "CONFOSTAIN_TOKEN"
+ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~@%+-]+)+")
 TOKEN = re.compile(r"[A-Za-z0-9._~-]{1,256}")  # what stands in an address as it is
 
 
@@ -34,6 +35,12 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
         f" of this machine can read it in the list of processes, unlike --token-file and the variable {TOKEN_VARIABLE}",
     )
     token.add_argument("--token-file", type=Path, metavar="FILE", help="file that holds the token alone")
+    parser.add_argument(
+        "--root-path",
+        default="",
+        metavar="PATH",
+        help="path at which a proxy shows the page, such as /user/anna/proxy/8765 of JupyterHub; a token is then needed",
+    )
     parser.add_argument("--hide-token", action="store_true", help="print the address without the token, as for a log")
     parser.add_argument(
         "--no-browser", action="store_true", help="do not open the page (it is never opened where a token is needed)"
@@ -44,17 +51,25 @@ def server_address(options: argparse.Namespace) -> Address:
     """Address that the arguments name.
 
     Raises:
-        OptionError: the token cannot be read or is none; or is to be hidden, and is not known to anybody.
+        OptionError: the token cannot be read or is none; or is to be hidden, and is not known to anybody; or the root
+            path is no path.
     """
     from confostain.viewer.serving import Address
 
+    root_path = options.root_path.removesuffix("/")
+    if root_path and not ROOT_PATH.fullmatch(root_path):
+        raise OptionError(
+            f"--root-path {options.root_path!r}: not a path that a proxy shows a page at; expected one such as"
+            " /user/anna/proxy/8765"
+        )
     token = _token(options)
     if options.hide_token and token is None:
         raise OptionError(
             f"--hide-token: no token is given, and nobody could know a random one; give it by --token-file or the"
             f" variable {TOKEN_VARIABLE}"
         )
-    return Address(options.host, options.port, token, not options.hide_token, not options.no_browser)
+    shows_token, opens_browser = not options.hide_token, not options.no_browser
+    return Address(options.host, options.port, token, shows_token, opens_browser, root_path)
 
 
 def _token(options: argparse.Namespace) -> str | None:

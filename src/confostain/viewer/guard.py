@@ -40,6 +40,8 @@ class AccessRules:
     Attributes:
         token: what the client must present; None for nothing.
         is_local: whether the client must call the server by a name of this machine.
+        root_path: path at which a proxy shows the server, such as "/user/anna/proxy/8765"; "" without a proxy. The page
+            then also belongs to the host that the proxy names in X-Forwarded-Host, which no foreign page can send.
         max_body: bytes of a request; the default holds 20,000 annotated cells of 40 corners each.
         max_pending: requests of one address in progress; 40 browsers with six connections each stay below the default.
         max_writing: bytes of the bodies of requests in progress, of all addresses; the default holds one of the largest
@@ -48,6 +50,7 @@ class AccessRules:
 
     token: str | None = None
     is_local: bool = True
+    root_path: str = ""
     max_body: int = 8 << 20
     max_pending: int = 256
     max_writing: int = 12 << 20
@@ -74,6 +77,7 @@ class Guard:
                 MutableHeaders(scope=message).update(SECURITY_HEADERS)
             await send(message)
 
+        scope = self._placed(scope)
         address = scope["client"][0] if scope.get("client") else ""
         refusal = self._refusal(scope, address)
         if refusal is not None:
@@ -82,6 +86,14 @@ class Guard:
             await self._answer(address, scope, receive, send_secured)
         else:
             await self._write(address, scope, receive, send_secured)
+
+    def _placed(self, scope: Scope) -> Scope:
+        """The request at its place below the root path, whether or not the proxy has cut that path off."""
+        root_path, path = self._rules.root_path, scope["path"]
+        if not root_path:
+            return scope
+        is_whole = path == root_path or path.startswith(root_path + "/")
+        return {**scope, "root_path": root_path, "path": path if is_whole else root_path + path}
 
     async def _answer(self, address: str, scope: Scope, receive: Receive, send: Send) -> None:
         self._pending[address] += 1
@@ -113,10 +125,13 @@ class Guard:
 
     def _refusal(self, scope: Scope, address: str) -> Response | None:
         headers, rules = Headers(scope=scope), self._rules
+        if rules.root_path and scope["path"] == rules.root_path:  # the addresses on the page are relative to the slash
+            return RedirectResponse(rules.root_path + "/", 307)
         host, origin = headers.get("host", ""), headers.get("origin")
         if rules.is_local and _host_name(host) not in LOCAL_NAMES:
             return _refuse(403, f"host {host!r} is not a name of this machine; open the page as http://localhost")
-        if scope["method"] not in READING_METHODS and origin is not None and urlsplit(origin).netloc != host:
+        hosts = {host, headers.get("x-forwarded-host", host)} if rules.root_path else {host}
+        if scope["method"] not in READING_METHODS and origin is not None and urlsplit(origin).netloc not in hosts:
             return _refuse(403, f"a page of {origin!r} may not change anything here; expected a page of this server")
         if self._pending[address] >= rules.max_pending:
             return _refuse(429, f"{rules.max_pending} requests of {address} are in progress; wait for some of them")
@@ -142,10 +157,11 @@ class Guard:
     def _login(self, scope: Scope) -> Response | None:
         """Redirect that moves the token from the address into a cookie; None if the address has no valid token."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if scope["path"] != "/" or scope["method"] != "GET" or not self._is_token(given):
+        page = self._rules.root_path + "/"
+        if scope["path"] != page or scope["method"] != "GET" or not self._is_token(given):
             return None
-        response = RedirectResponse("/", 303)
-        response.set_cookie(COOKIE, given, httponly=True, samesite="strict")
+        response = RedirectResponse(page, 303)
+        response.set_cookie(COOKIE, given, path=page, httponly=True, samesite="strict")
         return response
 
     def _oversized(self, method: str, headers: Headers) -> Response | None:

@@ -47,6 +47,7 @@ class Address:
         shows_token: whether the address that is announced holds the token.
         opens_browser: whether the page is opened at once, where no token is needed: one would be an argument of the
             browser, and those can be read by every user of the machine.
+        root_path: path at which a proxy shows the page, such as "/user/anna/proxy/8765"; "" without a proxy.
     """
 
     host: str = "127.0.0.1"
@@ -54,10 +55,13 @@ class Address:
     token: str | None = None
     shows_token: bool = True
     opens_browser: bool = True
+    root_path: str = ""
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Whether only this machine can reach it: never behind a proxy."""
+        if self.root_path:
+            return False
         if self.host == "localhost":
             return True
         try:
@@ -84,9 +88,9 @@ def serve(create: Callable[[AccessRules], FastAPI], address: Address, announce: 
     from confostain.viewer.guard import AccessRules
 
     token = address.token or (None if address.is_local else secrets.token_urlsafe(16))
-    app = create(AccessRules(token, address.is_local))
+    app = create(AccessRules(token, address.is_local, address.root_path))
     host, port = listener.getsockname()[:2]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}{address.root_path}/"
     announce(f"{url}?token={token}" if token and address.shows_token else url)
     if address.opens_browser and not token:
         webbrowser.open(url)
