@@ -16,10 +16,10 @@ SIZE = Size(900, 700)
 Feature = dict[str, object]
 
 
-def write_scan(folder: Path) -> Path:
-    phantom = Phantom(SIZE, seed=4)
+def write_scan(folder: Path, size: Size = SIZE, seed: int = 4) -> Path:
+    phantom = Phantom(size, seed=seed)
     folder.mkdir(parents=True)
-    write_mosaic(folder, SIZE, phantom.recorded_bands(), SCAN_MPP)
+    write_mosaic(folder, size, phantom.recorded_bands(), SCAN_MPP)
     return folder / "mosaic"
 
 

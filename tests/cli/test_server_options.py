@@ -134,5 +134,5 @@ def test_a_root_path_is_part_of_the_address_and_needs_a_token(path: str) -> None
 
 @pytest.mark.parametrize("path", ["viewer", "//evil.example", "/a b", "/a?b", "/a/../b\n", "https://hub.example/a"])
 def test_what_is_no_root_path_is_refused(path: str) -> None:
-    with pytest.raises(OptionError, match="--root-path .*: not a path that a proxy shows a page at"):
+    with pytest.raises(OptionError, match="not a path that a proxy shows a page at"):
         address("--root-path", path)

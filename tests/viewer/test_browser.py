@@ -450,6 +450,6 @@ def test_a_preview_says_so_until_the_network_has_been_there(reader: Reader) -> N
     reader.page.route("**/tiles/**", tile)
     reader.page.route("**/status/*", lambda route: route.fulfill(json=dict.fromkeys(range(9), float(done))))
     page = reader.open()
-    page.get_by_text("Preview: closed-form stain, until the network has computed this area").wait_for(timeout=WAIT)
+    page.get_by_text("Approximate stain until computed").wait_for(timeout=WAIT)
     done = True
-    page.get_by_text("Overview: average of the network's pixels").wait_for(timeout=WAIT)
+    page.get_by_text("Computed; averaged for this overview").wait_for(timeout=WAIT)

@@ -58,7 +58,7 @@ def test_every_module_that_is_imported_is_there() -> None:
 
 def test_every_file_that_a_page_names_is_there() -> None:
     """The study's files lie under /static/study, all others under /static."""
-    named = {name for page in PAGES for name in re.findall(r'(?:href|src)="/static/([\w./-]+)', page.read_text())}
+    named = {name for page in PAGES for name in re.findall(r'(?:href|src)="/?static/([\w./-]+)', page.read_text())}
     wanted = {STUDY / name.removeprefix("study/") if name.startswith("study/") else STATIC / name for name in named}
     assert len(wanted) > 5
     assert [path for path in wanted if not path.is_file() and "vendor" not in path.parts] == []
@@ -82,3 +82,9 @@ def test_the_build_goes_on_without_npm_and_says_so(
 ) -> None:
     monkeypatch.setattr(hook.shutil, "which", lambda name: None)
     assert "install" in hook._fetch(tmp_path / "vendor")
+
+
+def test_every_address_is_relative() -> None:
+    """Behind a proxy, the page does not lie at the root of its host."""
+    absolute = {path.name: re.findall(r"""["'`(]/(?:static|api)\b[^"'`)]*""", path.read_text()) for path in OWN}
+    assert {name: found for name, found in absolute.items() if found} == {}

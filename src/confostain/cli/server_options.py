@@ -39,7 +39,7 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
         "--root-path",
         default="",
         metavar="PATH",
-        help="path at which a proxy shows the page, such as /user/anna/proxy/8765 of JupyterHub; a token is then needed",
+        help="path at which a proxy shows the page, such as /user/anna/proxy/8765 of JupyterHub; needs a token",
     )
     parser.add_argument("--hide-token", action="store_true", help="print the address without the token, as for a log")
     parser.add_argument(

@@ -74,7 +74,7 @@ def next_field(session: RequestSession, response: Response) -> dict[str, Any]:
     return {
         "id": step.field.id,
         "number": session.answered + 1,
-        "image": f"/api/study/images/{step.field.id}.png",
+        "image": f"api/study/images/{step.field.id}.png",
         "width": protocol.screen_width,  # CSS pixels
         "questions": [{"id": one.id, "text": one.text, "choices": one.choices} for one in protocol.questions],
         "comment": protocol.comment,

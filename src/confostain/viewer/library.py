@@ -81,6 +81,7 @@ class SlideEntry:
             "layers": [asdict(info) for info in self.layer_infos],
             "models": stains,
             "ready": is_ready,
+            "problem": printable(str(self.layers.exception())) if self.layers.done() and not is_ready else None,
             "tissue_share": self.slide.tissue.share if is_ready and isinstance(self.slide, Slide) else None,
             "label": f"digitally stained: {stains[0]}" if stains else self.layer_infos[0].label,
         }
@@ -151,8 +152,13 @@ class Library:
     def _add(self, entry: SlideEntry, layers: Callable[[], dict[str, Layer]]) -> None:
         with self._lock:
             self.entries = self.entries | {entry.id: entry}
-        threading.Thread(target=_compute, args=(entry.layers, layers), name="survey", daemon=True).start()
+        threading.Thread(target=self._survey, args=(entry, layers), name="survey", daemon=True).start()
         self._notify()
+
+    def _survey(self, entry: SlideEntry, layers: Callable[[], dict[str, Layer]]) -> None:
+        _compute(entry.layers, layers)
+        if entry.layers.exception() is not None:
+            self._notify()
 
     def _notify(self) -> None:
         for notify in list(self.listeners):

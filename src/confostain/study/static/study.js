@@ -29,7 +29,7 @@ function showProgress(answered, total) {
 }
 
 async function start() {
-  const study = await ask("/api/study");
+  const study = await ask("api/study");
   byId("title").textContent = study.title;
   document.title = study.title;
   showProgress(study.answered, study.total);
@@ -39,7 +39,7 @@ async function start() {
 }
 
 async function next() {
-  const field = await ask("/api/study/next");
+  const field = await ask("api/study/next");
   showProgress(field.answered, field.total);
   if (field.done) {
     if (field.opens) say("This reading is finished", `Your answers are saved. The next reading opens on ${dateOf(field.opens)}.`);
@@ -149,7 +149,7 @@ async function send() {
     pixel_ratio: window.devicePixelRatio,
   };
   if (state.field.comment) body.comment = byId("comment").value;
-  const reply = await ask("/api/study/answers", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const reply = await ask("api/study/answers", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   state.sending = false;
   if (reply.feedback) showFeedback(reply);
   else await next();

@@ -11,17 +11,17 @@ async function json(path, options) {
   return response.json();
 }
 
-const slidePath = (slide) => `/api/slides/${encodeURIComponent(slide)}`;
+const slidePath = (slide) => `api/slides/${encodeURIComponent(slide)}`;
 
-export const listSlides = () => json("/api/slides");
-export const listRefusals = () => json("/api/refusals");
+export const listSlides = () => json("api/slides");
+export const listRefusals = () => json("api/refusals");
 export const layerStatus = (slide, layer) => json(`${slidePath(slide)}/status/${encodeURIComponent(layer)}`);
 export const thumbnail = (slide, layer) => `${slidePath(slide)}/thumbnail/${encodeURIComponent(layer)}.jpg`;
 export const tilePath = (slide, layer) => `${slidePath(slide)}/tiles/${encodeURIComponent(layer)}`;
 
 /** Whether the server answers at all. */
 export const isReachable = () =>
-  fetch("/api/refusals", { cache: "no-store", signal: AbortSignal.timeout(10_000) }).then(() => true, () => false);
+  fetch("api/refusals", { cache: "no-store", signal: AbortSignal.timeout(10_000) }).then(() => true, () => false);
 
 async function ask(path, options) {
   try {
@@ -59,7 +59,7 @@ export async function writeAnnotations(slide, collection, version) {
 
 /** Calls `changed` whenever a slide was added or refused, and after every reconnection. */
 export function onSlidesChanged(changed) {
-  const events = new EventSource("/api/events");
+  const events = new EventSource("api/events");
   events.addEventListener("error", suspect);
   let opened = false;
   events.addEventListener("open", () => {

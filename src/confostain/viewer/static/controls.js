@@ -1,83 +1,92 @@
-// Keys and buttons: two tables of what they do, and the panels that they open.
+// Commands of the page: one table of what its keys and buttons do, and the panels that they open.
 
 import { describe, listen } from "./keys.js";
+import { byArrows } from "./radios.js";
 import { MAGNIFICATIONS, micronsAt } from "./units.js";
 
 const byId = (id) => document.getElementById(id);
 
-/** `page` holds the parts and actions of main.js. */
+/**
+ * `page` holds the parts and actions of main.js. A command is {keys, show, label, buttons, run}: see keys.js for the first
+ * three; buttons holds, by the id of each button, the event that a click on it stands for.
+ */
 export function bindControls(page) {
-  const { stage, drawing, notes, curtain, slides, setMode, setActiveLayer, changePanes } = page;
-  const { snapshot, exportAnnotations, putByKeys, takeTool } = page;
-  const removeSelected = () => notes()?.selected && drawing.tool === "hand" && notes().remove(notes().selected);
-  const nextPane = () => stage.activate((stage.panes.indexOf(stage.active) + 1) % stage.panes.length);
-  const openHelp = () => byId("help").showModal();
-  const toggles = {
-    slides: () => togglePanel("slides"),
-    adjust: () => togglePanel("adjust", ["notes"]),
-    notes: () => togglePanel("notes", ["adjust"]),
-  };
-
-  const KEYS = [
-    { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], show: ["1", "…", "9"], label: "Layer of the active pane", run: (event) => setActiveLayer(Number(event.key) - 1) },
-    { keys: ["q"], label: "One layer", run: () => setMode("single") },
-    { keys: ["w"], label: "Curtain between two layers", run: () => setMode("curtain") },
-    { keys: ["e"], label: "Side by side", run: () => setMode("side") },
-    { keys: [",", "."], label: "Move the curtain", run: (event) => curtain.move(curtain.share + (event.key === "," ? -0.03 : 0.03)) },
-    { keys: ["t"], label: "Next pane", run: nextPane },
-    { keys: ["l"], label: "Panes move together or alone", run: () => stage.link(!stage.linked) },
-    { keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], label: "Move", run: ({ key }) => stage.panBy(...{ ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2] }[key]) },
-    { keys: ["+", "=", "-"], show: ["+", "-"], label: "Zoom", run: ({ key }) => stage.zoomBy(key === "-" ? 1 / 1.5 : 1.5) },
-    { keys: ["Shift+Digit1", "Shift+Digit2", "Shift+Digit3", "Shift+Digit4"], show: ["Shift+1", "…", "Shift+4"], label: "5×, 10×, 20×, 40×", run: ({ code }) => stage.zoomTo(micronsAt(MAGNIFICATIONS[Number(code.at(-1)) - 1])) },
-    { keys: ["0"], label: "Whole slide", run: () => stage.fit() },
-    { keys: ["[", "]"], label: "Turn by 15°", run: ({ key }) => stage.rotateBy(key === "[" ? -15 : 15) },
-    { keys: ["f"], label: "Mirror", run: () => stage.flip() },
-    { keys: ["u"], label: "Upright, not mirrored", run: () => stage.upright() },
-    { keys: ["v"], label: "Move and select", run: () => drawing.take("hand") },
-    { keys: ["p"], label: "Point", run: () => takeTool("point") },
-    { keys: ["m"], label: "Length", run: () => takeTool("length") },
-    { keys: ["a"], label: "Region and area", run: () => takeTool("region") },
-    { keys: ["c"], label: "Clock-face margin", run: () => takeTool("margin") },
-    { keys: [" "], label: "Set a corner in the middle of the view", run: putByKeys },
-    { keys: ["Enter"], label: "End the path or region", run: () => (drawing.points.length ? drawing.finish(stage.active) : false) },
-    { keys: ["Backspace", "Delete"], label: "Remove the last corner; delete the selected annotation", run: () => drawing.backspace() || removeSelected() },
-    { keys: ["Escape"], label: "Cancel; back to moving and selecting", run: () => drawing.cancel() },
-    { keys: ["Ctrl+z"], label: "Undo", run: () => drawing.backspace() || notes()?.undo() },
-    { keys: ["Ctrl+y", "Ctrl+Shift+z"], label: "Redo", run: () => notes()?.redo() },
-    { keys: ["g"], label: "Export annotations", run: exportAnnotations },
-    { keys: ["b"], label: "Brightness and gamma", run: toggles.adjust },
-    { keys: ["n"], label: "List of annotations", run: toggles.notes },
-    { keys: ["s"], label: "List of slides", run: toggles.slides },
-    { keys: ["PageUp", "PageDown"], label: "Previous and next slide", run: ({ key }) => slides.next(key === "PageUp" ? -1 : 1) },
-    { keys: ["x"], label: "Snapshot", run: snapshot },
-    { keys: ["d"], label: "Dark or light", run: () => window.toggleTheme() },
-    { keys: ["?", "h"], label: "This help", run: openHelp },
-  ];
-
-  const CLICKS = {
-    "slides-toggle": toggles.slides, "adjust-toggle": toggles.adjust, "notes-toggle": toggles.notes,
-    "mode-single": () => setMode("single"), "mode-curtain": () => setMode("curtain"), "mode-side": () => setMode("side"),
-    "pane-add": () => changePanes(1), "pane-remove": () => changePanes(-1), link: () => stage.link(!stage.linked),
-    theme: () => window.toggleTheme(), "help-open": openHelp, undo: () => drawing.backspace() || notes()?.undo(), redo: () => notes()?.redo(),
-    "turn-left": () => stage.rotateBy(-15), "turn-right": () => stage.rotateBy(15), flip: () => stage.flip(),
-    snapshot, export: exportAnnotations, fit: () => stage.fit(),
-  };
-
-  for (const [id, act] of Object.entries(CLICKS)) byId(id).addEventListener("click", act);
-  for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => drawing.take(button.dataset.tool));
-  for (const button of document.querySelectorAll("[data-magnification]")) {
-    button.addEventListener("click", () => stage.zoomTo(micronsAt(Number(button.dataset.magnification))));
+  const commands = [...layerCommands(page), ...viewCommands(page), ...drawingCommands(page), ...pageCommands(page)];
+  for (const { buttons, run } of commands) {
+    for (const [id, event] of Object.entries(buttons ?? {})) byId(id).addEventListener("click", () => run({ ...event, clicked: true }));
   }
-  listen(KEYS);
-  describe(KEYS, byId("keys"));
+  document.querySelectorAll("[role=radiogroup]").forEach(byArrows);
+  listen(commands);
+  describe(commands, byId("keys"));
 }
 
-/** Opens a panel that is closed. */
-export const openPanel = (id) => byId(id).hidden && byId(`${id}-toggle`).click();
+const layerCommands = ({ stage, curtain, setMode, setActiveLayer, changePanes }) => [
+  { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], show: ["1", "…", "9"], label: "Layer of the active pane", run: ({ key, code }) => setActiveLayer(Number(/\d/.exec(key) ?? code.at(-1)) - 1) },
+  { keys: ["q"], label: "One layer", buttons: { "mode-single": {} }, run: () => setMode("single") },
+  { keys: ["w"], label: "Curtain between two layers", buttons: { "mode-curtain": {} }, run: () => setMode("curtain") },
+  { keys: ["e"], label: "Side by side", buttons: { "mode-side": {} }, run: () => setMode("side") },
+  { buttons: { "pane-add": {} }, run: () => changePanes(1) },
+  { buttons: { "pane-remove": {} }, run: () => changePanes(-1) },
+  { keys: [",", "."], label: "Move the curtain", run: ({ key }) => curtain.move(curtain.share + (key === "," ? -0.03 : 0.03)) },
+  { keys: ["t"], label: "Next pane", run: () => stage.activate((stage.panes.indexOf(stage.active) + 1) % stage.panes.length) },
+  { keys: ["l"], label: "Panes move together or alone", buttons: { link: {} }, run: () => stage.link(!stage.linked) },
+];
 
-function togglePanel(id, others = []) {
-  const panel = byId(id);
+const viewCommands = ({ stage }) => [
+  { keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], label: "Move", run: ({ key }) => stage.panBy(...{ ArrowLeft: [-0.2, 0], ArrowRight: [0.2, 0], ArrowUp: [0, -0.2], ArrowDown: [0, 0.2] }[key]) },
+  { keys: ["+", "=", "-"], show: ["+", "-"], label: "Zoom", run: ({ key }) => stage.zoomBy(key === "-" ? 1 / 1.5 : 1.5) },
+  {
+    keys: MAGNIFICATIONS.map((_, i) => `Shift+Digit${i + 1}`), show: ["Shift+1", "…", "Shift+4"], label: "5×, 10×, 20×, 40×",
+    buttons: Object.fromEntries(MAGNIFICATIONS.map((times, i) => [`magnify-${times}`, { code: `Digit${i + 1}` }])),
+    run: ({ code }) => stage.zoomTo(micronsAt(MAGNIFICATIONS[Number(code.at(-1)) - 1])),
+  },
+  { keys: ["0"], label: "Whole slide", buttons: { fit: {} }, run: () => stage.fit() },
+  { keys: ["[", "]"], label: "Turn by 15°", buttons: { "turn-left": { key: "[" }, "turn-right": { key: "]" } }, run: ({ key }) => stage.rotateBy(key === "[" ? -15 : 15) },
+  { keys: ["f"], label: "Mirror", buttons: { flip: {} }, run: () => stage.flip() },
+  { keys: ["u"], label: "Upright, not mirrored", run: () => stage.upright() },
+];
+
+const tool = (key, name, label, takeTool) => ({ keys: [key], label, buttons: { [`tool-${name}`]: {} }, run: ({ clicked }) => takeTool(name, !clicked) });
+
+const drawingCommands = ({ stage, drawing, notes, exportAnnotations, putByKeys, takeTool }) => [
+  tool("v", "hand", "Move and select", takeTool),
+  tool("p", "point", "Point", takeTool),
+  tool("m", "length", "Length", takeTool),
+  tool("a", "region", "Region and area", takeTool),
+  tool("c", "margin", "Clock-face margin", takeTool),
+  { keys: [" "], label: "Set a corner in the middle of the view", run: putByKeys },
+  { keys: ["Enter"], label: "End the path or region", run: () => (drawing.points.length ? drawing.finish(stage.active) : false) },
+  { keys: ["Backspace", "Delete"], label: "Remove the last corner; delete the selected annotation", run: () => drawing.backspace() || (notes()?.selected && drawing.tool === "hand" && notes().remove(notes().selected)) },
+  { keys: ["Escape"], label: "Cancel; back to moving and selecting", run: () => drawing.cancel() },
+  { keys: ["Ctrl+z"], label: "Undo", buttons: { undo: {} }, run: () => drawing.backspace() || notes()?.undo() },
+  { keys: ["Ctrl+y", "Ctrl+Shift+z"], label: "Redo", buttons: { redo: {} }, run: () => notes()?.redo() },
+  { keys: ["g"], label: "Export annotations", buttons: { export: {} }, run: exportAnnotations },
+];
+
+const pageCommands = ({ slides, snapshot, addBookmark }) => [
+  { keys: ["b"], label: "Brightness and gamma", buttons: { "adjust-toggle": {} }, run: () => togglePanel("adjust") },
+  { keys: ["n"], label: "List of annotations", buttons: { "notes-toggle": {} }, run: () => togglePanel("notes") },
+  { keys: ["k"], label: "Bookmarks", buttons: { "bookmarks-toggle": {} }, run: () => togglePanel("bookmarks") },
+  { buttons: { "bookmark-add": {} }, run: addBookmark },
+  { keys: ["s"], label: "List of slides", buttons: { "slides-toggle": {} }, run: () => togglePanel("slides") },
+  { keys: ["PageUp", "PageDown"], label: "Previous and next slide", run: ({ key }) => slides.next(key === "PageUp" ? -1 : 1) },
+  { keys: ["x"], label: "Snapshot", buttons: { snapshot: {} }, run: snapshot },
+  { keys: ["z"], label: "Full screen", buttons: { full: {} }, run: toggleFullScreen },
+  { keys: ["d"], label: "Dark or light", buttons: { theme: {} }, run: () => window.toggleTheme() },
+  { keys: ["?", "h"], label: "This help", buttons: { "help-open": {} }, run: () => byId("help").showModal() },
+];
+
+const RIGHT = ["adjust", "notes", "bookmarks"]; // panels of which one at a time is open
+
+/** Open a panel, or close it where it is open and `open` is not said. */
+export function togglePanel(id, open = byId(id).hidden) {
+  const others = RIGHT.includes(id) ? RIGHT.filter((other) => other !== id) : [];
   others.forEach((other) => (byId(other).hidden = true));
-  panel.hidden = !panel.hidden;
+  byId(id).hidden = !open;
   for (const name of [id, ...others]) byId(`${name}-toggle`).setAttribute("aria-expanded", String(!byId(name).hidden));
+}
+
+function toggleFullScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else document.documentElement.requestFullscreen?.().catch(() => {}); // a browser may not allow it
 }

@@ -1,14 +1,19 @@
 // Deep links: what is shown, as the part of the address behind "#". Pure functions.
 //
-// #slide=ID&mode=curtain&layers=LAYER,SLIDE:LAYER&x=..&y=..&mpp=..&turn=..&flip=1
+// #slide=ID&mode=curtain&layers=LAYER,SLIDE:LAYER&adjust=BRIGHTNESS:GAMMA,&x=..&y=..&mpp=..&turn=..&flip=1
 // x and y in level-0 pixels of the slide, mpp in um per CSS pixel, turn in degrees. Where no pixel size is known, px
-// instead of mpp: level-0 pixels per CSS pixel.
+// instead of mpp: level-0 pixels per CSS pixel. adjust holds brightness and gamma of the layers in the same order, nothing
+// for one that is not adjusted.
+
+import { RANGES } from "./adjust.js";
 
 const number = (text) => (text !== null && text !== "" && Number.isFinite(Number(text)) ? Number(text) : null);
 
 export function formatLink({ slide, mode, panes, view }) {
   const layers = panes.map((pane) => (pane.slide === slide ? pane.layer : `${pane.slide}:${pane.layer}`));
   const fields = [["slide", slide], ["mode", mode], ["layers", layers.join(",")]];
+  const adjusted = panes.map(({ adjustment: set }) => (set ? `${Number(set.brightness.toFixed(3))}:${Number(set.gamma.toFixed(3))}` : ""));
+  if (adjusted.some(Boolean)) fields.push(["adjust", adjusted.join(",")]);
   if (view) {
     fields.push(["x", view.x.toFixed(0)], ["y", view.y.toFixed(0)]);
     const [unit, size] = view.mpp ? ["mpp", view.mpp] : ["px", view.px];
@@ -19,17 +24,26 @@ export function formatLink({ slide, mode, panes, view }) {
   return "#" + fields.map(([key, value]) => `${key}=${encodeURIComponent(value).replace(/%2C/g, ",").replace(/%3A/g, ":")}`).join("&");
 }
 
+/** Brightness and gamma as the link writes them, inside their ranges; undefined if there are none. */
+function parseAdjustment(text = "") {
+  const values = text.split(":").map(number);
+  if (values.length !== 2 || values.includes(null)) return undefined;
+  const inside = (value, [least, most]) => Math.min(most, Math.max(least, value));
+  return { brightness: inside(values[0], RANGES.brightness), gamma: inside(values[1], RANGES.gamma) };
+}
+
 export function parseLink(hash) {
   const fields = new URLSearchParams(hash.replace(/^#/, ""));
   const slide = fields.get("slide");
   const [x, y, mpp, px] = ["x", "y", "mpp", "px"].map((key) => number(fields.get(key)));
+  const adjusted = (fields.get("adjust") ?? "").split(",");
   const placed = x !== null && y !== null && (mpp ?? px) > 0;
   return {
     slide,
     mode: ["single", "curtain", "side"].includes(fields.get("mode")) ? fields.get("mode") : null,
-    panes: (fields.get("layers") ?? "").split(",").filter(Boolean).map((text) => {
+    panes: (fields.get("layers") ?? "").split(",").filter(Boolean).map((text, i) => {
       const [other, layer] = text.includes(":") ? text.split(":") : [slide, text];
-      return { slide: other, layer };
+      return { slide: other, layer, adjustment: parseAdjustment(adjusted[i]) };
     }),
     view: placed ? { x, y, ...(mpp === null ? { px } : { mpp }), rotation: number(fields.get("turn")) ?? 0, flipped: fields.get("flip") === "1" } : null,
   };

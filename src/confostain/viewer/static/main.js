@@ -1,18 +1,21 @@
 // The page: creates its parts, connects them, and updates captions and controls.
 
 import { Annotations } from "./annotations.js";
-import { isAdjusted } from "./adjust.js";
+import { NEUTRAL, adjustment, adjustmentKey, isAdjusted, setAdjustment } from "./adjust.js";
+import { bookmarksOf, drawBookmarks, keepBookmarks } from "./bookmarks.js";
 import { onConnection } from "./connection.js";
-import { bindControls, openPanel } from "./controls.js";
+import { bindControls, togglePanel } from "./controls.js";
 import { Curtain } from "./curtain.js";
 import { Drawing } from "./drawing.js";
 import { pointsOf } from "./features.js";
 import { formatLink, parseLink } from "./link.js";
 import { Navigator } from "./navigator.js";
+import { Notices } from "./notices.js";
 import { paintAnnotations } from "./paint.js";
 import { drawConflicts, drawNotes } from "./notes.js";
 import { drawAdjustments } from "./panels.js";
 import { keepFresh } from "./previews.js";
+import { markChosen } from "./radios.js";
 import { SlideList, preferredLayer, preferredPanes } from "./slides.js";
 import { completeView, compose, download, fileName } from "./snapshot.js";
 import { Stage } from "./stage.js";
@@ -22,6 +25,7 @@ import { caption } from "./words.js";
 const MAX_PANES = 4;
 
 const byId = (id) => document.getElementById(id);
+const notices = new Notices(byId("notices"));
 const state = { slide: null, panes: [], drawsByKeyboard: false, waitsForSnapshot: false };
 
 // Parts ------------------------------------------------------------------------------------------------------------
@@ -33,19 +37,19 @@ const annotations = new Annotations({
   },
   merged({ slide, conflicts }) {
     const asks = `Changed here and elsewhere: ${conflicts.size} of the annotations of ${slide.name}. Choose which version stays.`;
-    if (conflicts.size > 0) notice(asks, "Choose", () => openPanel("notes"));
-    else notice(`The annotations of ${slide.name} were changed elsewhere too. Both changes are kept.`, "OK");
+    if (conflicts.size > 0) notices.show(`merged ${slide.id}`, asks, "Choose", () => togglePanel("notes", true));
+    else notices.show(`merged ${slide.id}`, `The annotations of ${slide.name} were changed elsewhere too. Both changes are kept.`);
   },
-  failed: ({ slide, problem }) => notice(`Annotations of ${slide.name}: ${problem}`, "OK"),
+  failed: ({ slide, problem }) => notices.show(`failed ${slide.id}`, `Annotations of ${slide.name}: ${problem}`),
 });
 const drawing = new Drawing(annotations, {
   changed() {
     showTool();
     repaint();
   },
-  refused: (reason) => notice(reason, "OK"),
+  refused: (reason) => notices.show("refused", reason),
 });
-const curtain = new Curtain(byId("divider"), byId("stage"));
+const curtain = new Curtain(byId("divider"), byId("stage"), (factor, x, y) => stage.active?.item && stage.active.zoomAbout(factor, x, y));
 const navigator_ = new Navigator(byId("navigator"), (x, y) => stage.look({ ...stage.sharedView(), x, y }));
 const slides = new SlideList(byId("slide-list"), byId("refused"), { chosen: (slide) => openSlide(slide), changed: slidesChanged });
 const stage = new Stage(byId("stage"), curtain, {
@@ -106,11 +110,14 @@ function openSlide(slide, { mode = stage.mode, panes = null, view = null } = {})
   annotations.refresh(slide);
   drawing.take("hand");
   slides.mark(slide.id);
+  notices.hide("link");
+  byId("empty").hidden = true;
   navigator_.show(slide);
   stage.ties.clear();
   setMode(mode, panes ?? keptPanes(mode, slide));
   if (view) stage.look(view);
   document.title = `${slide.name} - confostain`;
+  showBookmarks();
 }
 
 /** Another slide in the same arrangement: the same layers where it has them. */
@@ -121,6 +128,7 @@ function keptPanes(mode, slide) {
 }
 
 function setMode(mode, panes = null) {
+  if (!state.slide) return;
   const active = onOwnSlide(stage.active ?? {}) ? stage.active.layerFacts() : null;
   if (!panes && mode === stage.mode && state.panes.length > 0) return;
   state.panes = panes ?? preferredPanes(mode, state.slide, slides.slides, active);
@@ -136,15 +144,15 @@ function setLayer(index, slideId, layerId) {
 }
 
 function setActiveLayer(position) {
-  const { slide } = stage.active;
-  const layer = slide.layers[position];
+  const { slide } = stage.active ?? {};
+  const layer = slide?.layers[position];
   if (!layer) return false;
   setLayer(stage.panes.indexOf(stage.active), slide.id, layer.id);
   return true;
 }
 
 function changePanes(step) {
-  if (stage.mode !== "side") return;
+  if (!state.slide || stage.mode !== "side") return;
   const layers = state.slide.layers;
   if (step > 0 && state.panes.length < MAX_PANES) {
     const next = layers.find((layer) => !state.panes.some((pane) => pane.layer.id === layer.id)) ?? preferredLayer(state.slide);
@@ -153,27 +161,47 @@ function changePanes(step) {
 }
 
 function slidesChanged(list, fresh) {
-  byId("empty").hidden = list.length > 0;
+  byId("empty").hidden = state.slide !== null || list.length > 0;
   stage.slides = list;
   annotations.takeOver(list);
   stage.panes.forEach((pane) => pane.offer(list));
   if (fresh.length > 0 && state.slide) {
-    notice(`New: ${fresh.map((slide) => slide.name).join(", ")}`, "Show", () => openSlide(fresh.at(-1)));
+    notices.show("new", `New: ${fresh.map((slide) => slide.name).join(", ")}`, "Show", () => openSlide(fresh.at(-1)));
   }
   if (!state.slide && list.length > 0) openFromLink();
 }
 
 function openFromLink() {
   const link = parseLink(location.hash);
-  const slide = slides.find(link.slide) ?? slides.slides[0];
+  const slide = link.slide === null ? slides.slides[0] : slides.find(link.slide);
+  if (!slide) {
+    closeSlide(`The link names a slide that is not here (${link.slide.slice(0, 64)}). Choose one from the list.`);
+    return;
+  }
   const panes = link.panes.map((pane) => {
     const owner = slides.find(pane.slide);
-    return { slide: owner, layer: owner?.layers.find((layer) => layer.id === pane.layer) };
+    return { slide: owner, layer: owner?.layers.find((layer) => layer.id === pane.layer), adjustment: pane.adjustment };
   });
   const mode = link.mode ?? "single";
   const complete = panes.length >= (mode === "single" ? 1 : 2) && panes.every((pane) => pane.layer);
   const usable = complete && slide.id === link.slide;
+  if (usable) panes.forEach((pane) => setAdjustment(adjustmentKey(pane.slide.id, pane.layer.id), pane.adjustment ?? NEUTRAL));
   openSlide(slide, { mode, panes: usable ? panes.slice(0, { single: 1, curtain: 2, side: MAX_PANES }[mode]) : null, view: slide.id === link.slide ? link.view : null });
+  if (link.panes.length > 0 && !usable) notices.show("link", "The link names layers that are not here. Shown are others of the slide.");
+}
+
+/** Show no slide, and why. */
+function closeSlide(why) {
+  Object.assign(state, { slide: null, panes: [], pointer: null });
+  annotations.flush();
+  stage.clear();
+  slides.mark(null);
+  byId("slide-name").textContent = "confostain";
+  byId("stained").textContent = "";
+  byId("layers").replaceChildren();
+  delete byId("layers").dataset.key;
+  document.title = "confostain";
+  notices.show("link", why, "Slides", () => togglePanel("slides", true));
 }
 
 // Captions and controls -------------------------------------------------------------------------------------------
@@ -190,20 +218,29 @@ function showAll() {
   const pane = stage.active;
   if (!pane?.slide || !state.slide) return;
   byId("slide-name").textContent = state.slide.name;
-  for (const mode of ["single", "curtain", "side"]) byId(`mode-${mode}`).setAttribute("aria-checked", String(stage.mode === mode));
+  markChosen(byId("modes").children, (button) => button.id === `mode-${stage.mode}`);
   byId("side-controls").hidden = stage.mode !== "side";
   byId("link").setAttribute("aria-pressed", String(stage.linked));
   drawLayerChoices(pane);
-  const stains = [...new Set(stage.panes.map((one) => one.drawnFacts()).filter((layer) => layer?.kind === "stain").map((layer) => caption(null, layer)))];
-  byId("stained").textContent = stains.join(", ") || (state.slide.models.length ? `${state.slide.label} (not in view)` : caption(state.slide, pane.drawnFacts()));
-  stage.panes.forEach((one) => (one.parts.adjusted.hidden = !isAdjusted(one.drawnFacts().id)));
-  const seen = stage.panes.map((one) => one.layerFacts()).filter((layer, i, all) => layer && all.findIndex((other) => other?.id === layer.id) === i);
-  drawAdjustments(byId("adjust-list"), seen, () => {
+  const stains = [...new Set(stage.panes.map((one) => one.drawnFacts()).filter((layer) => layer?.kind === "stain").map((layer) => layer.id))];
+  byId("stained").textContent = stains.length ? `digitally stained: ${stains.join(", ")}` : (state.slide.models.length ? `${state.slide.label} (not in view)` : caption(state.slide, pane.drawnFacts()));
+  for (const one of stage.panes) {
+    one.parts.adjusted.hidden = !isAdjusted(one.adjustmentKey);
+    one.parts.scale.parentElement.hidden = !stage.showsScale(one);
+  }
+  drawAdjustments(byId("adjust-list"), layersInView(), () => {
     stage.panes.forEach((one) => one.applyAdjustment());
     scheduleShow();
   });
   if (notes() !== state.listed) drawAnnotationPanel();
   showView();
+}
+
+/** {key, label} of each layer in view, once. */
+function layersInView() {
+  const several = new Set(stage.panes.map((pane) => pane.slide?.id)).size > 1;
+  const seen = stage.panes.filter((pane) => pane.slide).map((pane) => [pane.adjustmentKey, pane.layerFacts().label + (several ? `, ${pane.slide.name}` : "")]);
+  return [...new Map(seen)].map(([key, label]) => ({ key, label }));
 }
 
 function drawLayerChoices(pane) {
@@ -219,7 +256,7 @@ function drawLayerChoices(pane) {
       return button;
     }));
   }
-  for (const button of host.children) button.setAttribute("aria-checked", String(button.dataset.layer === pane.layer));
+  markChosen(host.children, (button) => button.dataset.layer === pane.layer);
 }
 
 function showView() {
@@ -250,11 +287,35 @@ function rememberPlace() {
   clearTimeout(remembering);
   remembering = setTimeout(() => {
     const view = stage.sharedView();
-    if (!view) return;
-    const panes = state.panes.map(({ slide, layer }) => ({ slide: slide.id, layer: layer.id }));
-    const own = view.slide === state.slide.id ? view : null;
-    history.replaceState(null, "", formatLink({ slide: state.slide.id, mode: stage.mode, panes, view: own }));
+    if (!view || !state.slide) return;
+    history.replaceState(null, "", linkTo(view));
   }, 300);
+}
+
+function linkTo(view) {
+  const panes = state.panes.map(({ slide, layer }) => {
+    const key = adjustmentKey(slide.id, layer.id);
+    return { slide: slide.id, layer: layer.id, adjustment: isAdjusted(key) ? adjustment(key) : undefined };
+  });
+  return formatLink({ slide: state.slide.id, mode: stage.mode, panes, view: view.slide === state.slide.id ? view : null });
+}
+
+function showBookmarks() {
+  drawBookmarks(byId("bookmark-list"), state.slide.id, (link) => {
+    history.replaceState(null, "", link);
+    openFromLink();
+  }, showBookmarks);
+  byId("bookmark-none").hidden = bookmarksOf(state.slide.id).length > 0;
+}
+
+function addBookmark() {
+  const view = stage.sharedView();
+  if (!view) return;
+  const name = `${byId("bookmark-name").value.trim() || `View ${bookmarksOf(state.slide.id).length + 1}`}, ${byId("magnification").textContent.split("  ")[0]}`;
+  const kept = keepBookmarks(state.slide.id, [...bookmarksOf(state.slide.id), { name, link: linkTo(view) }]);
+  if (!kept) notices.show("bookmark", "This browser keeps no bookmarks; copy the address instead.");
+  byId("bookmark-name").value = "";
+  showBookmarks();
 }
 
 function drawAnnotationPanel() {
@@ -294,34 +355,22 @@ function lookAt(feature) {
 
 function showTool() {
   if (notes()) showUndo(notes());
-  for (const button of document.querySelectorAll("[data-tool]")) button.setAttribute("aria-checked", String(button.dataset.tool === drawing.tool));
+  markChosen(document.querySelectorAll("[data-tool]"), (button) => button.dataset.tool === drawing.tool);
   byId("hint").hidden = drawing.tool === "hand";
   byId("hint").textContent = `${drawing.hint} ${drawing.points.length ? "Backspace removes the last corner, Esc cancels." : ""}`;
-}
-
-function notice(text, action = "", act = null) {
-  byId("notice").hidden = !text;
-  byId("notice").firstElementChild.textContent = text;
-  const button = byId("notice-act");
-  button.hidden = !action;
-  button.textContent = action;
-  button.onclick = () => {
-    byId("notice").hidden = true;
-    act?.();
-  };
 }
 
 // Controls -----------------------------------------------------------------------------------------------------------
 
 async function snapshot() {
-  if (state.waitsForSnapshot) return;
+  if (state.waitsForSnapshot || !stage.active?.item) return;
   state.waitsForSnapshot = true;
   const waits = !stage.isComplete();
-  if (waits) notice("The snapshot waits until the view is complete.", "Cancel", () => (state.waitsForSnapshot = false));
+  if (waits) notices.show("snapshot", "The snapshot waits until the view is complete.", "Cancel", () => (state.waitsForSnapshot = false));
   await completeView(stage, () => !state.waitsForSnapshot);
   if (!state.waitsForSnapshot) return;
   state.waitsForSnapshot = false;
-  if (waits) notice("");
+  notices.hide("snapshot");
   compose(stage, curtain.share, paintPane).toBlob((blob) => {
     const layers = state.panes.map((pane) => pane.layer.id).join("-");
     download(blob, `${fileName(state.slide.name)}-${fileName(layers)}.png`);
@@ -343,9 +392,9 @@ function putByKeys() {
 }
 
 bindControls({
-  stage, drawing, notes, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys,
-  takeTool(tool) {
-    state.drawsByKeyboard = true;
+  stage, drawing, notes, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys, addBookmark,
+  takeTool(tool, byKeys) {
+    state.drawsByKeyboard = byKeys;
     drawing.take(tool);
   },
 });
@@ -357,5 +406,5 @@ onConnection((lost) => {
 window.addEventListener("pagehide", () => annotations.flush());
 window.addEventListener("hashchange", openFromLink);
 drawAnnotationPanel();
-if (window.OpenSeadragon) slides.start().catch(() => notice("The server does not respond.", "Try again", () => location.reload()));
-else notice("OpenSeadragon is missing from this installation; see docs/viewer.md.");
+if (window.OpenSeadragon) slides.start().catch(() => notices.show("server", "The server does not respond.", "Try again", () => location.reload()));
+else notices.show("server", "OpenSeadragon is missing from this installation; see docs/viewer.md.");

@@ -47,7 +47,7 @@ function makeRow(notes, id, { go, select }) {
   const label = element("input", { maxLength: 200 });
   const measure = element("output");
   const remove = element("button", { type: "button", className: "tool", title: "Delete" });
-  remove.innerHTML = '<svg class="icon" aria-hidden="true"><use href="/static/icons.svg#delete"></use></svg>';
+  remove.innerHTML = '<svg class="icon" aria-hidden="true"><use href="static/icons.svg#delete"></use></svg>';
   const item = element("li", { className: "note" }, dot, label, measure, remove);
   let typing = false; // what is typed without leaving the field is undone together
   label.addEventListener("input", () => {

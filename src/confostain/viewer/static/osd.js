@@ -24,7 +24,7 @@ export function makeViewer(element) {
     timeout: 120000,
     imageSmoothingEnabled: true,
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false },
-    gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: false, pinchRotate: true },
+    gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: false, pinchRotate: false },
     gestureSettingsPen: { clickToZoom: false, dblClickToZoom: false },
   });
   viewer.innerTracker.keyHandler = null; // keys.js handles the keyboard

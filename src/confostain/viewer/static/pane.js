@@ -4,10 +4,12 @@ import { toScreen, toSlide } from "./geometry.js";
 import { layerSource } from "./tilesource.js";
 import { dropUnwanted } from "./tilequeue.js";
 import { makeViewer } from "./osd.js";
-import { filterFor } from "./adjust.js";
+import { adjustmentKey, filterFor } from "./adjust.js";
 import { randomHex } from "./ids.js";
 import { caption, describeSource } from "./words.js";
 import { scaleBar } from "./units.js";
+import { PinchTurn, snapped } from "./pinch.js";
+import { hatch } from "./hatch.js";
 
 const SCALE_BAR = 140; // CSS pixels at most
 
@@ -24,6 +26,8 @@ export class Pane {
     this.moves = 0;
     this.revisions = new Map();
     this.seen = new Set();
+    this.pinch = new PinchTurn();
+    Object.assign(this, { tiles: [], nextTiles: [] });
     this.viewer = this.#makeViewer();
     this.parts.layer.addEventListener("change", () => {
       const [slide, layer] = this.parts.layer.value.split(":");
@@ -35,14 +39,19 @@ export class Pane {
 
   #makeViewer() {
     const viewer = makeViewer(this.parts.image);
-    viewer.addHandler("update-viewport", () => this.#frame());
+    viewer.addHandler("update-viewport", () => {
+      [this.tiles, this.nextTiles] = [this.nextTiles, []];
+      if (this.item) this.#paintUnfinished();
+      this.#frame();
+    });
     viewer.addHandler("animation-finish", () => this.#settled());
     viewer.addHandler("tile-drawn", ({ tile, tiledImage }) => this.#drawn(tile, tiledImage));
     for (const name of ["canvas-press", "canvas-drag", "canvas-drag-end", "canvas-click", "canvas-double-click"]) {
       viewer.addHandler(name, (event) => this.#pointer(name, event));
     }
     viewer.addHandler("canvas-scroll", () => this.events.pressed(this, null));
-    viewer.addHandler("canvas-pinch", () => this.events.pressed(this, null));
+    viewer.addHandler("canvas-pinch", (event) => this.#pinched(event));
+    viewer.addHandler("canvas-release", () => this.#released());
     this.parts.image.addEventListener("pointermove", (event) => this.item && this.events.hovered(this, this.#under(event)));
     return viewer;
   }
@@ -61,6 +70,28 @@ export class Pane {
     }[name];
     if (name === "canvas-click" && !event.quick) return;
     if (this.events[handler](this, point) === true) event.preventDefaultAction = true;
+  }
+
+  #pinched({ gesturePoints, center }) {
+    this.events.pressed(this, null);
+    const port = this.viewer.viewport;
+    const rotation = this.pinch.moved(gesturePoints, port.getRotation(true), port.getFlip());
+    port.rotateTo(rotation, port.pointFromPixel(center, true), true);
+  }
+
+  #released() {
+    if (!this.item || !this.pinch.ended()) return;
+    const { rotation } = this.view(false);
+    if (snapped(rotation) !== rotation) this.setView({ ...this.view(false), rotation: 0 }, { animated: true });
+  }
+
+  /** Zoom about a point of the window, in client coordinates. */
+  zoomAbout(factor, clientX, clientY) {
+    const box = this.parts.image.getBoundingClientRect();
+    const port = this.viewer.viewport;
+    const point = new window.OpenSeadragon.Point(clientX - box.left, clientY - box.top);
+    port.zoomBy(factor, port.pointFromPixel(point, true), true);
+    port.applyConstraints();
   }
 
   /**
@@ -217,7 +248,17 @@ export class Pane {
 
   paint() {
     if (!this.item) return;
-    const canvas = this.parts.overlay;
+    this.events.painted(this, this.#clearedCanvas(this.parts.overlay));
+  }
+
+  /** Hatches what is seen of a preview. */
+  #paintUnfinished() {
+    const view = this.view();
+    const onScreen = ({ place, preview }) => ({ preview, corners: place.map((point) => toScreen(view, point)) });
+    hatch(this.#clearedCanvas(this.parts.unfinished), this.tiles.map(onScreen));
+  }
+
+  #clearedCanvas(canvas) {
     const { width, height } = this.view();
     const ratio = window.devicePixelRatio || 1;
     const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -225,7 +266,7 @@ export class Pane {
     const context = canvas.getContext("2d");
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    this.events.painted(this, context);
+    return context;
   }
 
   #showScale() {
@@ -238,6 +279,9 @@ export class Pane {
 
   #drawn(tile, tiledImage) {
     if (tiledImage === this.drawn?.item) this.seen.add(this.source.provenance(tile.getUrl()));
+    const size = tiledImage.getContentSize().x;
+    const [left, top, right, bottom] = [tile.bounds.x, tile.bounds.y, tile.bounds.x + tile.bounds.width, tile.bounds.y + tile.bounds.height].map((side) => side * size);
+    this.nextTiles.push({ place: [[left, top], [right, top], [right, bottom], [left, bottom]], preview: tiledImage.source.isPreview(tile.getUrl()) });
   }
 
   #showSource() {
@@ -247,11 +291,20 @@ export class Pane {
     this.provenance = state;
     if (this.parts.source.textContent !== text) this.parts.source.textContent = text;
     this.parts.source.dataset.state = state;
+    this.parts.progress.hidden = state !== "preview" || !this.parts.progress.textContent;
+  }
+
+  /** `share` of the layer is computed at the magnification in view, 0 to 1. */
+  showProgress(share) {
+    this.parts.progress.textContent = `${Math.floor(100 * share)} %`;
+    this.parts.progress.hidden = this.provenance !== "preview";
   }
 
   /** The caption says what is drawn, and what is to come. */
   #describe() {
     const [wanted, drawn] = [this.layerFacts(), this.drawnFacts()];
+    this.parts.progress.textContent = "";
+    this.parts.progress.hidden = true;
     this.parts.stain.textContent = caption(this.slide, drawn);
     this.parts.stain.dataset.kind = drawn.kind;
     this.parts.loading.textContent = drawn.id === wanted.id ? "" : `${drawn.label}; ${wanted.label} is loading`;
@@ -291,7 +344,12 @@ export class Pane {
   }
 
   applyAdjustment() {
-    if (this.item) this.viewer.drawer.canvas.style.filter = filterFor(this.drawnFacts().id);
+    if (this.item) this.viewer.drawer.canvas.style.filter = filterFor(this.adjustmentKey);
+  }
+
+  /** Names the layer in sight for adjust.js. */
+  get adjustmentKey() {
+    return adjustmentKey(this.slide.id, this.drawnFacts().id);
   }
 
   /** The place on the screen of a point of the slide, and back. */

@@ -1,8 +1,6 @@
 // The panel of brightness and gamma of the layers in view.
 
-import { NEUTRAL, adjustment, setAdjustment } from "./adjust.js";
-
-const RANGES = { brightness: [0.2, 4], gamma: [0.3, 3] };
+import { NEUTRAL, RANGES, adjustment, setAdjustment } from "./adjust.js";
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -10,15 +8,15 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** `layers` are the layers in view; `changed(id)` after each change. */
+/** `layers` are {key, label} of the layers in view; `changed()` after each change. */
 export function drawAdjustments(host, layers, changed) {
-  const key = layers.map((layer) => layer.id).join();
-  if (host.dataset.key === key) return;
-  host.dataset.key = key;
-  host.replaceChildren(...layers.map((layer) => adjustmentOf(layer, changed)));
+  const drawn = layers.map(({ key, label }) => `${key} ${label}`).join();
+  if (host.dataset.drawn !== drawn) host.replaceChildren(...layers.map((layer, i) => adjustmentOf(layer, i, changed)));
+  host.dataset.drawn = drawn;
+  for (const group of host.children) group.refresh();
 }
 
-function adjustmentOf(layer, changed) {
+function adjustmentOf(layer, i, changed) {
   const reset = element("button", { type: "button", className: "plain small", textContent: "Reset" });
   const group = element("section", { className: "adjust" }, element("header", {}, layer.label, reset));
   group.setAttribute("aria-label", layer.label);
@@ -26,26 +24,28 @@ function adjustmentOf(layer, changed) {
   for (const [what, [least, most]] of Object.entries(RANGES)) {
     const name = what[0].toUpperCase() + what.slice(1);
     // The slider is logarithmic: its middle changes nothing where the range allows, and halving equals doubling.
-    const slider = element("input", { type: "range", min: Math.log(least), max: Math.log(most), step: 0.01, id: `${what}-${layer.id}` });
+    const slider = element("input", { type: "range", min: Math.log(least), max: Math.log(most), step: 0.01, id: `${what}-${i}` });
     const value = element("output");
     const show = () => {
-      slider.value = Math.log(adjustment(layer.id)[what]);
-      value.textContent = adjustment(layer.id)[what].toFixed(2);
+      if (Number(adjustment(layer.key)[what].toFixed(2)) === Number(value.textContent)) return; // a slider in use stays
+      slider.value = Math.log(adjustment(layer.key)[what]);
+      value.textContent = adjustment(layer.key)[what].toFixed(2);
     };
     slider.addEventListener("input", () => {
       const picked = Math.abs(slider.value) < 0.02 ? 1 : Math.exp(slider.value);
-      setAdjustment(layer.id, { ...adjustment(layer.id), [what]: picked });
+      setAdjustment(layer.key, { ...adjustment(layer.key), [what]: picked });
       value.textContent = picked.toFixed(2);
-      changed(layer.id);
+      changed();
     });
     refresh.push(show);
     show();
     group.append(element("label", { htmlFor: slider.id, textContent: name }), slider, value);
   }
+  group.refresh = () => refresh.forEach((show) => show());
   reset.addEventListener("click", () => {
-    setAdjustment(layer.id, NEUTRAL);
-    refresh.forEach((show) => show());
-    changed(layer.id);
+    setAdjustment(layer.key, NEUTRAL);
+    group.refresh();
+    changed();
   });
   return group;
 }

@@ -2,7 +2,7 @@
 
 import { layerStatus } from "./api.js";
 
-const CHECK_MS = 3000;
+const CHECK_MS = 1000;
 const STEP = 0.05; // fraction of a level; for less it is not fetched again
 
 export function keepFresh(stage) {
@@ -18,6 +18,7 @@ async function check(pane) {
   if (!status || pane.layer !== layer || pane.slide !== slide || !pane.item) return;
   const level = Math.min(slide.levels - 1, Math.max(0, Math.floor(-Math.log2(pane.view().scale))));
   const share = status[level] ?? 0;
+  pane.showProgress(share);
   const key = `${slide.id}/${layer}/${level}`;
   const before = pane.fetched?.key === key ? pane.fetched.share : 0;
   if (share - before < STEP && (share < 1 || before >= 1)) return;

@@ -21,7 +21,10 @@ export class SlideList {
     const fresh = this.known ? this.slides.filter((slide) => !this.known.has(slide.id)) : [];
     this.known = new Set(this.slides.map((slide) => slide.id));
     this.fresh = new Set([...(this.fresh ?? []), ...fresh.map((slide) => slide.id)]);
-    this.#draw();
+    const drawn = JSON.stringify(slides);
+    if (this.drawn !== drawn) this.list.replaceChildren(...slides.map((slide) => this.#entry(slide)));
+    this.drawn = drawn;
+    this.#showState();
     this.changed(this.slides, fresh);
   }
 
@@ -32,7 +35,7 @@ export class SlideList {
   mark(id) {
     this.current = id;
     this.fresh?.delete(id);
-    this.#draw();
+    this.#showState();
   }
 
   next(step) {
@@ -41,8 +44,11 @@ export class SlideList {
     this.chosen(this.slides[(at + step + this.slides.length) % this.slides.length]);
   }
 
-  #draw() {
-    this.list.replaceChildren(...this.slides.map((slide) => this.#entry(slide)));
+  #showState() {
+    for (const button of this.list.querySelectorAll("button")) {
+      button.classList.toggle("new", this.fresh?.has(button.dataset.slide) ?? false);
+      button.setAttribute("aria-current", String(button.dataset.slide === this.current));
+    }
   }
 
   #drawRefusals(refusals) {
@@ -60,10 +66,8 @@ export class SlideList {
   #entry(slide) {
     const button = document.createElement("button");
     Object.assign(button, { type: "button", className: "slide" });
-    button.classList.toggle("new", this.fresh?.has(slide.id) ?? false);
-    button.setAttribute("aria-current", String(slide.id === this.current));
-    const picture = document.createElement("img");
-    Object.assign(picture, { src: thumbnail(slide.id, preferredLayer(slide).id), alt: "", loading: "lazy" });
+    button.dataset.slide = slide.id;
+    const picture = pictureOf(slide);
     const text = document.createElement("span");
     const name = document.createElement("b");
     name.textContent = slide.name;
@@ -71,6 +75,7 @@ export class SlideList {
     const mpp = slide.microns_per_pixel;
     const [w, h] = [slide.width, slide.height].map((pixels) => (mpp ? ((pixels * mpp) / 1000).toFixed(1) : pixels));
     facts.textContent = `${slide.kind === "histology" ? `${caption(slide, slide.layers[0])}, ` : ""}${w} × ${h} ${mpp ? "mm" : "px, pixel size unknown"}`;
+    if (slide.problem) Object.assign(facts, { className: "problem", textContent: `cannot be shown: ${slide.problem}` });
     text.append(name, facts);
     button.append(picture, text);
     button.addEventListener("click", () => this.chosen(slide));
@@ -80,10 +85,24 @@ export class SlideList {
   }
 }
 
+/** The thumbnail, above a mark that is seen until it has come, or instead of it. */
+function pictureOf(slide) {
+  const frame = Object.assign(document.createElement("span"), { className: "thumbnail" });
+  frame.innerHTML = '<svg class="icon" aria-hidden="true"><use href="static/icons.svg#picture"></use></svg>';
+  const picture = Object.assign(document.createElement("img"), { alt: "", loading: "lazy" });
+  picture.addEventListener("load", () => frame.classList.add("loaded"));
+  picture.addEventListener("error", () => picture.remove());
+  picture.src = thumbnail(slide.id, preferredLayer(slide).id);
+  frame.append(picture);
+  return frame;
+}
+
 /** What a slide is opened with: its first stain, else its first layer. */
 export function preferredLayer(slide) {
   return slide.layers.find((layer) => layer.kind === "stain") ?? slide.layers[0];
 }
+
+const ROOM_FOR_THREE = 1200; // CSS pixels of the window's width
 
 /** What the panes of a mode show at first: the layer in view with the stain, and a real H&E where there is one. */
 export function preferredPanes(mode, slide, slides, current = null) {
@@ -92,5 +111,7 @@ export function preferredPanes(mode, slide, slides, current = null) {
   const other = current && current.id !== stain.layer.id ? current : slide.layers.find((layer) => layer.id === "fluorescence");
   const pair = [{ slide, layer: other ?? slide.layers[0] }, stain];
   const histology = slides.find((one) => one.kind === "histology" && one.id !== slide.id);
-  return mode === "side" && histology ? [...pair, { slide: histology, layer: histology.layers[0] }] : pair;
+  if (mode !== "side" || !histology) return pair;
+  const others = window.innerWidth < ROOM_FOR_THREE ? [stain] : pair;
+  return [...others, { slide: histology, layer: histology.layers[0] }];
 }

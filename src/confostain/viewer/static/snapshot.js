@@ -37,12 +37,13 @@ export function compose(stage, curtain, paint) {
     context.fillStyle = getComputedStyle(stage.root).backgroundColor;
     context.fillRect(0, 0, box.width, box.height);
     context.drawImage(adjustedCanvas(pane), 0, 0, box.width, box.height);
+    context.drawImage(pane.parts.unfinished, 0, 0, box.width, box.height);
     paint(pane, context);
     context.restore();
     context.save();
     context.translate(box.left - frame.left, box.top - frame.top);
     paintCaption(context, pane, under ? box.width : 0);
-    if (!under) paintScale(context, pane, box);
+    if (stage.showsScale(pane)) paintScale(context, pane, box);
     context.restore();
   }
   if (stage.mode === "curtain") paintDivider(context, frame.width * curtain, frame.height);
@@ -51,20 +52,19 @@ export function compose(stage, curtain, paint) {
 }
 
 function adjustedCanvas(pane) {
-  const layer = pane.drawnFacts().id;
-  if (!isAdjusted(layer)) return pane.imageCanvas;
+  if (!isAdjusted(pane.adjustmentKey)) return pane.imageCanvas;
   const copy = document.createElement("canvas");
   [copy.width, copy.height] = [pane.imageCanvas.width, pane.imageCanvas.height];
   const context = copy.getContext("2d");
   context.drawImage(pane.imageCanvas, 0, 0);
-  context.putImageData(adjustPixels(context.getImageData(0, 0, copy.width, copy.height), layer), 0, 0);
+  context.putImageData(adjustPixels(context.getImageData(0, 0, copy.width, copy.height), pane.adjustmentKey), 0, 0);
   return copy;
 }
 
 function paintCaption(context, pane, right) {
   const layer = pane.drawnFacts();
-  const preview = { preview: "closed-form preview", broken: "a part cannot be read" }[pane.provenance];
-  const text = [layer.label, caption(pane.slide, layer), preview, isAdjusted(layer.id) ? "adjusted" : ""].filter(Boolean).join("  ·  ");
+  const preview = { preview: "approximate, not computed yet", broken: "a part cannot be read" }[pane.provenance];
+  const text = [layer.label, caption(pane.slide, layer), preview, isAdjusted(pane.adjustmentKey) ? "adjusted" : ""].filter(Boolean).join("  ·  ");
   context.font = `600 13px ${FONT}`;
   const width = context.measureText(text).width + 22;
   const x = right ? right - width - 12 : 12;

@@ -68,6 +68,22 @@ export class Stage {
     return this.panes.length > 0 && this.panes.every((pane) => pane.isComplete());
   }
 
+  /** Show nothing. */
+  clear() {
+    this.panes.splice(0).forEach((pane) => pane.destroy());
+    Object.assign(this, { leader: null, pointed: null });
+    this.ties.clear();
+    this.curtain.element.hidden = true;
+    this.events.changed();
+  }
+
+  /** Whether a pane has a scale bar of its own: where all have the same scale, the first one's is enough. */
+  showsScale(pane) {
+    const [first] = this.panes;
+    const alike = pane.slide?.id === first.slide?.id || (pane.slide?.microns_per_pixel && first.slide?.microns_per_pixel);
+    return pane === first || (this.mode === "side" && !(this.linked && alike));
+  }
+
   get active() {
     return this.leader;
   }
@@ -123,6 +139,7 @@ export class Stage {
   link(linked) {
     this.linked = linked;
     if (linked) this.panes.forEach((pane) => pane !== this.leader && pane.item && this.ties.set(pane, this.#tieOf(this.leader, pane)));
+    if (linked && this.leader?.item) this.#pullOthers();
     this.events.changed();
   }
 

@@ -12,6 +12,7 @@ export function layerSource(slide, layer, pane, revision = 0) {
   const top = slide.levels - 1;
   const requests = new Set();
   const sources = new Map(); // tile URL -> what computed its pixels, as the server says
+  const { closed_form: closedForm } = slide.layers.find((one) => one.id === layer);
 
   const source = new OpenSeadragon.TileSource({
     width: slide.width, height: slide.height, tileSize: slide.tile, tileOverlap: 0, minLevel: 0, maxLevel: top,
@@ -23,6 +24,7 @@ export function layerSource(slide, layer, pane, revision = 0) {
   source.hasFailed = () => failed;
   source.hasArrived = () => sources.size > 0;
   source.provenance = (url) => sources.get(url);
+  source.isPreview = (url) => !closedForm && sources.get(url) === "closed-form";
 
   let closed = false;
   /** Fetch nothing more: another layer replaces this one. Tiles that are drawn stay on the screen. */

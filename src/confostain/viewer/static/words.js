@@ -11,9 +11,9 @@ export function caption(slide, layer) {
 /** What computed the pixels in view: {state, text} from the sources of the tiles that are drawn. */
 export function describeSource(layer, sources, failed = false) {
   if (failed) return { state: "broken", text: "A part of the slide cannot be read" };
-  if (layer.kind !== "stain") return { state: "plain", text: "" };
-  if (layer.closed_form) return { state: "plain", text: "Closed-form stain" };
-  if (sources.has("closed-form")) return { state: "preview", text: "Preview: closed-form stain, until the network has computed this area" };
-  if (sources.has("average")) return { state: "network", text: "Overview: average of the network's pixels" };
-  return sources.has("network") ? { state: "network", text: "Pixels of the network" } : { state: "plain", text: "" };
+  const what = layer.kind === "stain" ? "stain" : "image";
+  if (layer.closed_form || layer.kind === "histology") return { state: "plain", text: layer.kind === "stain" ? "Closed-form stain" : "" };
+  if (sources.has("closed-form")) return { state: "preview", text: `Approximate ${what} until computed` };
+  if (sources.has("average")) return { state: "network", text: "Computed; averaged for this overview" };
+  return sources.has("network") ? { state: "network", text: "Computed" } : { state: "plain", text: "" };
 }
