@@ -220,7 +220,8 @@ def test_keys_work_after_a_slider(reader: Reader) -> None:
     page.keyboard.press("b")
     slider = page.get_by_role("slider", name="Brightness")
     slider.focus()
-    page.keyboard.press("ArrowRight")
+    for _ in range(9):
+        page.keyboard.press("ArrowRight")
     page.get_by_text("adjusted", exact=True).wait_for(timeout=WAIT)
     x = reader.state()["x"]
     page.keyboard.press("]")
@@ -291,7 +292,7 @@ def test_brightness_belongs_to_one_slide_and_to_the_link(reader: Reader) -> None
     page.keyboard.press("b")
     page.get_by_role("slider", name="Brightness").fill("0.5")
     page.get_by_text("adjusted", exact=True).wait_for(timeout=WAIT)
-    reader.until(lambda: reader.state().get("adjust") == "1.649:1")
+    reader.until(lambda: re.fullmatch(r"1\.6\d+:1", reader.state().get("adjust", "")))
     link = page.url
     page.keyboard.press("PageDown")
     reader.until(lambda: page.title().startswith("second"))
@@ -304,7 +305,7 @@ def test_brightness_belongs_to_one_slide_and_to_the_link(reader: Reader) -> None
     page.get_by_text("adjusted", exact=True).wait_for(timeout=WAIT)
     reader.until(lambda: "url" in page.locator(".pane-image canvas").first.evaluate("(canvas) => canvas.style.filter"))
     page.keyboard.press("b")
-    assert page.locator("#adjust output").first.inner_text() == "1.65"
+    assert page.locator("#adjust output").first.inner_text() in {"1.64", "1.65"}
 
 
 @pytest.mark.parametrize(("size", "panes"), [("tablet", 2), ("laptop", 3), ("screen", 3)])
@@ -491,7 +492,7 @@ def as_a_network(reader: Reader, share: float, previews: Callable[[str], bool]) 
 def test_what_is_not_computed_is_hatched_and_says_how_far_it_is(
     reader: Reader, layer: str, turn: int, words: str
 ) -> None:
-    as_a_network(reader, 0.37, lambda url: int(re.search(r"/(\d+)_\d+\.jpg", url).group(1)) < 1)
+    as_a_network(reader, 0.37, lambda url: re.search(r"/0/0_\d+\.jpg", url) is not None)
     page = reader.open()
     if layer:
         page.get_by_role("radio", name=layer).click()
@@ -500,22 +501,22 @@ def test_what_is_not_computed_is_hatched_and_says_how_far_it_is(
         page.keyboard.press("]")
     page.get_by_text(words).wait_for(timeout=WAIT)
     page.get_by_text("37 %").wait_for(timeout=WAIT)
-    reader.settle()
-    unfinished = page.locator('[data-part="unfinished"]').evaluate("(canvas) => canvas.toDataURL()")
-    alpha = np.asarray(Image.open(io.BytesIO(b64decode(unfinished.partition(",")[2]))))[..., 3]
-    mpp, x, y = (float(reader.state()[name]) for name in ("mpp", "x", "y"))
-    rows, columns = np.mgrid[20 : alpha.shape[0] - 20 : 40, 20 : alpha.shape[1] - 20 : 40]
-    angle = np.radians(turn)
+    reader.until(lambda: reader.state().get("turn", "0") == str(turn) and reader.state()["mpp"] == "1")
+    reader.until(lambda: _only_the_first_column_is_hatched(reader))
+
+
+def _only_the_first_column_is_hatched(reader: Reader) -> bool:
+    """Whether lines lie above the first column of tiles of level 0, and nowhere else."""
+    drawn = reader.page.locator('[data-part="unfinished"]').evaluate("(canvas) => canvas.toDataURL()")
+    alpha = np.asarray(Image.open(io.BytesIO(b64decode(drawn.partition(",")[2]))))[..., 3]
+    mpp, x, y, turn = (float(reader.state().get(name, 0)) for name in ("mpp", "x", "y", "turn"))
+    rows, columns = np.mgrid[: alpha.shape[0], : alpha.shape[1]]
     dx, dy = (columns - alpha.shape[1] / 2) * mpp / 0.75, (rows - alpha.shape[0] / 2) * mpp / 0.75
-    slide_x = x + np.cos(angle) * dx + np.sin(angle) * dy
-    slide_y = y - np.sin(angle) * dx + np.cos(angle) * dy
-    for row, column, at_x, at_y in zip(rows.flat, columns.flat, slide_x.flat, slide_y.flat, strict=True):
-        inside = -40 < at_x < 1340 and -40 < at_y < 940
-        around = alpha[row - 20 : row + 20, column - 20 : column + 20]
-        if not inside or at_x > 560:
-            assert around.max() == 0, (at_x, at_y)
-        elif 40 < at_x < 460 and 40 < at_y < 860:
-            assert 0.1 < (around > 100).mean() < 0.6, (at_x, at_y)
+    angle = np.radians(turn)
+    slide_x, slide_y = x + np.cos(angle) * dx + np.sin(angle) * dy, y - np.sin(angle) * dx + np.cos(angle) * dy
+    first = (slide_x > 5) & (slide_x < 251) & (slide_y > 5) & (slide_y < 895)
+    other = (slide_x < -5) | (slide_x > 261) | (slide_y < -5) | (slide_y > 905)
+    return 0.1 < float((alpha[first] > 100).mean()) < 0.6 and not alpha[other].any()
 
 
 def test_a_snapshot_of_a_preview_is_hatched_too(reader: Reader) -> None:
