@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from annotated_slides import write_scan
 from confostain.geometry import Size
 from confostain.viewer.serving import OPENSEADRAGON
-from annotated_slides import write_scan
 from headless_browser import Reader, chromium, needs_chromium, playwright, serving
 
 AXE = "axe-core@4.11.0"

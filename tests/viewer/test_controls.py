@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from annotated_slides import write_scan
 from confostain.geometry import Size
 from confostain.viewer.serving import OPENSEADRAGON
-from annotated_slides import write_scan
 from headless_browser import WAIT, Reader, chromium, colour, needs_chromium, playwright, rgb, serving
 
 pytestmark = [

@@ -15,6 +15,7 @@ from confostain.inference.reduced_slide import reduced
 from confostain.inference.tile_stainer import TileStainer
 from confostain.models.registry import load_dye, load_model
 from confostain.slide import open_slide
+from confostain.viewer.confocal_layers import ConfocalLayers
 from confostain.viewer.layer import TileIndex
 from confostain.viewer.library import Library
 
@@ -148,4 +149,23 @@ def test_a_slide_that_cannot_be_surveyed_says_why(phantom_scan: Path, tmp_path: 
         library.add_confocal(slide, tmp_path / "mosaic")
         (entry,) = library.entries.values()
         assert isinstance(entry.layers.exception(60), SlideError)
+        assert entry.describe()["ready"] is False
+
+
+@pytest.mark.parametrize("error", [SlideError("scan: damaged; copy it again"), OSError("I/O error"), ValueError("odd")])
+def test_a_slide_that_cannot_be_surveyed_says_why_and_tells_all_pages(
+    phantom_scan: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ConfocalLayers, "of", fails)
+    told = threading.Semaphore(0)
+    with Library("gareau") as library:
+        library.listeners.append(told.release)
+        library.add_confocal(open_slide(phantom_scan), phantom_scan)
+        for _ in range(2):  # once for the slide, once for its failure
+            assert told.acquire(timeout=60)
+        (entry,) = library.entries.values()
+        assert entry.describe()["problem"] == str(error)
         assert entry.describe()["ready"] is False
