@@ -6,6 +6,7 @@ python scripts/viewer_pictures.py   # needs chromium and the packages that the t
 from __future__ import annotations
 
 import io
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -22,9 +23,9 @@ from headless_browser import Reader, chromium, serving  # noqa: E402
 
 SIZES = {"viewer-curtain": (1440, 900), "viewer-annotations": (1440, 900)}  # CSS pixels
 CLICKS = {
-    "a": [(560, 380), (620, 350), (690, 390), (700, 460), (630, 500), (570, 470)],
-    "m": [(760, 330), (960, 470)],
-    "c": [(1040, 560), (1040, 450), (1150, 560), (1040, 670)],
+    "a": [(240, 420), (300, 390), (370, 430), (380, 500), (310, 540), (250, 510)],
+    "m": [(520, 330), (820, 420)],
+    "c": [(640, 620), (640, 510), (750, 620), (640, 730)],
 }
 
 
@@ -59,6 +60,8 @@ def main() -> None:
                 reader.open()
                 arrange(reader)
                 reader.page.mouse.move(width / 2, height / 2)
+                said = reader.page.locator(".pane-caption")
+                reader.until(lambda said=said: not re.search("Approximate|loading", " ".join(said.all_inner_texts())))
                 reader.settle()
                 with Image.open(io.BytesIO(reader.page.screenshot())) as picture:
                     picture.convert("RGB").save(ROOT / "docs" / f"{name}.jpg", quality=85, optimize=True)

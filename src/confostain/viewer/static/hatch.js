@@ -1,6 +1,6 @@
 // Hatching of what is not computed yet. It is seen on white glass, on stains and on dark channels alike.
 
-const STEP = 12; // CSS pixels between the lines; each is dark with a light edge
+const STEP = 20; // CSS pixels between the lines; each is dark with a light edge
 const COLOURS = { dark: "rgb(20 26 32 / 0.6)", light: "rgb(255 255 255 / 0.8)" };
 
 let pattern = null;

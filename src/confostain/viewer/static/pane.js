@@ -303,13 +303,16 @@ export class Pane {
   /** The caption says what is drawn, and what is to come. */
   #describe() {
     const [wanted, drawn] = [this.layerFacts(), this.drawnFacts()];
-    this.parts.progress.textContent = "";
-    this.parts.progress.hidden = true;
     this.parts.stain.textContent = caption(this.slide, drawn);
     this.parts.stain.dataset.kind = drawn.kind;
     this.parts.loading.textContent = drawn.id === wanted.id ? "" : `${drawn.label}; ${wanted.label} is loading`;
-    this.parts.source.textContent = "";
-    this.provenance = null;
+    if (this.described !== this.adjustmentKey) { // what is said of the picture in sight stays while another one loads
+      this.parts.source.textContent = "";
+      this.parts.progress.textContent = "";
+      this.parts.progress.hidden = true;
+      this.provenance = null;
+    }
+    this.described = this.adjustmentKey;
     this.root.setAttribute("aria-label", `${drawn.label} of ${this.slide.name}`);
   }
 
