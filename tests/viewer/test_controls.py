@@ -7,8 +7,8 @@ import shutil
 import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
-from http.client import HTTPConnection
+from contextlib import ExitStack, closing, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -294,6 +294,7 @@ def test_brightness_belongs_to_one_slide_and_to_the_link(reader: Reader) -> None
     page.get_by_text("adjusted", exact=True).wait_for(timeout=WAIT)
     reader.until(lambda: re.fullmatch(r"1\.6\d+:1", reader.state().get("adjust", "")))
     link = page.url
+    page.locator("#stage").focus()  # the key belongs to the slider while that has the focus
     page.keyboard.press("PageDown")
     reader.until(lambda: page.title().startswith("second"))
     reader.settle()
@@ -418,7 +419,7 @@ def test_bookmarks_lead_back_and_stay(reader: Reader) -> None:
     page.reload()
     reader.until(lambda: reader.state().get("mpp"))
     page.keyboard.press("k")
-    page.get_by_role("button", name="nest <b>").click()
+    page.locator("#bookmark-list .plain", has_text="nest <b>").click()
     reader.until(lambda: reader.state() == place)
     page.get_by_role("button", name="Delete bookmark nest").click()
     assert page.locator("#bookmark-list li").count() == 0
@@ -548,23 +549,24 @@ class CuttingProxy(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         host, _, port = self.upstream.partition(":")
-        connection = HTTPConnection(host, int(port), timeout=60)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         kept = {name: value for name, value in self.headers.items() if name.lower() not in {"host", "connection"}}
         kept["X-Forwarded-Host"] = self.headers["Host"]
-        connection.request(self.command, self.path.removeprefix(ROOT_PATH), body, kept)
-        answer = connection.getresponse()
+        with closing(HTTPConnection(host, int(port), timeout=60)) as connection:
+            connection.request(self.command, self.path.removeprefix(ROOT_PATH), body, kept)
+            with closing(connection.getresponse()) as answer, suppress(OSError, HTTPException):
+                self._answer(answer)
+
+    def _answer(self, answer: HTTPResponse) -> None:
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in {"transfer-encoding", "connection"}:
                 self.send_header(name, value)
         self.send_header("Connection", "close")
         self.end_headers()
-        with suppress(OSError):  # the browser is gone
-            while part := answer.read1():
-                self.wfile.write(part)
-                self.wfile.flush()
-        connection.close()
+        while part := answer.read1():
+            self.wfile.write(part)
+            self.wfile.flush()
 
     do_GET = do_PUT = _pass_on
 
