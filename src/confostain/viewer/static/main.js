@@ -398,7 +398,10 @@ bindControls({
     drawing.take(tool);
   },
 });
-keepFresh(stage);
+keepFresh(stage, (slide) => {
+  slides.renew(slide);
+  navigator_.renew(slide);
+});
 onConnection((lost) => {
   byId("lost").hidden = !lost;
   if (!lost) annotations.retry();

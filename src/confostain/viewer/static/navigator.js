@@ -28,6 +28,11 @@ export class Navigator {
     this.picture.src = thumbnail(slide.id, preferredLayer(slide).id);
   }
 
+  /** Fetch the picture of a slide again: it was an approximate one. */
+  renew(slide) {
+    if (this.slide?.id === slide.id) this.picture.src = `${thumbnail(slide.id, preferredLayer(slide).id)}?computed`;
+  }
+
   #fit() {
     const [w, h] = [this.canvas.clientWidth, this.canvas.clientHeight];
     const scale = Math.min((w - 12) / this.slide.width, (h - 12) / this.slide.height);

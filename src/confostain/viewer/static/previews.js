@@ -1,18 +1,20 @@
 // Refresh of previews: tiles are fetched again once the network has computed enough of their level.
 
 import { layerStatus } from "./api.js";
+import { preferredLayer } from "./slides.js";
 
 const CHECK_MS = 1000;
 const STEP = 0.05; // fraction of a level; for less it is not fetched again
 
-export function keepFresh(stage) {
+/** `computed(slide)` is called when all of a slide has been computed in the layer that it is opened with. */
+export function keepFresh(stage, computed) {
   setInterval(() => {
     if (document.hidden) return;
-    stage.panes.filter((pane) => pane.provenance === "preview" && pane.drawn?.item === pane.item).forEach(check);
+    stage.panes.filter((pane) => pane.provenance === "preview" && pane.drawn?.item === pane.item).forEach((pane) => check(pane, computed));
   }, CHECK_MS);
 }
 
-async function check(pane) {
+async function check(pane, computed) {
   const { slide, layer } = pane;
   const status = await layerStatus(slide.id, layer).catch(() => null);
   if (!status || pane.layer !== layer || pane.slide !== slide || !pane.item) return;
@@ -24,4 +26,5 @@ async function check(pane) {
   if (share - before < STEP && (share < 1 || before >= 1)) return;
   pane.fetched = { key, share };
   pane.refresh();
+  if (share === 1 && layer === preferredLayer(slide).id) computed(slide);
 }

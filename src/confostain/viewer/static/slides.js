@@ -38,6 +38,12 @@ export class SlideList {
     this.#showState();
   }
 
+  /** Fetch the thumbnail of a slide again: it was an approximate one. */
+  renew(slide) {
+    const picture = this.list.querySelector(`[data-slide="${slide.id}"] img`);
+    if (picture) picture.src = `${thumbnail(slide.id, preferredLayer(slide).id)}?computed`;
+  }
+
   next(step) {
     if (this.slides.length === 0) return;
     const at = this.slides.findIndex((slide) => slide.id === this.current);
