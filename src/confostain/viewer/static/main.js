@@ -387,7 +387,9 @@ function putByKeys() {
   if (drawing.tool === "hand" || !stage.active?.item) return false;
   state.drawsByKeyboard = true;
   const { x, y } = stage.active.view();
-  drawing.click(...stage.seenAt(stage.active, [x, y]));
+  const seen = stage.seenAt(stage.active, [x, y]);
+  [stage.pointed] = seen;
+  drawing.click(...seen);
   return true;
 }
 

@@ -21,7 +21,8 @@ export class Pane {
   constructor(host, events) {
     const root = document.getElementById("pane-template").content.firstElementChild.cloneNode(true);
     host.append(root);
-    Object.assign(this, { root, events, slide: null, layer: null, item: null, client: randomHex() });
+    const number = host.querySelectorAll(".pane").length;
+    Object.assign(this, { root, number, events, slide: null, layer: null, item: null, client: randomHex() });
     this.parts = Object.fromEntries([...root.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
     this.moves = 0;
     this.revisions = new Map();
@@ -313,7 +314,7 @@ export class Pane {
       this.provenance = null;
     }
     this.described = this.adjustmentKey;
-    this.root.setAttribute("aria-label", `${drawn.label} of ${this.slide.name}`);
+    this.root.setAttribute("aria-label", `Pane ${this.number}: ${drawn.label} of ${this.slide.name}`);
   }
 
   /** The layer that was chosen. */
