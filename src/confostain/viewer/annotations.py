@@ -16,6 +16,7 @@ from confostain.viewer.file_lock import locked
 from confostain.viewer.isolated_process import IsolatedCallError
 
 SUFFIX = ".annotations.geojson"  # of the file beside a slide
+VIEWED_SUFFIX = ".viewed.geojson"  # of the record of what has been seen of it
 MAX_BYTES = 8 << 20  # 20,000 cells of 40 corners each
 EMPTY = b'{"type": "FeatureCollection", "features": []}'
 
@@ -30,13 +31,13 @@ class AnnotationFile:
     Writers take turns, those of other processes included.
     """
 
-    def __init__(self, slide: Path, check: Callable[[bytes], int]) -> None:
-        """Use the file beside the slide at this path.
+    def __init__(self, slide: Path, check: Callable[[bytes], int], suffix: str = SUFFIX) -> None:
+        """Use the file beside the slide at this path, named as the slide with `suffix`.
 
         `check` returns the number of features in such a file, or raises ValueError or IsolatedCallError.
         """
         slide = slide.resolve()
-        self.path = slide.with_name(slide.name + SUFFIX)
+        self.path = slide.with_name(slide.name + suffix)
         self._check = check
         self._known = (EMPTY, _etag(EMPTY))  # contents last read or written, which are valid
         self._lock = threading.Lock()

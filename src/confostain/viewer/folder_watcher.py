@@ -12,7 +12,7 @@ from pathlib import Path
 from confostain.errors import ConfostainError, OptionError, SlideError
 from confostain.io.writers.output import printable
 from confostain.slide import Slide
-from confostain.viewer.annotations import SUFFIX as ANNOTATIONS
+from confostain.viewer.annotations import SUFFIX, VIEWED_SUFFIX
 from confostain.viewer.isolated_process import IsolatedCallError, IsolatedProcess
 
 INTERVAL = 2.0  # s between scans; a slide is complete when no file of it changed from one scan to the next
@@ -138,7 +138,7 @@ def _entries(folder: Path) -> list[Path]:
         paths = sorted(folder.iterdir())
     except OSError:
         return []  # a network share may be unavailable for a moment
-    return [path for path in paths if not (path.name.startswith(".") or path.name.endswith(ANNOTATIONS))]
+    return [path for path in paths if not (path.name.startswith(".") or path.name.endswith((SUFFIX, VIEWED_SUFFIX)))]
 
 
 def _file_states(entry: Path, watched: Path) -> FileStates:

@@ -21,7 +21,7 @@ from confostain.io.writers.output import printable
 from confostain.io.writers.pyramid import TILE, level_sizes
 from confostain.slide import Slide, open_slide
 from confostain.viewer.annotation_schema import check_annotations
-from confostain.viewer.annotations import AnnotationFile
+from confostain.viewer.annotations import VIEWED_SUFFIX, AnnotationFile
 from confostain.viewer.block_store import BlockStore
 from confostain.viewer.confocal_layers import ConfocalLayers
 from confostain.viewer.folder_watcher import FolderWatcher
@@ -47,6 +47,7 @@ class SlideEntry:
         path: file or folder; annotations are stored beside it.
         slide: the open slide.
         annotations: the file of its annotations.
+        viewed: the file that records what has been seen of it.
         layer_infos: descriptions of its layers, the one to be shown at first in front.
         layers: the layers by their ids, once the slide has been surveyed; an exception if that failed.
     """
@@ -57,6 +58,7 @@ class SlideEntry:
     path: Path
     slide: Slide | HistologySlide
     annotations: AnnotationFile
+    viewed: AnnotationFile
     layer_infos: list[LayerInfo]
     layers: Future[dict[str, Layer]] = field(default_factory=Future)
 
@@ -106,7 +108,7 @@ class Library:
     def add_confocal(self, slide: Slide, path: Path) -> None:
         """Add an open slide; it is surveyed in a thread of its own."""
         name, infos = _slide_name(path), self._confocal.infos_of(slide)
-        entry = SlideEntry(_slide_id(path), name, "confocal", path, slide, self._annotations(path), infos)
+        entry = SlideEntry(_slide_id(path), name, "confocal", path, slide, *self._files(path), infos)
         self._add(entry, lambda: self._confocal.of(slide, self._store))
 
     def add_histology(self, path: Path, microns_per_pixel: float | None = None, label: str = "H&E") -> None:
@@ -114,7 +116,7 @@ class Library:
         slide = open_histology(path, microns_per_pixel)
         layer = HistologyLayer(slide, label)
         name, infos = printable(path.stem), [layer.info]
-        entry = SlideEntry(_slide_id(path), name, "histology", path, slide, self._annotations(path), infos)
+        entry = SlideEntry(_slide_id(path), name, "histology", path, slide, *self._files(path), infos)
         self._add(entry, lambda: {layer.info.id: layer})
 
     def watch(self, folder: Path, open_: Callable[[Path], Slide] = open_slide) -> None:
@@ -146,8 +148,10 @@ class Library:
         self._store.close()
         self._isolated.close()
 
-    def _annotations(self, path: Path) -> AnnotationFile:
-        return AnnotationFile(path, partial(self._isolated.call, check_annotations))
+    def _files(self, path: Path) -> tuple[AnnotationFile, AnnotationFile]:
+        """Annotations and viewed area of the slide at a path."""
+        check = partial(self._isolated.call, check_annotations)
+        return AnnotationFile(path, check), AnnotationFile(path, check, VIEWED_SUFFIX)
 
     def _add(self, entry: SlideEntry, layers: Callable[[], dict[str, Layer]]) -> None:
         with self._lock:

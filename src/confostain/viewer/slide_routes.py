@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from confostain.viewer.annotations import VersionConflict
+from confostain.viewer.annotations import AnnotationFile, VersionConflict
 from confostain.viewer.dependencies import UNKNOWN, UNREADABLE, RequestLibrary, RequestSlide
 
 MAX_STREAMS = 128  # of events; a page that finds no place shows new slides only when it is loaded again
@@ -29,6 +29,16 @@ GEOJSON = {  # checked in an isolated process, not by FastAPI, which would hold 
         }
     },
 }
+
+WRITTEN = (
+    UNKNOWN
+    | UNREADABLE
+    | {
+        412: {"description": "Another client has written since; nothing was changed."},
+        428: {"description": "If-Match is missing: the work of another client could be lost."},
+        503: {"description": "Others write just now; try again after the seconds that Retry-After gives."},
+    }
+)
 
 router = APIRouter()
 
@@ -52,17 +62,7 @@ def read_annotations(slide: RequestSlide) -> Response:
     return Response(data, media_type="application/geo+json", headers={"ETag": etag, "Cache-Control": "no-store"})
 
 
-@router.put(
-    "/api/slides/{slide}/annotations",
-    responses=UNKNOWN
-    | UNREADABLE
-    | {
-        412: {"description": "Another client has written since; nothing was changed."},
-        428: {"description": "If-Match is missing: the work of another client could be lost."},
-        503: {"description": "Others write just now; try again after the seconds that Retry-After gives."},
-    },
-    openapi_extra={"requestBody": GEOJSON},
-)
+@router.put("/api/slides/{slide}/annotations", responses=WRITTEN, openapi_extra={"requestBody": GEOJSON})
 async def write_annotations(
     slide: RequestSlide,
     request: Request,
@@ -70,14 +70,24 @@ async def write_annotations(
     if_match: Annotated[str | None, Header()] = None,
 ) -> dict[str, int]:
     """Replace the annotations by a GeoJSON FeatureCollection."""
+    return await replace_features(slide.annotations, request, response, if_match)
+
+
+async def replace_features(
+    file: AnnotationFile, request: Request, response: Response, if_match: str | None
+) -> dict[str, int]:
+    """Number of features that a request has written into a file beside a slide; the response gets its ETag.
+
+    Raises HTTPException if the request lacks the file's ETag, holds an old one, or holds no GeoJSON FeatureCollection.
+    """
     if if_match is None:
-        raise HTTPException(428, "no If-Match header; expected the ETag of the annotations that are replaced")
+        raise HTTPException(428, "no If-Match header; expected the ETag of the features that are replaced")
     try:
-        features, etag = await run_in_threadpool(slide.annotations.write, await request.body(), if_match)
+        features, etag = await run_in_threadpool(file.write, await request.body(), if_match)
     except VersionConflict as error:
-        raise HTTPException(412, "the annotations have changed; GET them again") from error
+        raise HTTPException(412, "the features have changed; GET them again") from error
     except ValueError as error:
-        raise HTTPException(422, f"no annotations in GeoJSON ({error}); expected a FeatureCollection") from error
+        raise HTTPException(422, f"no features in GeoJSON ({error}); expected a FeatureCollection") from error
     response.headers["ETag"] = etag
     return {"features": features}
 

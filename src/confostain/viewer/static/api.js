@@ -35,26 +35,49 @@ async function ask(path, options) {
 /** An error with the server's own words. */
 async function refused(response, doing) {
   const { detail } = await response.json().catch(() => ({}));
-  return new Error(typeof detail === "string" ? detail : `${response.status} ${doing} annotations`);
+  return new Error(typeof detail === "string" ? detail : `${response.status} ${doing}`);
 }
 
-/** The annotations and their ETag, which the next write sends back. */
-export async function readAnnotations(slide) {
-  const response = await ask(`${slidePath(slide)}/annotations`, { cache: "no-store" });
-  if (!response.ok) throw await refused(response, "reading");
+/** A file beside a slide, "annotations" or "viewed", and its ETag, which the next write sends back. */
+async function readFile(slide, file) {
+  const response = await ask(`${slidePath(slide)}/${file}`, { cache: "no-store" });
+  if (!response.ok) throw await refused(response, `reading ${file}`);
   return { collection: await response.json(), version: response.headers.get("ETag") };
 }
 
-/** Returns the new ETag, or null if the annotations were changed elsewhere in the meantime. */
-export async function writeAnnotations(slide, collection, version) {
+/** Returns the new ETag, or null if the file was changed elsewhere in the meantime. */
+async function writeFile(slide, file, collection, version) {
   const headers = { "Content-Type": "application/geo+json" };
   if (version) headers["If-Match"] = version;
   const body = JSON.stringify(collection);
   const keepalive = body.length < MAX_KEEPALIVE; // so that it arrives although the page is being closed
-  const response = await ask(`${slidePath(slide)}/annotations`, { method: "PUT", headers, body, keepalive });
+  const response = await ask(`${slidePath(slide)}/${file}`, { method: "PUT", headers, body, keepalive });
   if (response.status === 412) return null;
-  if (!response.ok) throw await refused(response, "saving");
+  if (!response.ok) throw await refused(response, `saving ${file}`);
   return response.headers.get("ETag");
+}
+
+export const readAnnotations = (slide) => readFile(slide, "annotations");
+export const writeAnnotations = (slide, collection, version) => writeFile(slide, "annotations", collection, version);
+export const readViewed = (slide) => readFile(slide, "viewed");
+export const writeViewed = (slide, collection, version) => writeFile(slide, "viewed", collection, version);
+
+/** {columns, rows, cell, cells} of a slide's tissue mask; null where it has none. */
+export async function readTissue(slide) {
+  const response = await fetch(`${slidePath(slide.id)}/tissue.png`);
+  if (response.status === 404) return null;
+  if (!response.ok) throw await refused(response, "reading the tissue mask");
+  const { pixels, columns, rows } = await pixelsOf(await response.blob());
+  return { columns, rows, cell: Number(response.headers.get("X-Confostain-Cell")), cells: pixels.filter((_, i) => i % 4 === 0) };
+}
+
+/** The RGBA values of a picture. */
+export async function pixelsOf(blob) {
+  const picture = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  const canvas = Object.assign(document.createElement("canvas"), { width: picture.width, height: picture.height });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(picture, 0, 0);
+  return { pixels: context.getImageData(0, 0, canvas.width, canvas.height).data, columns: canvas.width, rows: canvas.height };
 }
 
 /** Calls `changed` whenever a slide was added or refused, and after every reconnection. */

@@ -19,6 +19,15 @@ export function toSlide(view, [sx, sy]) {
   return [view.x + Math.cos(turn) * dx + Math.sin(turn) * dy, view.y - Math.sin(turn) * dx + Math.cos(turn) * dy];
 }
 
+/** The same transform as six numbers for CanvasRenderingContext2D.transform: level-0 pixels are then drawn in place. */
+export function slideTransform({ x, y, scale, rotation, flipped, width, height }) {
+  const turn = (rotation * Math.PI) / 180;
+  const mirror = flipped ? -1 : 1;
+  const [a, b] = [mirror * scale * Math.cos(turn), scale * Math.sin(turn)];
+  const [c, d] = [-mirror * scale * Math.sin(turn), scale * Math.cos(turn)];
+  return [a, b, c, d, width / 2 - a * x - c * y, height / 2 - b * x - d * y];
+}
+
 export const distance = ([ax, ay], [bx, by]) => Math.hypot(bx - ax, by - ay);
 
 export function pathLength(points) {

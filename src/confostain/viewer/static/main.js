@@ -20,6 +20,7 @@ import { SlideList, preferredLayer, preferredPanes } from "./slides.js";
 import { completeView, compose, download, fileName } from "./snapshot.js";
 import { Stage } from "./stage.js";
 import { lengthText, magnificationAt, magnificationText, resolutionText } from "./units.js";
+import { Viewed } from "./viewed_panel.js";
 import { caption } from "./words.js";
 
 const MAX_PANES = 4;
@@ -50,7 +51,7 @@ const drawing = new Drawing(annotations, {
   refused: (reason) => notices.show("refused", reason),
 });
 const curtain = new Curtain(byId("divider"), byId("stage"), (factor, x, y) => stage.active?.item && stage.active.zoomAbout(factor, x, y));
-const navigator_ = new Navigator(byId("navigator"), (x, y) => stage.look({ ...stage.sharedView(), x, y }));
+const navigator_ = new Navigator(byId("navigator"), (x, y) => stage.look({ ...stage.sharedView(), x, y }), (...place) => viewed.paint(...place));
 const slides = new SlideList(byId("slide-list"), byId("refused"), { chosen: (slide) => openSlide(slide), changed: slidesChanged });
 const stage = new Stage(byId("stage"), curtain, {
   changed: () => scheduleShow(),
@@ -64,12 +65,18 @@ const stage = new Stage(byId("stage"), curtain, {
   hovered: hovered,
 });
 
+const viewed = new Viewed(stage, curtain, () => {
+  repaint();
+  navigator_.draw();
+});
+
 /** The annotations of the slide that was worked on last. */
 const notes = () => (stage.pointed?.slide ? annotations.of(stage.pointed.slide) : null);
 
 const onOwnSlide = (pane) => pane.slide?.id === state.slide?.id;
 
 function paintPane(pane, context) {
+  viewed.paint(pane.slide, context, pane.view());
   const { features, selected } = annotations.of(pane.slide);
   paintAnnotations(context, pane.view(), pane.slide.microns_per_pixel, { features, selected, draft: drawing.draft(pane.slide) });
   if (state.drawsByKeyboard && drawing.tool !== "hand" && pane === stage.active) paintCross(context, pane.view());
@@ -92,6 +99,7 @@ function hovered(pane, point) {
   state.drawsByKeyboard = false;
   state.pointer = { pane, point };
   drawing.move(pane, point);
+  viewed.hover(pane.slide, point);
   showPosition();
 }
 
@@ -113,6 +121,7 @@ function openSlide(slide, { mode = stage.mode, panes = null, view = null } = {})
   notices.hide("link");
   byId("empty").hidden = true;
   navigator_.show(slide);
+  viewed.show(slide);
   stage.ties.clear();
   setMode(mode, panes ?? keptPanes(mode, slide));
   if (view) stage.look(view);
@@ -394,7 +403,7 @@ function putByKeys() {
 }
 
 bindControls({
-  stage, drawing, notes, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys, addBookmark,
+  stage, drawing, notes, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys, addBookmark, viewed,
   takeTool(tool, byKeys) {
     state.drawsByKeyboard = byKeys;
     drawing.take(tool);
@@ -408,7 +417,10 @@ onConnection((lost) => {
   byId("lost").hidden = !lost;
   if (!lost) annotations.retry();
 });
-window.addEventListener("pagehide", () => annotations.flush());
+window.addEventListener("pagehide", () => {
+  annotations.flush();
+  viewed.flush();
+});
 window.addEventListener("hashchange", openFromLink);
 drawAnnotationPanel();
 if (window.OpenSeadragon) slides.start().catch(() => notices.show("server", "The server does not respond.", "Try again", () => location.reload()));

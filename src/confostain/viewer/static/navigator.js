@@ -5,9 +5,9 @@ import { toSlide } from "./geometry.js";
 import { preferredLayer } from "./slides.js";
 
 export class Navigator {
-  /** `go(x, y)` is called with the level-0 pixel under the pointer. */
-  constructor(canvas, go) {
-    Object.assign(this, { canvas, go, slide: null, picture: new Image() });
+  /** `go(x, y)` is called with the level-0 pixel under the pointer; `painted(slide, context, view)` above the picture. */
+  constructor(canvas, go, painted) {
+    Object.assign(this, { canvas, go, painted, slide: null, picture: new Image() });
     this.picture.addEventListener("load", () => this.draw());
     const point = (event) => {
       if (!this.slide || (event.type === "pointermove" && event.buttons === 0)) return;
@@ -51,6 +51,8 @@ export class Navigator {
     if (this.picture.complete && this.picture.naturalWidth) {
       context.drawImage(this.picture, left, top, this.slide.width * scale, this.slide.height * scale);
     }
+    const [w, h] = [canvas.clientWidth, canvas.clientHeight];
+    this.painted(this.slide, context, { x: this.slide.width / 2, y: this.slide.height / 2, scale, rotation: 0, flipped: false, width: w, height: h });
     const corners = [[0, 0], [view.width, 0], [view.width, view.height], [0, view.height]].map((at) => toSlide(view, at));
     context.beginPath();
     corners.forEach(([x, y], i) => context[i === 0 ? "moveTo" : "lineTo"](left + x * scale, top + y * scale));
