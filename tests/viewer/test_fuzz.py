@@ -30,10 +30,9 @@ def test_the_viewer_withstands_anything(library: Library, serve: Serve) -> None:
         statuses = fuzz(app, client, known)
     assert 200 in statuses["GET /api/slides/{slide}/tiles/{layer}/{level}/{column}_{row}.{form}"]
     assert statuses["PUT /api/slides/{slide}/annotations"] & {200, 412, 422, 428}
-    assert {path.name for path in entry.path.parent.iterdir()} - before <= {
-        entry.annotations.path.name,
-        lock_path(entry.annotations.path).name,
-    }
+    files = [entry.annotations.path, entry.viewed.path]
+    written = {path.name for path in entry.path.parent.iterdir()} - before
+    assert written <= {path.name for file in files for path in (file, lock_path(file))}
 
 
 UPS = ["", "../", "..%2f", "%2e%2e/", "%2e%2e%2f", "..%5c", "....//", "..;/", "%252e%252e%252f", "..%c0%af", "/", "%2f"]

@@ -75,7 +75,8 @@ STEP = """
 async ({ steps, idle }) => {
   const { ViewRecorder } = await import(new URL("static/viewed.js", document.baseURI));
   const slide = { id: "s" };
-  const view = (name) => ({ slide, corners: [[0, 0], [name, 0], [name, 9], [0, 9]], layers: ["a"], px_per_screen_px: 1 });
+  const corners = (name) => [[0, 0], [name, 0], [name, 9], [0, 9]];
+  const view = (name) => ({ slide, corners: corners(name), layers: ["a"], px_per_screen_px: 1 });
   const seconds = {};
   let told = 0;
   const recorder = new ViewRecorder((slide, { geometry, properties }, more) => {
@@ -170,9 +171,8 @@ def test_unseen_tissue_is_marked_on_the_slide_and_on_the_navigator(reader: Reade
     assert before < 40
     assert yellow() < marked / 4
     rows = page.locator("#viewed-legend tr").all_inner_texts()
-    assert [row.split("\t")[0] for row in rows] == [
-        "Not seen", "Seen below 5×", "at 5× to 10×", "at 10× to 20×", "at 20× or more",
-    ]  # fmt: skip
+    names = [row.split("\t")[0].replace("\u00d7", "x") for row in rows]
+    assert names == ["Not seen", "Seen below 5x", "at 5x to 10x", "at 10x to 20x", "at 20x or more"]
     shares = [float(row.split("\t")[1].rstrip(" %")) for row in rows]
     assert sum(shares) == pytest.approx(100, abs=0.3)
     assert shares[0] == 0

@@ -57,6 +57,13 @@ def add_view(commands: Commands) -> None:
         metavar="NAME_OR_DIR",
         help="stain to show first: a name that `confostain models` lists, or the folder of a trained model",
     )
+    parser.add_argument(
+        "--overlay",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="features (.geojson) or maps (OME-Zarr) to show above the one SLIDE; docs/viewer.md says what they hold",
+    )
     add_server_arguments(parser)
 
 
@@ -71,16 +78,17 @@ def _view(options: argparse.Namespace) -> int:
     single = options.reflectance or options.fluorescence
     if not (options.slides or single or options.histology or options.watch):
         raise OptionError("no slide given; expected SLIDE, --histology FILE, or a folder with --watch DIR")
+    overlays = _overlays(options)
     with Library(options.model or DEFAULT_MODEL) as library:
         if single:
-            library.add_confocal(open_chosen(options), Path(single))
+            library.add_confocal(open_chosen(options), Path(single), overlays)
         open_slide = partial(open_path, options)
         for path in map(Path, options.slides):
             result = find_result(path)
             if result is not None and result.is_stain:
-                library.add_histology(result.picture, options.mpp, label=result.label)
+                library.add_histology(result.picture, options.mpp, result.label, overlays)
             else:
-                library.add_confocal(open_slide(path), path)
+                library.add_confocal(open_slide(path), path, overlays)
         for path in options.histology:
             library.add_histology(Path(path))
         for folder in options.watch:
@@ -93,3 +101,24 @@ def _view(options: argparse.Namespace) -> int:
 
         serve(create, server_address(options), print)
     return 0
+
+
+def _overlays(options: argparse.Namespace) -> list[Path]:
+    """Paths of --overlay.
+
+    Raises:
+        OptionError: nobody can tell which slide they belong to.
+        SlideError: one is neither a GeoJSON file nor an OME-Zarr folder.
+    """
+    from confostain.viewer.overlays import check_overlay
+
+    slides = len(options.slides) + bool(options.reflectance or options.fluorescence)
+    if options.overlay and slides != 1:
+        raise OptionError(
+            f"--overlay with {slides} slides: expected the one SLIDE that it belongs to; put overlays of several slides"
+            " beside them, named as docs/viewer.md says"
+        )
+    paths = [Path(path) for path in options.overlay]
+    for path in paths:
+        check_overlay(path)
+    return paths

@@ -85,15 +85,26 @@ class AnnotationFile:
         try:
             if not self.path.exists():
                 return EMPTY
-            if not self.path.is_file():
-                raise SlideError(f"{self.path.name}: no regular file; expected annotations in GeoJSON; move it away")
-            with self.path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise SlideError(f"{self.path.name}: cannot be read ({error.strerror})") from error
-        if len(data) > MAX_BYTES:
-            raise SlideError(f"{self.path.name}: larger than {MAX_BYTES >> 20} MB; expected less; move it away")
-        return data
+        return read_limited(self.path)
+
+
+def read_limited(path: Path) -> bytes:
+    """Contents of a file of features, at most MAX_BYTES.
+
+    Raises SlideError if it is larger, or cannot be read.
+    """
+    try:
+        if not path.is_file():
+            raise SlideError(f"{path.name}: no regular file; expected features in GeoJSON; move it away")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SlideError(f"{path.name}: cannot be read ({error.strerror})") from error
+    if len(data) > MAX_BYTES:
+        raise SlideError(f"{path.name}: larger than {MAX_BYTES >> 20} MB; expected less; move it away")
+    return data
 
 
 def _etag(data: bytes) -> str:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
-from confostain.viewer import slide_routes, tile_routes, viewed_routes
+from confostain.viewer import overlay_routes, slide_routes, tile_routes, viewed_routes
 from confostain.viewer.guard import AccessRules
 from confostain.viewer.guarded_app import STATIC, guarded_app
 from confostain.viewer.library import Library
@@ -26,6 +26,7 @@ def create_app(library: Library, rules: AccessRules) -> FastAPI:
     app.include_router(slide_routes.router)
     app.include_router(tile_routes.router)
     app.include_router(viewed_routes.router)
+    app.include_router(overlay_routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
 

@@ -14,6 +14,9 @@ from confostain.io.writers.output import printable
 from confostain.slide import Slide
 from confostain.viewer.annotations import SUFFIX, VIEWED_SUFFIX
 from confostain.viewer.isolated_process import IsolatedCallError, IsolatedProcess
+from confostain.viewer.overlays import FEATURES_SUFFIX, MAPS_SUFFIX
+
+SIDECARS = (SUFFIX, VIEWED_SUFFIX, FEATURES_SUFFIX, MAPS_SUFFIX)  # endings of what lies beside slides
 
 INTERVAL = 2.0  # s between scans; a slide is complete when no file of it changed from one scan to the next
 REST = 4  # times the duration of a scan, at least, between scans: those of slow folders take a fifth of the time
@@ -138,7 +141,7 @@ def _entries(folder: Path) -> list[Path]:
         paths = sorted(folder.iterdir())
     except OSError:
         return []  # a network share may be unavailable for a moment
-    return [path for path in paths if not (path.name.startswith(".") or path.name.endswith((SUFFIX, VIEWED_SUFFIX)))]
+    return [path for path in paths if not (path.name.startswith(".") or path.name.endswith(SIDECARS))]
 
 
 def _file_states(entry: Path, watched: Path) -> FileStates:

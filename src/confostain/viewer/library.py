@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -28,10 +28,12 @@ from confostain.viewer.folder_watcher import FolderWatcher
 from confostain.viewer.histology_layer import HistologyLayer
 from confostain.viewer.isolated_process import IsolatedProcess
 from confostain.viewer.layer import Layer, LayerInfo
+from confostain.viewer.overlays import Overlays
 
 MAX_REFUSALS = 200  # listed
 CHECK_SECONDS = 30.0  # s for checking annotations; the largest that may be saved take 1 s
 CHECK_MEMORY = 192 << 20  # bytes for the same; the largest take 96 MB
+OVERLAY_MEMORY = 512 << 20  # bytes for reading an overlay; a chunk of a map may have 256 MB
 
 SlideKind = Literal["confocal", "histology"]
 
@@ -48,6 +50,7 @@ class SlideEntry:
         slide: the open slide.
         annotations: the file of its annotations.
         viewed: the file that records what has been seen of it.
+        overlays: what lies beside it, or was given, to be shown above it.
         layer_infos: descriptions of its layers, the one to be shown at first in front.
         layers: the layers by their ids, once the slide has been surveyed; an exception if that failed.
     """
@@ -59,6 +62,7 @@ class SlideEntry:
     slide: Slide | HistologySlide
     annotations: AnnotationFile
     viewed: AnnotationFile
+    overlays: Overlays
     layer_infos: list[LayerInfo]
     layers: Future[dict[str, Layer]] = field(default_factory=Future)
 
@@ -100,23 +104,26 @@ class Library:
         self._confocal = ConfocalLayers(model)
         self._store = BlockStore()
         self._isolated = IsolatedProcess(CHECK_SECONDS, CHECK_MEMORY)
+        self._overlay_process = IsolatedProcess(CHECK_SECONDS, OVERLAY_MEMORY)  # saving annotations does not wait
         self.entries: dict[str, SlideEntry] = {}
         self.listeners: list[Callable[[], object]] = []  # called from any thread after a slide was added or refused
         self._watchers: list[FolderWatcher] = []
         self._lock = threading.Lock()
 
-    def add_confocal(self, slide: Slide, path: Path) -> None:
-        """Add an open slide; it is surveyed in a thread of its own."""
+    def add_confocal(self, slide: Slide, path: Path, overlays: Sequence[Path] = ()) -> None:
+        """Add an open slide, with overlays besides those beside it; it is surveyed in a thread of its own."""
         name, infos = _slide_name(path), self._confocal.infos_of(slide)
-        entry = SlideEntry(_slide_id(path), name, "confocal", path, slide, *self._files(path), infos)
+        entry = SlideEntry(_slide_id(path), name, "confocal", path, slide, *self._files(path, overlays), infos)
         self._add(entry, lambda: self._confocal.of(slide, self._store))
 
-    def add_histology(self, path: Path, microns_per_pixel: float | None = None, label: str = "H&E") -> None:
+    def add_histology(
+        self, path: Path, microns_per_pixel: float | None = None, label: str = "H&E", overlays: Sequence[Path] = ()
+    ) -> None:
         """Open an H&E slide, or a stain that was written to a file and says what it is by `label`, and add it."""
         slide = open_histology(path, microns_per_pixel)
         layer = HistologyLayer(slide, label)
         name, infos = printable(path.stem), [layer.info]
-        entry = SlideEntry(_slide_id(path), name, "histology", path, slide, *self._files(path), infos)
+        entry = SlideEntry(_slide_id(path), name, "histology", path, slide, *self._files(path, overlays), infos)
         self._add(entry, lambda: {layer.info.id: layer})
 
     def watch(self, folder: Path, open_: Callable[[Path], Slide] = open_slide) -> None:
@@ -147,11 +154,13 @@ class Library:
             entry.slide.close()
         self._store.close()
         self._isolated.close()
+        self._overlay_process.close()
 
-    def _files(self, path: Path) -> tuple[AnnotationFile, AnnotationFile]:
-        """Annotations and viewed area of the slide at a path."""
+    def _files(self, path: Path, overlays: Sequence[Path]) -> tuple[AnnotationFile, AnnotationFile, Overlays]:
+        """Annotations, viewed area and overlays of the slide at a path."""
         check = partial(self._isolated.call, check_annotations)
-        return AnnotationFile(path, check), AnnotationFile(path, check, VIEWED_SUFFIX)
+        viewed = AnnotationFile(path, check, VIEWED_SUFFIX)
+        return AnnotationFile(path, check), viewed, Overlays(path, overlays, self._overlay_process)
 
     def _add(self, entry: SlideEntry, layers: Callable[[], dict[str, Layer]]) -> None:
         with self._lock:

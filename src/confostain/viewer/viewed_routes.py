@@ -1,4 +1,4 @@
-"""HTTP routes of the viewed area: the record of what has been seen of a slide, and the tissue mask that it is held against."""
+"""HTTP routes of the viewed area: the record of what has been seen of a slide, and the slide's tissue mask."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from confostain.arrays import Mask
 from confostain.slide import Slide
-from confostain.viewer.dependencies import UNKNOWN, UNREADABLE, RequestSlide
+from confostain.viewer.dependencies import UNKNOWN, UNREADABLE, RequestSlide, Responses
 from confostain.viewer.slide_routes import GEOJSON, WRITTEN, replace_features
 
-MASK = {200: {"content": {"image/png": {}}, "description": "The mask. X-Confostain-Cell is the side of a cell."}}
+MASK: Responses = {
+    200: {"content": {"image/png": {}}, "description": "The mask. X-Confostain-Cell is the side of a cell."}
+}
 
 router = APIRouter()
 

@@ -62,6 +62,18 @@ export const writeAnnotations = (slide, collection, version) => writeFile(slide,
 export const readViewed = (slide) => readFile(slide, "viewed");
 export const writeViewed = (slide, collection, version) => writeFile(slide, "viewed", collection, version);
 
+const overlayPath = (slide, overlay) => `${slidePath(slide)}/overlays/${encodeURIComponent(overlay)}`;
+
+async function answer(path, doing) {
+  const response = await ask(path, { cache: "no-store" });
+  if (!response.ok) throw await refused(response, doing);
+  return response;
+}
+
+export const listOverlays = (slide) => answer(`${slidePath(slide)}/overlays`, "listing overlays").then((response) => response.json());
+export const overlayFeatures = (slide, overlay) => answer(`${overlayPath(slide, overlay)}/features`, "reading features").then((response) => response.json());
+export const overlayPicture = (slide, overlay, channel) => answer(`${overlayPath(slide, overlay)}/${channel}.png`, "reading a map").then((response) => response.blob());
+
 /** {columns, rows, cell, cells} of a slide's tissue mask; null where it has none. */
 export async function readTissue(slide) {
   const response = await fetch(`${slidePath(slide.id)}/tissue.png`);

@@ -63,11 +63,16 @@ const drawingCommands = ({ stage, drawing, notes, exportAnnotations, putByKeys, 
   { keys: ["g"], label: "Export annotations", buttons: { export: {} }, run: exportAnnotations },
 ];
 
-const pageCommands = ({ slides, snapshot, addBookmark, viewed }) => [
+const pageCommands = ({ slides, snapshot, addBookmark, viewed, overlays, showOverlays }) => [
   { keys: ["b"], label: "Brightness and gamma", buttons: { "adjust-toggle": {} }, run: () => togglePanel("adjust") },
   { keys: ["n"], label: "List of annotations", buttons: { "notes-toggle": {} }, run: () => togglePanel("notes") },
   { keys: ["k"], label: "Bookmarks", buttons: { "bookmarks-toggle": {} }, run: () => togglePanel("bookmarks") },
   { buttons: { "bookmark-add": {} }, run: addBookmark },
+  { keys: ["o"], label: "Overlays", buttons: { "overlays-toggle": {} }, run: () => {
+    togglePanel("overlays");
+    showOverlays();
+  } },
+  { keys: ["j"], label: "Next finding of the overlays", run: () => overlays.next() },
   { keys: ["i"], label: "Viewed area", buttons: { "viewed-toggle": {} }, run: () => togglePanel("viewed") || viewed.draw() },
   { keys: ["y"], label: "Map of the viewed area", buttons: { "viewed-show": {} }, run: () => viewed.toggle() },
   { keys: ["s"], label: "List of slides", buttons: { "slides-toggle": {} }, run: () => togglePanel("slides") },
@@ -78,7 +83,7 @@ const pageCommands = ({ slides, snapshot, addBookmark, viewed }) => [
   { keys: ["?", "h"], label: "This help", buttons: { "help-open": {} }, run: () => byId("help").showModal() },
 ];
 
-const RIGHT = ["adjust", "notes", "bookmarks", "viewed"]; // panels of which one at a time is open
+const RIGHT = ["adjust", "notes", "bookmarks", "overlays", "viewed"]; // panels of which one at a time is open
 
 /** Open a panel, or close it where it is open and `open` is not said. */
 export function togglePanel(id, open = byId(id).hidden) {

@@ -8,6 +8,7 @@ import { bindControls, togglePanel } from "./controls.js";
 import { Curtain } from "./curtain.js";
 import { Drawing } from "./drawing.js";
 import { pointsOf } from "./features.js";
+import { paintLegend } from "./legend.js";
 import { formatLink, parseLink } from "./link.js";
 import { Navigator } from "./navigator.js";
 import { Notices } from "./notices.js";
@@ -20,6 +21,7 @@ import { SlideList, preferredLayer, preferredPanes } from "./slides.js";
 import { completeView, compose, download, fileName } from "./snapshot.js";
 import { Stage } from "./stage.js";
 import { lengthText, magnificationAt, magnificationText, resolutionText } from "./units.js";
+import { Overlays } from "./overlays.js";
 import { Viewed } from "./viewed_panel.js";
 import { caption } from "./words.js";
 
@@ -65,6 +67,7 @@ const stage = new Stage(byId("stage"), curtain, {
   hovered: hovered,
 });
 
+const overlays = new Overlays({ changed: () => repaint(), go: lookAtPoint });
 const viewed = new Viewed(stage, curtain, () => {
   repaint();
   navigator_.draw();
@@ -76,7 +79,10 @@ const notes = () => (stage.pointed?.slide ? annotations.of(stage.pointed.slide) 
 const onOwnSlide = (pane) => pane.slide?.id === state.slide?.id;
 
 function paintPane(pane, context) {
+  const onRight = stage.mode === "curtain" && pane === stage.panes[1];
   viewed.paint(pane.slide, context, pane.view());
+  overlays.paint(pane.slide, context, pane.view());
+  if (!onRight || pane.slide.id !== stage.panes[0].slide?.id) paintLegend(context, pane.view(), [...viewed.legend(pane.slide), ...overlays.legend(pane.slide)], onRight);
   const { features, selected } = annotations.of(pane.slide);
   paintAnnotations(context, pane.view(), pane.slide.microns_per_pixel, { features, selected, draft: drawing.draft(pane.slide) });
   if (state.drawsByKeyboard && drawing.tool !== "hand" && pane === stage.active) paintCross(context, pane.view());
@@ -100,6 +106,7 @@ function hovered(pane, point) {
   state.pointer = { pane, point };
   drawing.move(pane, point);
   viewed.hover(pane.slide, point);
+  overlays.hover(pane.slide, point);
   showPosition();
 }
 
@@ -122,6 +129,7 @@ function openSlide(slide, { mode = stage.mode, panes = null, view = null } = {})
   byId("empty").hidden = true;
   navigator_.show(slide);
   viewed.show(slide);
+  overlays.show(slide);
   stage.ties.clear();
   setMode(mode, panes ?? keptPanes(mode, slide));
   if (view) stage.look(view);
@@ -362,6 +370,14 @@ function lookAt(feature) {
   if (x !== undefined && pane) pane.setView({ ...pane.view(), x, y }, { animated: true });
 }
 
+/** Shows a level-0 point of a slide in the middle, at 10x or finer; 1 screen pixel for each of the slide where no size is known. */
+function lookAtPoint(slide, [x, y]) {
+  const pane = stage.panes.find((one) => one.slide.id === slide.id);
+  if (!pane?.item) return;
+  const view = pane.view();
+  pane.setView({ ...view, x, y, scale: Math.max(view.scale, slide.microns_per_pixel ?? 1) }, { animated: true });
+}
+
 function showTool() {
   if (notes()) showUndo(notes());
   markChosen(document.querySelectorAll("[data-tool]"), (button) => button.dataset.tool === drawing.tool);
@@ -403,7 +419,8 @@ function putByKeys() {
 }
 
 bindControls({
-  stage, drawing, notes, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys, addBookmark, viewed,
+  stage, drawing, notes, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys, addBookmark, viewed, overlays,
+  showOverlays: () => state.slide && !byId("overlays").hidden && overlays.show(state.slide),
   takeTool(tool, byKeys) {
     state.drawsByKeyboard = byKeys;
     drawing.take(tool);

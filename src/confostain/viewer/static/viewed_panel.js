@@ -69,6 +69,11 @@ export class Viewed {
     if (this.shown) this.#of(slide).map?.paint(context, view);
   }
 
+  legend(slide) {
+    const { map } = this.#of(slide);
+    return this.shown && map ? ["Not seen", ...map.bands.names].map((text, band) => ({ swatch: css(band), text })) : [];
+  }
+
   /** Says what is known of the level-0 point under the pointer. */
   hover(slide, point) {
     if (byId("viewed").hidden) return;
