@@ -25,7 +25,9 @@ def test_an_overlay_without_its_slide_is_refused(
     (tmp_path / "a.txt").touch()
     (tmp_path / "folder").mkdir()
     arguments = [str(tmp_path / slide) for slide in slides] or ["--watch", str(tmp_path)]
-    assert main(["view", *arguments, "--overlay", str(tmp_path / name), "--no-browser"]) == 2
+    with pytest.raises(SystemExit) as ended:
+        main(["view", *arguments, "--overlay", str(tmp_path / name), "--no-browser"])
+    assert ended.value.code == 2
     told = capsys.readouterr().err
     assert reason in told
     assert len(told.splitlines()) == 1
