@@ -17,6 +17,8 @@ export function paintLegend(context, { width }, entries, onRight) {
   context.fill();
   entries.forEach(({ swatch, gradient }, i) => {
     const y = TOP + 16 + ROW * i;
+    context.fillStyle = "#fff"; // under a gradient, which is translucent, as on glass
+    context.fillRect(left + 12, y - 6, swatch ? 14 : 42, 12);
     context.fillStyle = swatch ?? gradientOf(context, left + 12, gradient);
     context.fillRect(left + 12, y - 6, swatch ? 14 : 42, 12);
     context.fillStyle = "#fff";

@@ -77,7 +77,9 @@ export class Overlays {
   // Painting ---------------------------------------------------------------------------------------------------------
 
   paint(slide, context, view) {
-    for (const layer of this.#of(slide).layers) if (layer.on) layer.paint(context, view);
+    const layers = this.#of(slide).layers.filter((layer) => layer.on);
+    const maps = layers.filter((layer) => layer.channel);
+    for (const layer of [...maps, ...layers.filter((one) => !one.channel)]) layer.paint(context, view); // no map hides a point
     if (this.chosen?.slide === slide.id) ring(context, view, this.chosen.at);
   }
 
@@ -114,6 +116,7 @@ export class Overlays {
     const legend = layer.legend().map(({ swatch, gradient, text }) => {
       const mark = element("i");
       mark.style.background = swatch ?? `linear-gradient(to right, ${gradient.map(([r, g, b, a]) => `rgb(${r} ${g} ${b} / ${a / 255})`).join(", ")})`;
+      if (gradient) mark.style.backgroundColor = "#fff"; // as on glass
       mark.classList.toggle("gradient", Boolean(gradient));
       return element("small", {}, mark, gradient ? "0 to 1" : text);
     });
