@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from confostain.arrays import Image
+from confostain.arrays import Grey, Image
 from confostain.data.noisy_patches import NoisyPatches, read_inverted
 from confostain.data.pairs import PairSource
 from confostain.data.training_slides import read_histology, read_slides
@@ -57,18 +57,21 @@ def calibrate(folder: Path, card: ModelCard, config: Config, plan: Calibration) 
 
 
 def despeckler_inputs(config: DespecklerConfig, plan: Calibration) -> tuple[list[Image], list[Image]]:
-    """Noisy patches (1, h, w) as in the training, those at both ends of its noise among them; and of other tissue."""
+    """Noisy patches (1, h, w) as in the training, and of other tissue; those at both ends of its noise among either."""
     train, unseen = (
         read_inverted(files, config.data.microns_per_pixel) for files in (config.data.train, config.data.validate)
     )
     check_sizes("train", train, plan.side)
     check_sizes("validate", unseen, plan.side)
-    typical = [*NoisyPatches(train, config.noise, plan.side, plan.typical).draw((TYPICAL_SEED,))[0]]
-    for looks in config.noise.looks:
-        end = dataclasses.replace(config.noise, looks=(looks, looks), microscope_share=0.0)
-        typical += [*NoisyPatches(train, end, plan.side, EXTREMES).draw((TYPICAL_SEED, 1))[0]]
-    judged = [*NoisyPatches(unseen, config.noise, plan.side, plan.judged).draw((JUDGED_SEED,))[0]]
-    return typical, judged
+
+    def patches(slides: Sequence[Grey], number: int, seed: int) -> list[Image]:
+        drawn = [*NoisyPatches(slides, config.noise, plan.side, number).draw((seed,))[0]]
+        for looks in config.noise.looks:
+            end = dataclasses.replace(config.noise, looks=(looks, looks), microscope_share=0.0)
+            drawn += [*NoisyPatches(slides, end, plan.side, EXTREMES).draw((seed, 1))[0]]
+        return drawn
+
+    return patches(train, plan.typical, TYPICAL_SEED), patches(unseen, plan.judged, JUDGED_SEED)
 
 
 def stainer_inputs(config: StainerConfig, plan: Calibration, card: ModelCard) -> tuple[list[Image], list[Image]]:
