@@ -86,6 +86,7 @@ EXCEPTIONS = {
 # What this Python version or platform may not need, with the licence in its wheel; and what is not from PyPI.
 ELSEWHERE = {
     "bm3dornl": ("MIT", "train"),
+    "clipper2-ts": ("BSL-1.0", "view; from npm, inside the wheel of confostain"),
     "OpenSeadragon": ("BSD-3-Clause", "view; from npm, inside the wheel of confostain"),
 }
 

@@ -68,7 +68,7 @@ def test_the_build_refuses_an_openseadragon_with_other_contents(
     hook: types.ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def pack(command: list[str], **options: object) -> None:
-        Path(command[-1], f"openseadragon-{hook.VERSION}.tgz").write_bytes(b"something else")
+        Path(command[-1], f"{command[2].replace('@', '-')}.tgz").write_bytes(b"something else")
 
     monkeypatch.setattr(hook.shutil, "which", lambda name: name)
     monkeypatch.setattr(hook.subprocess, "run", pack)

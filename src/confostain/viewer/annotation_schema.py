@@ -79,16 +79,25 @@ class Classification(_Part):
     """A class of annotations, and its colour."""
 
     name: Word | None = None
+    names: Annotated[list[Word], Field(max_length=20)] | None = None
     color: Annotated[list[Colour], Field(min_length=3, max_length=3)] | None = None
 
 
 class Metadata(_Part):
-    """How the page drew an annotation."""
+    """How the page drew an annotation, who drew and who changed it, and when (UTC, as ISO 8601 writes it).
+
+    Every value is a text, as QuPath keeps them.
+    """
 
     kind: Word | None = None
     centre: Word | None = None
     twelve: Word | None = None
     clockwise: Word | None = None
+    shape: Word | None = None
+    author: Word | None = None
+    created: Word | None = None
+    changedBy: Word | None = None
+    changed: Word | None = None
 
 
 class Properties(_Part):
@@ -96,6 +105,7 @@ class Properties(_Part):
 
     name: Annotated[str, Field(max_length=1000)] | None = None
     classification: Classification | None = None
+    isLocked: bool | None = None
     metadata: Metadata | None = None
 
 

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -138,6 +137,13 @@ class Library:
         found = [one for watcher in self._watchers for one in watcher.refusals.items()]
         return [{"name": printable(path.name), "reason": printable(reason)} for path, reason in found[:MAX_REFUSALS]]
 
+    def check_annotations(self, data: bytes) -> int:
+        """Number of features in GeoJSON, read in a process of its own.
+
+        Raises ValueError if it is no FeatureCollection, IsolatedCallError if reading it takes too much.
+        """
+        return self._isolated.call(check_annotations, data)
+
     def __enter__(self) -> Library:
         """Close at the end of a `with` statement."""
         return self
@@ -158,7 +164,7 @@ class Library:
 
     def _files(self, path: Path, overlays: Sequence[Path]) -> tuple[AnnotationFile, AnnotationFile, Overlays]:
         """Annotations, viewed area and overlays of the slide at a path."""
-        check = partial(self._isolated.call, check_annotations)
+        check = self.check_annotations
         viewed = AnnotationFile(path, check, VIEWED_SUFFIX)
         return AnnotationFile(path, check), viewed, Overlays(path, overlays, self._overlay_process)
 

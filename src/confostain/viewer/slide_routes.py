@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from confostain.viewer.annotations import AnnotationFile, VersionConflict
 from confostain.viewer.dependencies import UNKNOWN, UNREADABLE, RequestLibrary, RequestSlide
+from confostain.viewer.isolated_process import IsolatedCallError
 
 MAX_STREAMS = 128  # of events; a page that finds no place shows new slides only when it is loaded again
 KEEP_ALIVE = 15.0  # s between comments in the stream of events, so that no proxy closes the connection
@@ -90,6 +91,15 @@ async def replace_features(
         raise HTTPException(422, f"no features in GeoJSON ({error}); expected a FeatureCollection") from error
     response.headers["ETag"] = etag
     return {"features": features}
+
+
+@router.post("/api/annotations/check", openapi_extra={"requestBody": GEOJSON})
+async def check_annotations(library: RequestLibrary, request: Request) -> dict[str, int]:
+    """Number of features of a GeoJSON FeatureCollection that could be saved; nothing is written."""
+    try:
+        return {"features": await run_in_threadpool(library.check_annotations, await request.body())}
+    except (ValueError, IsolatedCallError) as error:
+        raise HTTPException(422, f"no annotations in GeoJSON ({error}); expected a FeatureCollection") from error
 
 
 @router.get(

@@ -92,6 +92,12 @@ export async function pixelsOf(blob) {
   return { pixels: context.getImageData(0, 0, canvas.width, canvas.height).data, columns: canvas.width, rows: canvas.height };
 }
 
+/** Rejects with the server's message if a text is no GeoJSON that can be saved. */
+export async function checkAnnotations(body) {
+  const response = await ask("api/annotations/check", { method: "POST", headers: { "Content-Type": "application/geo+json" }, body });
+  if (!response.ok) throw await refused(response, "checking");
+}
+
 /** Calls `changed` whenever a slide was added or refused, and after every reconnection. */
 export function onSlidesChanged(changed) {
   const events = new EventSource("api/events");

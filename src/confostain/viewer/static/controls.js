@@ -48,12 +48,15 @@ const viewCommands = ({ stage }) => [
 
 const tool = (key, name, label, takeTool) => ({ keys: [key], label, buttons: { [`tool-${name}`]: {} }, run: ({ clicked }) => takeTool(name, !clicked) });
 
-const drawingCommands = ({ stage, drawing, notes, exportAnnotations, putByKeys, takeTool }) => [
+const drawingCommands = ({ stage, drawing, notes, exportAnnotations, exportTable, putByKeys, takeTool }) => [
   tool("v", "hand", "Move and select", takeTool),
   tool("p", "point", "Point", takeTool),
   tool("m", "length", "Length", takeTool),
   tool("a", "region", "Region and area", takeTool),
   tool("c", "margin", "Clock-face margin", takeTool),
+  tool("o", "ellipse", "Ellipse", takeTool),
+  tool("r", "brush", "Brush", takeTool),
+  tool("j", "eraser", "Eraser", takeTool),
   { keys: [" "], label: "Set a corner in the middle of the view", run: putByKeys },
   { keys: ["Enter"], label: "End the path or region", run: () => (drawing.points.length ? drawing.finish(stage.pointed) : false) },
   { keys: ["Backspace", "Delete"], label: "Remove the last corner; delete the selected annotation", run: () => drawing.backspace() || (notes()?.selected && drawing.tool === "hand" && notes().remove(notes().selected)) },
@@ -61,6 +64,8 @@ const drawingCommands = ({ stage, drawing, notes, exportAnnotations, putByKeys, 
   { keys: ["Ctrl+z"], label: "Undo", buttons: { undo: {} }, run: () => drawing.backspace() || notes()?.undo() },
   { keys: ["Ctrl+y", "Ctrl+Shift+z"], label: "Redo", buttons: { redo: {} }, run: () => notes()?.redo() },
   { keys: ["g"], label: "Export annotations", buttons: { export: {} }, run: exportAnnotations },
+  { buttons: { "export-csv": {} }, run: exportTable },
+  { buttons: { import: {} }, run: () => byId("import-file").click() },
 ];
 
 const pageCommands = ({ slides, snapshot, addBookmark, viewed, overlays, showOverlays }) => [

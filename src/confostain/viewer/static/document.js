@@ -1,7 +1,9 @@
 // Annotations of one slide: edited with undo, saved automatically, merged with what others write.
 
 import { readAnnotations, writeAnnotations } from "./api.js";
+import { signed, touched } from "./authors.js";
 import { forgetDraft, keepDraft, leftDrafts } from "./drafts.js";
+import { isLocked } from "./features.js";
 import { fingerprint, uuid } from "./ids.js";
 import { byId, merge, mergeFeature, same } from "./merge.js";
 
@@ -18,7 +20,7 @@ const MAX_PUBLISHED = 200; // states of one feature that are remembered until th
  * browser cannot keep unsaved changes beyond the page.
  */
 export class AnnotationDocument {
-  /** `events`: {changed(document), merged(document), failed(document)}. */
+  /** `events`: {changed(document), merged(document), failed(document), refused(reason)}. */
   constructor(slide, events) {
     Object.assign(this, { slide, events, features: [], selected: null, past: [], future: [] });
     Object.assign(this, { base: new Map(), version: null, conflicts: new Map(), published: new Map() });
@@ -41,12 +43,15 @@ export class AnnotationDocument {
 
   add(feature) {
     this.selected = feature.id;
-    this.#edit(feature.id, feature);
+    this.#edit([[feature.id, signed(feature)]]);
   }
 
-  /** `together`: a further step of the same drag or of the same typing, undone together with it. */
+  /**
+   * Changes a feature that exists. `together`: a further step of the same drag or of the same typing, undone together
+   * with it.
+   */
   replace(feature, together = false) {
-    this.#edit(feature.id, feature, together);
+    if (!this.#refusesLocked(feature.id)) this.#edit([[feature.id, touched(feature)]], together);
   }
 
   rename(id, name, together = false) {
@@ -57,27 +62,51 @@ export class AnnotationDocument {
   }
 
   remove(id) {
-    if (!this.find(id)) return;
+    if (!this.find(id) || this.#refusesLocked(id)) return;
     if (this.selected === id) this.selected = null;
-    this.#edit(id, null);
+    this.#edit([[id, null]]);
   }
 
-  #edit(id, after, together = false) {
+  /** A locked annotation is neither changed nor removed. QuPath writes the member of locked ones only. */
+  lock(id, locked) {
+    const feature = this.find(id);
+    const { isLocked: _, ...rest } = feature.properties ?? {};
+    this.#edit([[id, touched({ ...feature, properties: locked ? { ...rest, isLocked: true } : rest })]]);
+  }
+
+  /** Puts in features as they are, in one step; those with a known id replace it. */
+  putAll(features) {
+    if (features.length > 0) this.#edit(features.map((one) => [one.id, one]));
+  }
+
+  #refusesLocked(id) {
+    const locked = isLocked(this.find(id));
+    if (locked) this.events.refused("This annotation is locked. Unlock it in the list to change it.");
+    return locked;
+  }
+
+  /** `changes` are [id, feature or null]; a step of undo holds {id, before, after, at} of each. */
+  #edit(changes, together = false) {
+    const here = new Map(this.features.map((one, at) => [one.id, { one, at }]));
+    const step = changes.map(([id, after]) => ({ id, before: here.get(id)?.one ?? null, after, at: here.get(id)?.at ?? -1 }));
     const last = this.past.at(-1);
-    if (together && last?.id === id) last.after = after;
-    else this.past.push({ id, before: this.find(id), after, at: this.features.findIndex((one) => one.id === id) });
+    if (together && last?.length === 1 && last[0].id === step[0].id) last[0].after = step[0].after;
+    else this.past.push(step);
     if (this.past.length > MAX_UNDO_STEPS) this.past.shift();
     this.future = [];
-    this.#set(id, after);
+    this.#set(step);
     this.#edited();
   }
 
-  /** Puts a feature in its place; `at`: where it stood before it was removed. */
-  #set(id, feature, at = -1) {
-    const place = this.features.findIndex((one) => one.id === id);
-    const rest = this.features.filter((one) => one.id !== id);
-    if (feature) rest.splice(place >= 0 ? place : at >= 0 ? at : rest.length, 0, feature);
-    this.features = rest;
+  /** Puts features in their places; `at`: where one stood before it was removed. */
+  #set(changes) {
+    const wanted = new Map(changes.map((one) => [one.id, one]));
+    const here = new Set(this.features.map(({ id }) => id));
+    const features = this.features.map((one) => (wanted.has(one.id) ? wanted.get(one.id).after : one)).filter(Boolean);
+    for (const { id, after, at = -1 } of changes) {
+      if (after && !here.has(id)) features.splice(at >= 0 ? at : features.length, 0, after);
+    }
+    this.features = features;
   }
 
   undo() {
@@ -88,15 +117,19 @@ export class AnnotationDocument {
     this.#step(this.future, this.past);
   }
 
-  /** Takes a step back; one that was overtaken by a change elsewhere is left out. */
+  /** Takes a step back; what was overtaken by a change elsewhere is left out. */
   #step(from, to) {
     const step = from.pop();
     if (!step) return;
-    const now = this.find(step.id);
-    const { feature, conflict } = mergeFeature(step.after, step.before, now);
-    if (conflict) return this.#step(from, to);
-    to.push({ id: step.id, before: now, after: feature, at: step.at });
-    this.#set(step.id, feature, step.at);
+    const here = byId(this.features);
+    const back = step.flatMap(({ id, before, after, at }) => {
+      const now = here.get(id) ?? null;
+      const { feature, conflict } = mergeFeature(after, before, now);
+      return conflict ? [] : [{ id, before: now, after: feature, at }];
+    });
+    if (back.length === 0) return this.#step(from, to);
+    to.push(back);
+    this.#set(back);
     this.#edited();
   }
 
@@ -105,8 +138,8 @@ export class AnnotationDocument {
     const { theirs } = this.conflicts.get(id);
     const mine = this.find(id);
     this.conflicts.delete(id);
-    if (choice !== "mine") this.#edit(id, theirs);
-    if (choice === "both") this.#edit(...copyOf(mine));
+    if (choice !== "mine") this.#edit([[id, theirs]]);
+    if (choice === "both") this.#edit([copyOf(mine)]);
     this.#edited();
   }
 
@@ -235,9 +268,9 @@ export class AnnotationDocument {
       const now = this.find(id);
       const { feature, conflict } = mergeFeature(before, after, now, published);
       const again = now !== (this.base.get(id) ?? null); // by another draft: both are kept
-      if (!conflict) this.#set(id, feature);
-      else if (!again) this.#set(id, after);
-      else if (after) this.#set(...copyOf(after));
+      if (!conflict) this.#set([{ id, after: feature }]);
+      else if (!again) this.#set([{ id, after }]);
+      else if (after) this.#set([copyOf(after)].map(([other, copy]) => ({ id: other, after: copy })));
       if (conflict && !again) this.conflicts.set(id, { before, theirs: now });
       this.#publish(id, published);
     }

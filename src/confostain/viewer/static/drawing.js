@@ -1,7 +1,10 @@
 // Drawing tools: turn clicks on the slide into annotations, and move the corners of the selected one.
 
 import { clockHour, crossesItself, distance, distanceToSegment, insideRing, toScreen } from "./geometry.js";
-import { hasCorners, kindOf, makeFeature, makeMargin, pointsOf, withPoints } from "./features.js";
+import { classified, currentClass } from "./classes.js";
+import { hasCorners, kindOf, makeFeature, makeMargin, partsOf, pointsOf, withPoints } from "./features.js";
+import { HINTS, Painting } from "./painting.js";
+import { reveal, shown } from "./visibility.js";
 
 export const TOOLS = {
   hand: "Drag to move. Click an annotation to select it; drag its corners to change it.",
@@ -9,6 +12,7 @@ export const TOOLS = {
   length: "Click along the path; double-click or Enter ends it.",
   region: "Click around the region; double-click, Enter or the first corner closes it.",
   margin: "Click the centre of the specimen.",
+  ...HINTS,
 };
 const MARGIN_STEPS = [
   TOOLS.margin,
@@ -27,10 +31,12 @@ export class Drawing {
    */
   constructor(annotations, { changed, refused }) {
     Object.assign(this, { annotations, changed, refused, tool: "hand", document: null, points: [], hover: null, grabbed: null });
+    this.painting = new Painting(annotations, { add: (document, feature) => this.#add(feature, document), changed, refused });
   }
 
   take(tool) {
     Object.assign(this, { tool, points: [], hover: null });
+    this.painting.take(tool);
     this.changed();
   }
 
@@ -39,7 +45,8 @@ export class Drawing {
   }
 
   click(pane, point) {
-    if (this.tool === "hand") this.#select(pane, point);
+    if (this.painting.tool) this.painting.click(pane, point);
+    else if (this.tool === "hand") this.#select(pane, point);
     else this.#put(pane, point);
     this.changed();
   }
@@ -68,9 +75,11 @@ export class Drawing {
     return this.document.slide.microns_per_pixel;
   }
 
-  #add(feature) {
-    this.annotations.select(this.document, feature.id);
-    this.document.add(feature);
+  #add(feature, document = this.document) {
+    const made = classified(feature);
+    reveal(made);
+    this.annotations.select(document, made.id);
+    document.add(made);
   }
 
   #marginStep(pane) {
@@ -101,7 +110,7 @@ export class Drawing {
   cancel() {
     const busy = this.points.length > 0 || this.tool !== "hand";
     if (this.points.length > 0) this.points = [];
-    else this.tool = "hand";
+    else if (!this.painting.cancel()) this.take("hand");
     this.changed();
     return busy;
   }
@@ -115,12 +124,19 @@ export class Drawing {
 
   move(pane, point) {
     if (this.tool === "hand") return;
+    this.painting.move(pane, point);
     this.hover = this.document?.slide.id === pane.slide.id ? point : null;
     this.changed();
   }
 
   /** What is being drawn on a slide, for paint.js: {kind, points, face, hours} or null. */
   draft(slide) {
+    if (this.painting.tool) return this.painting.draft(slide);
+    const draft = this.#draft(slide);
+    return draft && { ...draft, color: currentClass()?.color };
+  }
+
+  #draft(slide) {
     if (this.points.length === 0 || this.document.slide.id !== slide.id) return null;
     const points = this.hover ? [...this.points, this.hover] : this.points;
     if (this.tool !== "margin") return { kind: this.tool, points };
@@ -134,12 +150,13 @@ export class Drawing {
     const view = pane.view();
     const at = toScreen(view, point);
     const document = this.annotations.of(pane.slide);
-    const hits = document.features.filter((feature) => touches(feature, view, at));
+    const hits = shown(document.features).filter((feature) => touches(feature, view, at));
     this.annotations.select(document, hits.at(-1)?.id ?? null);
   }
 
   /** Returns true where a corner was taken, so that the slide does not move. */
   press(pane, point) {
+    if (this.painting.tool) return this.painting.press(pane, point);
     const document = this.annotations.of(pane.slide);
     const feature = document.selectedFeature;
     if (this.tool !== "hand" || !feature || !hasCorners(feature)) return false;
@@ -151,6 +168,7 @@ export class Drawing {
   }
 
   drag(pane, point) {
+    if (this.painting.tool) return this.painting.drag(pane, point);
     if (!this.grabbed) return false;
     const { document, corner, together } = this.grabbed;
     const feature = document.selectedFeature;
@@ -166,6 +184,7 @@ export class Drawing {
 
   /** Returns true where a corner was moved, so that OpenSeadragon does not flick the slide. */
   release() {
+    if (this.painting.tool) return this.painting.release();
     const moved = this.grabbed !== null;
     if (this.grabbed?.crosses) this.refused(`${CROSSES} The corner stays where it last did not.`);
     this.grabbed = null;
@@ -174,10 +193,10 @@ export class Drawing {
 }
 
 function touches(feature, view, at) {
-  const points = pointsOf(feature).map((point) => toScreen(view, point));
+  const parts = partsOf(feature).map((part) => part.map((point) => toScreen(view, point)));
   const kind = kindOf(feature);
-  if (kind === "point") return points.some((point) => distance(point, at) < NEAR);
-  if (kind === "region" && insideRing(at, points)) return true;
-  const closed = kind === "region" ? [...points, points[0]] : points;
-  return closed.slice(1).some((point, i) => distanceToSegment(at, closed[i], point) < NEAR / 2);
+  if (kind === "point") return parts.some(([point]) => distance(point, at) < NEAR);
+  if (kind === "region" && parts.filter((ring) => insideRing(at, ring)).length % 2 === 1) return true;
+  const paths = kind === "region" ? parts.map((ring) => [...ring, ring[0]]) : parts;
+  return paths.some((path) => path.slice(1).some((point, i) => distanceToSegment(at, path[i], point) < NEAR / 2));
 }

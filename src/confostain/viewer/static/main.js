@@ -2,14 +2,18 @@
 
 import { Annotations } from "./annotations.js";
 import { NEUTRAL, adjustment, adjustmentKey, isAdjusted, setAdjustment } from "./adjust.js";
+import { author, keepAuthor } from "./authors.js";
 import { bookmarksOf, drawBookmarks, keepBookmarks } from "./bookmarks.js";
+import { bindClasses, drawClasses } from "./class_panel.js";
 import { onConnection } from "./connection.js";
 import { bindControls, togglePanel } from "./controls.js";
+import { toCsv } from "./csv.js";
 import { Curtain } from "./curtain.js";
 import { Drawing } from "./drawing.js";
 import { pointsOf } from "./features.js";
 import { paintLegend } from "./legend.js";
 import { formatLink, parseLink } from "./link.js";
+import { bindImport, importFile } from "./importing.js";
 import { Navigator } from "./navigator.js";
 import { Notices } from "./notices.js";
 import { paintAnnotations } from "./paint.js";
@@ -23,6 +27,7 @@ import { Stage } from "./stage.js";
 import { lengthText, magnificationAt, magnificationText, resolutionText } from "./units.js";
 import { Overlays } from "./overlays.js";
 import { Viewed } from "./viewed_panel.js";
+import { hiddenText, shown } from "./visibility.js";
 import { caption } from "./words.js";
 
 const MAX_PANES = 4;
@@ -44,6 +49,7 @@ const annotations = new Annotations({
     else notices.show(`merged ${slide.id}`, `The annotations of ${slide.name} were changed elsewhere too. Both changes are kept.`);
   },
   failed: ({ slide, problem }) => notices.show(`failed ${slide.id}`, `Annotations of ${slide.name}: ${problem}`),
+  refused: (reason) => notices.show("refused", reason),
 });
 const drawing = new Drawing(annotations, {
   changed() {
@@ -84,7 +90,7 @@ function paintPane(pane, context) {
   overlays.paint(pane.slide, context, pane.view());
   if (!onRight || pane.slide.id !== stage.panes[0].slide?.id) paintLegend(context, pane.view(), [...viewed.legend(pane.slide), ...overlays.legend(pane.slide)], onRight);
   const { features, selected } = annotations.of(pane.slide);
-  paintAnnotations(context, pane.view(), pane.slide.microns_per_pixel, { features, selected, draft: drawing.draft(pane.slide) });
+  paintAnnotations(context, pane.view(), pane.slide.microns_per_pixel, { features: shown(features), selected, draft: drawing.draft(pane.slide) });
   if (state.drawsByKeyboard && drawing.tool !== "hand" && pane === stage.active) paintCross(context, pane.view());
 }
 
@@ -243,6 +249,7 @@ function showAll() {
   byId("stained").textContent = stains.length ? `digitally stained: ${stains.join(", ")}` : (state.slide.models.length ? `${state.slide.label} (not in view)` : caption(state.slide, pane.drawnFacts()));
   for (const one of stage.panes) {
     one.parts.adjusted.hidden = !isAdjusted(one.adjustmentKey);
+    one.parts.hiddenNotes.textContent = one.slide ? hiddenText(annotations.of(one.slide).features) : "";
     one.parts.scale.parentElement.hidden = !stage.showsScale(one);
   }
   drawAdjustments(byId("adjust-list"), layersInView(), () => {
@@ -289,6 +296,7 @@ function showView() {
   const own = stage.panes.find(onOwnSlide) ?? stage.active;
   if (own.item) navigator_.draw(own.view());
   showPosition();
+  showBrush();
   rememberPlace(view);
 }
 
@@ -339,13 +347,21 @@ function drawAnnotationPanel() {
   const own = notes();
   state.listed = own;
   if (!own) return;
-  drawNotes(byId("note-list"), own, { go: lookAt, select: (id) => annotations.select(own, id) });
+  drawNotes(byId("note-list"), own, { go: lookAt, select: (id) => annotations.select(own, id), showHidden });
+  drawClasses(own.features);
   drawConflicts(byId("note-conflicts"), own);
   byId("note-slide").textContent = `${own.slide.name}${own.slide.microns_per_pixel ? "" : ": pixel size unknown, lengths in pixels"}`;
   byId("note-none").hidden = own.features.length > 0;
   byId("note-none").textContent = whyNone(own);
   byId("saved").textContent = savedText(own);
   showUndo(own);
+}
+
+/** After what is hidden, or the class of new annotations, has changed. */
+function showHidden() {
+  drawAnnotationPanel();
+  repaint();
+  scheduleShow();
 }
 
 function whyNone({ version, state: reading, problem }) {
@@ -381,6 +397,7 @@ function lookAtPoint(slide, [x, y]) {
 function showTool() {
   if (notes()) showUndo(notes());
   markChosen(document.querySelectorAll("[data-tool]"), (button) => button.dataset.tool === drawing.tool);
+  showBrush();
   byId("hint").hidden = drawing.tool === "hand";
   byId("hint").textContent = `${drawing.hint} ${drawing.points.length ? "Backspace removes the last corner, Esc cancels." : ""}`;
 }
@@ -408,6 +425,25 @@ function exportAnnotations() {
   download(new Blob([JSON.stringify(collection, null, 1)], { type: "application/geo+json" }), `${fileName(slide.name)}.geojson`);
 }
 
+function exportTable() {
+  if (!notes()) return;
+  const { slide, features } = notes();
+  download(new Blob(["\uFEFF", toCsv(slide, features)], { type: "text/csv" }), `${fileName(slide.name)}-annotations.csv`);
+}
+
+async function importAnnotations(file) {
+  if (!notes()) return;
+  togglePanel("notes", true);
+  const done = await importFile(file, notes()).catch((error) => error.message);
+  notices.show("import", done);
+}
+
+function showBrush() {
+  byId("brush-field").hidden = !["brush", "eraser"].includes(drawing.tool);
+  const { view, slide } = stage.active?.item ? { view: stage.active.view(), slide: stage.active.slide } : {};
+  byId("brush-text").textContent = view ? lengthText((2 * drawing.painting.radius) / view.scale, slide.microns_per_pixel) : "";
+}
+
 function putByKeys() {
   if (drawing.tool === "hand" || !stage.active?.item) return false;
   state.drawsByKeyboard = true;
@@ -419,12 +455,23 @@ function putByKeys() {
 }
 
 bindControls({
-  stage, drawing, notes, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, putByKeys, addBookmark, viewed, overlays,
+  stage, drawing, notes, curtain, slides, setMode, setActiveLayer, changePanes, snapshot, exportAnnotations, exportTable, putByKeys, addBookmark, viewed, overlays,
   showOverlays: () => state.slide && !byId("overlays").hidden && overlays.show(state.slide),
   takeTool(tool, byKeys) {
     state.drawsByKeyboard = byKeys;
     drawing.take(tool);
   },
+});
+bindClasses(() => notes()?.features ?? [], showHidden);
+bindImport(byId("import-file"), importAnnotations);
+byId("author").value = author();
+byId("author").addEventListener("change", () => {
+  if (!keepAuthor(byId("author").value)) notices.show("author", "This browser keeps no name; annotations are saved without author.");
+});
+byId("brush-size").addEventListener("input", () => {
+  drawing.painting.radius = Number(byId("brush-size").value);
+  showBrush();
+  repaint();
 });
 keepFresh(stage, (slide) => {
   slides.renew(slide);

@@ -34,7 +34,15 @@ function mergeMembers(before, mine, theirs) {
 function mergeMember(key, before, mine, theirs) {
   if (same(mine, theirs) || same(mine, before)) return theirs;
   if (same(theirs, before)) return mine;
-  return key === "properties" && mine && theirs ? mergeMembers(before ?? {}, mine, theirs) : CONFLICT;
+  if (!mine || !theirs) return CONFLICT;
+  if (key === "metadata") return mergeMembers(before ?? {}, ...withLastChange(mine, theirs));
+  return key === "properties" ? mergeMembers(before ?? {}, mine, theirs) : CONFLICT;
+}
+
+/** Metadata of both sides with who changed last, and when: two changes at different times are no conflict. */
+function withLastChange(...sides) {
+  const { changed, changedBy } = sides.reduce((last, one) => ((one.changed ?? "") > (last.changed ?? "") ? one : last));
+  return sides.map((one) => ({ ...one, changed, changedBy }));
 }
 
 /** All features of both sides: {features, conflicts}, the latter by id, each {before, theirs}; see mergeFeature. */

@@ -1,7 +1,11 @@
 // List of a slide's annotations, and of those that were changed here and elsewhere. Rows are kept as long as their
 // annotation exists: a field that somebody types in is never replaced.
 
-import { KINDS, kindOf, measureText } from "./features.js";
+import { signature } from "./authors.js";
+import { fillClasses } from "./class_panel.js";
+import { classOf, knownClasses, withClass } from "./classes.js";
+import { KINDS, isLocked, kindOf, measureText } from "./features.js";
+import { isHiddenAlone, isVisible, toggleFeature } from "./visibility.js";
 
 const MOST_ROWS = 300;
 
@@ -14,7 +18,7 @@ function element(tag, properties = {}, ...children) {
 const rows = new Map(); // feature id -> {item, update(feature, position)}, of the document that is listed
 let listed = null;
 
-/** `notes` is an AnnotationDocument; `go(feature)` shows one in the view, `select(id)` selects it. */
+/** `notes` is an AnnotationDocument; `go(feature)` shows one in the view, `select(id)` selects it, `showHidden()` paints anew. */
 export function drawNotes(list, notes, actions) {
   if (listed !== notes) rows.clear();
   listed = notes;
@@ -42,13 +46,15 @@ function arrange(list, items) {
   });
 }
 
-function makeRow(notes, id, { go, select }) {
+function makeRow(notes, id, { go, select, showHidden }) {
   const dot = element("i");
   const label = element("input", { maxLength: 200 });
   const measure = element("output");
   const remove = element("button", { type: "button", className: "tool", title: "Delete" });
   remove.innerHTML = '<svg class="icon" aria-hidden="true"><use href="static/icons.svg#delete"></use></svg>';
-  const item = element("li", { className: "note" }, dot, label, measure, remove);
+  const facts = element("small");
+  const { bar, updateBar } = makeBar(notes, id, showHidden);
+  const item = element("li", { className: "note" }, dot, label, measure, remove, facts, bar);
   let typing = false; // what is typed without leaving the field is undone together
   label.addEventListener("input", () => {
     notes.rename(id, label.value, typing);
@@ -60,17 +66,52 @@ function makeRow(notes, id, { go, select }) {
   item.addEventListener("dblclick", () => go(notes.find(id)));
   const update = (feature, i) => {
     const kind = kindOf(feature);
-    const { name, color } = feature.properties?.classification ?? KINDS[kind];
+    const said = classOf(feature)?.name ?? kind;
+    const color = classOf(feature)?.color ?? KINDS[kind].color;
     const value = feature.properties?.name ?? "";
-    dot.style.background = `rgb(${(color ?? KINDS[kind].color).join(" ")})`;
+    dot.style.background = `rgb(${color.join(" ")})`;
     if (label.value !== value) label.value = value;
-    label.placeholder = `${name ?? kind} ${i + 1}`;
-    label.setAttribute("aria-label", `Name of annotation ${i + 1}, ${name ?? kind}`);
+    label.readOnly = isLocked(feature);
+    label.placeholder = `${said} ${i + 1}`;
+    label.setAttribute("aria-label", `Name of annotation ${i + 1}, ${said}`);
     measure.textContent = measureText(feature.geometry, notes.slide.microns_per_pixel);
+    remove.disabled = isLocked(feature);
     remove.setAttribute("aria-label", `Delete annotation ${i + 1}`);
+    facts.textContent = [said, isLocked(feature) && "locked", !isVisible(feature) && "hidden", signature(feature)].filter(Boolean).join(" · ");
     item.classList.toggle("selected", id === notes.selected);
+    bar.hidden = id !== notes.selected;
+    if (!bar.hidden) updateBar(feature, i);
   };
   return { item, update };
+}
+
+/** What can be done with the selected annotation: its class, lock and hide. */
+function makeBar(notes, id, showHidden) {
+  const menu = element("select");
+  const lock = element("button", { type: "button", className: "plain small" });
+  const hide = element("button", { type: "button", className: "plain small" });
+  const bar = element("div", {}, menu, lock, hide);
+  menu.addEventListener("change", () => {
+    const chosen = knownClasses(notes.features).find(({ name }) => name === menu.value);
+    if (chosen) notes.replace(withClass(notes.find(id), chosen));
+  });
+  lock.addEventListener("click", () => notes.lock(id, !isLocked(notes.find(id))));
+  hide.addEventListener("click", () => {
+    toggleFeature(id);
+    showHidden();
+  });
+  const updateBar = (feature, i) => {
+    const locked = isLocked(feature);
+    const { name } = classOf(feature) ?? { name: "" };
+    const known = knownClasses(notes.features);
+    fillClasses(menu, known.some((one) => one.name === name) || !name ? known : [...known, { name }], name, "no class");
+    menu.options[0].disabled = true;
+    menu.disabled = locked;
+    menu.setAttribute("aria-label", `Class of annotation ${i + 1}`);
+    lock.textContent = locked ? "Unlock" : "Lock";
+    hide.textContent = isHiddenAlone(id) ? "Show" : "Hide";
+  };
+  return { bar, updateBar };
 }
 
 /** Annotations that were changed here and elsewhere, each with the choice of the version that stays. */
@@ -91,6 +132,6 @@ function conflictOf(notes, id, mine, theirs) {
 }
 
 function describe(feature, mpp) {
-  const { name, classification } = feature.properties ?? {};
-  return [name || classification?.name || kindOf(feature), measureText(feature.geometry, mpp)].filter(Boolean).join(", ");
+  const { name } = feature.properties ?? {};
+  return [name || kindOf(feature), classOf(feature)?.name, isLocked(feature) && "locked", measureText(feature.geometry, mpp)].filter(Boolean).join(", ");
 }

@@ -1,7 +1,7 @@
 // Paints annotations on a canvas: the one above a pane, or a snapshot's.
 
 import { clockArc, clockPoint, distance, toScreen } from "./geometry.js";
-import { KINDS, faceOf, hasCorners, kindOf, measureText, pointsOf } from "./features.js";
+import { KINDS, faceOf, hasCorners, kindOf, measureText, partsOf, pointsOf } from "./features.js";
 
 const FONT = "600 13px system-ui, sans-serif";
 const SHADE = "rgba(0, 0, 0, 0.65)"; // every line has a dark border: it must be seen on white glass and on dark scans
@@ -25,7 +25,7 @@ const circles = new WeakMap(); // feature -> a circle around it: thousands of ce
 const measures = new WeakMap(); // feature -> text
 
 function isInView(view, feature) {
-  if (!circles.has(feature)) circles.set(feature, circleAround(pointsOf(feature), faceOf(feature)));
+  if (!circles.has(feature)) circles.set(feature, circleAround(partsOf(feature).flat(), faceOf(feature)));
   const { centre, radius } = circles.get(feature);
   const reach = Math.hypot(view.width, view.height) / 2 / view.scale;
   return distance(centre, [view.x, view.y]) < reach + radius;
@@ -43,44 +43,68 @@ function paintFeature(context, view, mpp, feature, selected) {
   const color = css(feature.properties?.classification?.color ?? KINDS[kind].color);
   const face = kind === "margin" ? faceOf(feature) : null;
   if (face) paintFace(context, view, face, color, selected);
-  paintShape(context, view, kind, points, color, selected);
+  paintShape(context, view, kind, partsOf(feature), color, selected);
   if (selected && hasCorners(feature)) points.forEach((point) => paintHandle(context, toScreen(view, point), color));
   if (!measures.has(feature)) measures.set(feature, measureText(feature.geometry, mpp));
   const text = [feature.properties?.name, measures.get(feature)].filter(Boolean).join("  ");
   if (text) paintLabel(context, labelPlace(view, kind, points), text);
 }
 
-function paintDraft(context, view, mpp, { kind, points, face, hours }) {
-  const color = css(KINDS[kind].color);
+function paintDraft(context, view, mpp, draft) {
+  const { kind, points, face, hours, plain } = draft;
+  if (kind === "brush") return paintBrush(context, view, draft);
+  const color = css(draft.color ?? KINDS[kind].color);
   if (face) {
     paintFace(context, view, face, color, true);
-    if (hours.length === 2) paintShape(context, view, "margin", clockArc(face, ...hours), color, true);
+    if (hours.length === 2) paintShape(context, view, "margin", [clockArc(face, ...hours)], color, true);
     else if (hours.length === 1) paintHandle(context, toScreen(view, clockPoint(face, hours[0])), color);
     return;
   }
-  paintShape(context, view, kind === "margin" ? "point" : kind, points, color, true);
-  points.forEach((point) => paintHandle(context, toScreen(view, point), color));
+  paintShape(context, view, kind === "margin" ? "point" : kind, kind === "margin" || kind === "point" ? points.map((point) => [point]) : [points], color, true);
+  if (!plain) points.forEach((point) => paintHandle(context, toScreen(view, point), color));
   const geometry = { length: ["LineString", points], region: ["Polygon", [points]] }[points.length > 1 && kind] ?? [];
   const text = measureText({ type: geometry[0], coordinates: geometry[1] }, mpp);
   if (text) paintLabel(context, labelPlace(view, kind, points), text);
 }
 
+/** What a brush covers, and the brush itself. */
+function paintBrush(context, view, { points, radius, cursor, cursorRadius, color }) {
+  if (points.length > 0) {
+    const places = points.map((point) => toScreen(view, point));
+    trace(context, [...places, [places.at(-1)[0] + 0.01, places.at(-1)[1]]], false); // a stroke of one point is a disc
+    Object.assign(context, { strokeStyle: css(color).replace(")", " / 0.4)"), lineWidth: 2 * radius * view.scale });
+    context.stroke();
+  }
+  if (!cursor) return;
+  context.beginPath();
+  context.arc(...toScreen(view, cursor), cursorRadius, 0, 2 * Math.PI);
+  for (const [strokeStyle, lineWidth] of [[SHADE, 4], ["#fff", 1.5]]) {
+    Object.assign(context, { strokeStyle, lineWidth });
+    context.stroke();
+  }
+}
+
 function trace(context, points, closed) {
   context.beginPath();
+  addPath(context, points, closed);
+}
+
+function addPath(context, points, closed) {
   points.forEach(([x, y], i) => (i === 0 ? context.moveTo(x, y) : context.lineTo(x, y)));
   if (closed) context.closePath();
 }
 
-function paintShape(context, view, kind, points, color, strong) {
-  const places = points.map((point) => toScreen(view, point));
+function paintShape(context, view, kind, parts, color, strong) {
+  const places = parts.map((part) => part.map((point) => toScreen(view, point)));
   if (kind === "point") {
-    places.forEach((place) => paintPin(context, place, color, strong));
+    places.flat().forEach((place) => paintPin(context, place, color, strong));
     return;
   }
-  trace(context, places, kind === "region");
+  context.beginPath();
+  places.forEach((part) => addPath(context, part, kind === "region"));
   if (kind === "region" && strong) {
     context.fillStyle = color.replace(")", " / 0.12)");
-    context.fill();
+    context.fill("evenodd");
   }
   const width = (kind === "margin" ? 4 : 2) + (strong ? 1 : 0);
   for (const [style, lineWidth] of [[SHADE, width + 2.5], [color, width]]) {
