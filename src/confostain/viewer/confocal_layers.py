@@ -1,7 +1,8 @@
-"""Layers of a confocal slide: one per stain, per channel and per dye, with the reflectance also despeckled."""
+"""Layers of a confocal slide: stains, channels, also despeckled and both in one picture, and dyes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,6 +28,10 @@ from confostain.viewer.layer import Layer, LayerInfo
 from confostain.viewer.preview import Preview
 from confostain.viewer.stained_layer import StainedLayer
 
+COMPOSITE = LayerInfo(
+    "composite", "R and F", "both channels, raw", "channel", True, "reflectance magenta, fluorescence green"
+)
+
 
 class ConfocalLayers:
     """Factory of layers, the same for every confocal slide."""
@@ -42,7 +47,7 @@ class ConfocalLayers:
 
     def infos_of(self, slide: Slide) -> list[LayerInfo]:
         """Descriptions of the layers of a slide: stains, channels, dyes; no model that refuses its pixel size."""
-        return [*self._stains_of(slide), *channel_infos(), *self._dyes_of(slide)]
+        return [*self._stains_of(slide), *channel_infos(), *self._dyes_of(slide), COMPOSITE]
 
     def of(self, slide: Slide, store: BlockStore) -> dict[str, Layer]:
         """Layers of a slide by their ids; they keep their blocks in `store`."""
@@ -50,6 +55,7 @@ class ConfocalLayers:
         layers: list[Layer] = [self._stain(slide, info, store) for info in self._stains_of(slide)]
         layers += [_channel(slide, info, store) for info in channel_infos()]
         layers += [self._dye(slide, info, store) for info in self._dyes_of(slide)]
+        layers.append(_closed_form(slide, COMPOSITE, _composite, store))
         return {layer.info.id: layer for layer in layers}
 
     def _stains_of(self, slide: Slide) -> list[LayerInfo]:
@@ -81,9 +87,16 @@ def _card(model: str) -> ModelCard:
 
 
 def _channel(slide: Slide, info: LayerInfo, store: BlockStore) -> Layer:
-    raw = linear_stain(info.id, partial(_grey_rgb, int(info.id == "fluorescence")), info.note)
-    load = (lambda: raw) if info.closed_form else DespeckledReflectance.load
-    return StainedLayer(info, slide, load, Preview(slide, raw, tissue_only=False), store)
+    grey = partial(_grey_rgb, int(info.id == "fluorescence"))
+    if info.closed_form:
+        return _closed_form(slide, info, grey, store)
+    raw = linear_stain(info.id, grey, info.note)
+    return StainedLayer(info, slide, DespeckledReflectance.load, Preview(slide, raw, tissue_only=False), store)
+
+
+def _closed_form(slide: Slide, info: LayerInfo, formula: Callable[[Pair], Rgb], store: BlockStore) -> Layer:
+    raw = linear_stain(info.id, formula, info.note)
+    return StainedLayer(info, slide, lambda: raw, Preview(slide, raw, tissue_only=False), store)
 
 
 @dataclass(frozen=True)
@@ -153,3 +166,8 @@ def _grey_rgb(channel: int, image: Image) -> Rgb:
     """One channel of float32 (c, h, w) in [0, 1] as grey uint8 (h, w, 3)."""
     grey = np.rint(image[channel] * 255).astype(np.uint8)
     return np.repeat(grey[..., np.newaxis], 3, axis=2)
+
+
+def _composite(pair: Pair) -> Rgb:
+    """Reflectance in magenta and fluorescence in green, which colour-blind readers tell apart; both give white."""
+    return np.rint(np.stack([pair[0], pair[1], pair[0]], axis=-1) * 255).astype(np.uint8)

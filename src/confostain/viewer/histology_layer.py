@@ -10,6 +10,7 @@ from confostain.arrays import Rgb
 from confostain.geometry import Region, Size
 from confostain.io.readers.histology import HistologySlide
 from confostain.io.writers.pyramid import TILE, level_sizes
+from confostain.viewer.colour_profile import ColourProfile
 from confostain.viewer.layer import LayerInfo, PixelSource, TileIndex, Work
 
 
@@ -19,7 +20,8 @@ class HistologyLayer:
     def __init__(self, slide: HistologySlide, label: str = "H&E") -> None:
         """Show `slide`; `label` is other than "H&E" for a stain that was written to a file."""
         about = "real H&E section, as scanned" if label == "H&E" else "stain read from its file"
-        self.info = LayerInfo("histology", label, about, "histology", False)
+        self._profile = ColourProfile(slide.icc_profile)
+        self.info = LayerInfo("histology", label, about, "histology", False, self._profile.said)
         self._slide = slide
         self._sizes = level_sizes(Size(*slide.size))
 
@@ -32,7 +34,7 @@ class HistologyLayer:
         return None
 
     def render(self, tile: TileIndex) -> tuple[Rgb, PixelSource]:
-        """Pixels of the tile, resampled from the nearest finer level of the file."""
+        """Pixels of the tile, resampled from the nearest finer level of the file, in sRGB."""
         size = self._sizes[tile.level]
         region = Region(tile.column * TILE, tile.row * TILE, TILE, TILE).intersection(size.region)
         microns = self._slide.microns_per_pixel * (1 << tile.level)
@@ -40,7 +42,7 @@ class HistologyLayer:
         available = region.intersection(Size(*self._slide.size_at(microns)).region)
         rgb = self._slide.read_region((available.x, available.y), (available.width, available.height), microns)
         edges = ((0, region.height - available.height), (0, region.width - available.width), (0, 0))
-        return np.pad(rgb, edges, mode="edge"), "average"
+        return np.pad(self._profile.to_srgb(rgb), edges, mode="edge"), "average"
 
     def final_fractions(self) -> list[float]:
         """1 for each level."""

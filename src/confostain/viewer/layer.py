@@ -30,13 +30,17 @@ class TileIndex:
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """Description of a layer, as the page shows it."""
+    """Description of a layer, as the page shows it.
+
+    `colours` says what its colours mean where captions must: the two of a composite, or how an ICC profile was used.
+    """
 
     id: str
     label: str
     note: str
     kind: Literal["channel", "stain", "histology"]
     closed_form: bool
+    colours: str = ""
 
 
 class Layer(Protocol):

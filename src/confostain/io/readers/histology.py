@@ -41,6 +41,8 @@ class HistologySlide:
         path: of the file.
         size: (width, height) of level 0 in pixels.
         microns_per_pixel: pixel size of level 0 in um.
+        icc_profile: ICC colour profile of the pixels, which `read_region` does not apply; None where the file holds
+            none, empty where it is damaged.
     """
 
     def __init__(self, path: Path, levels: Levels, microns_per_pixel: float) -> None:
@@ -48,6 +50,7 @@ class HistologySlide:
         self._levels = levels
         self.size = levels.sizes[0]
         self.microns_per_pixel = microns_per_pixel
+        self.icc_profile = levels.icc_profile
 
     def __repr__(self) -> str:
         """Path, size and pixel size; reads no pixel."""

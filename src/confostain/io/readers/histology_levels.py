@@ -20,6 +20,7 @@ from confostain.io.readers.plane import LARGEST_WHOLE, check_bytes
 from confostain.io.readers.zarr import image_axes, image_group, pixel_size_of
 
 if TYPE_CHECKING:
+    import openslide
     from PIL.Image import Image as Picture
 
 
@@ -29,10 +30,12 @@ class Levels(Protocol):
     Attributes:
         sizes: of the levels in pixels.
         microns_per_pixel: of level 0 in um; None where the file gives no plausible one.
+        icc_profile: ICC colour profile of the pixels; None where the file holds none, empty where it is damaged.
     """
 
     sizes: tuple[Size, ...]
     microns_per_pixel: float | None
+    icc_profile: bytes | None
 
     def read(self, level: int, region: Region) -> Picture:
         """RGB image of a region inside that level."""
@@ -59,6 +62,7 @@ class OpenSlideLevels:
         x, y = (number(self._slide.properties.get(f"openslide.mpp-{axis}")) for axis in "xy")
         pixel = believed(path.name, x, y, "OpenSlide")
         self.microns_per_pixel: float | None = pixel.microns if pixel else None
+        self.icc_profile: bytes | None = _icc_profile(self._slide)
 
     def read(self, level: int, region: Region) -> Picture:
         """RGB image; transparent pixels, which were not scanned, are white."""
@@ -69,6 +73,16 @@ class OpenSlideLevels:
     def close(self) -> None:
         """Close the file."""
         self._slide.close()
+
+
+def _icc_profile(slide: openslide.OpenSlide) -> bytes | None:
+    from PIL.ImageCms import PyCMSError
+
+    try:
+        profile = slide.color_profile
+    except PyCMSError:
+        return b""
+    return None if profile is None else bytes(profile.tobytes())
 
 
 class PictureLevels:
@@ -82,6 +96,7 @@ class PictureLevels:
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # checked by `check_bytes`
                 with Image.open(path) as picture:
                     check_bytes(path.name, "an image", 3 * picture.width * picture.height, LARGEST_WHOLE)
+                    self.icc_profile: bytes | None = picture.info.get("icc_profile")
                     dots_per_inch = picture.info.get("dpi", (None, None))
                     upright = ImageOps.exif_transpose(picture)
                     _check_colour(path.name, upright)
@@ -121,6 +136,7 @@ class ZarrLevels:
         self.sizes: tuple[Size, ...] = tuple(Size(level.shape[2], level.shape[1]) for level in self._levels)
         pixel = pixel_size_of(path.name, image)
         self.microns_per_pixel = pixel.microns if pixel else None
+        self.icc_profile: bytes | None = None
 
     def read(self, level: int, region: Region) -> Picture:
         """RGB image."""

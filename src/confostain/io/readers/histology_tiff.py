@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6  # photometric interpretations
 PREMULTIPLIED, ALPHA = 1, 2  # extra samples
+ICC_PROFILE = 34675  # tag InterColorProfile
 MAX_SAMPLE_VALUES = (341, 281)  # tags SMaxSampleValue and MaxSampleValue
 PLAIN_COMPRESSIONS = (1, 5, 7, 8, 32946)  # none, LZW, JPEG, deflate: what OpenSlide reads everywhere
 SAMPLED = 16  # regions of a 16-bit image that are read for its brightest value
@@ -55,7 +56,7 @@ def open_tiff_levels(path: Path) -> Levels:
         known, by_openslide = levels.microns_per_pixel, OpenSlideLevels(path)
         if by_openslide.sizes[0] == levels.sizes[0]:
             levels.close()
-            by_openslide.microns_per_pixel = known
+            by_openslide.microns_per_pixel, by_openslide.icc_profile = known, levels.icc_profile
             return by_openslide
         by_openslide.close()
     return levels
@@ -94,6 +95,8 @@ class TiffLevels:
         self.sizes: tuple[Size, ...] = tuple(Size(h, w) if self._turn[0] else Size(w, h) for w, h in stored)
         pixel = pixel_size(name, tiff, page, described_images(stated, candidates)[chosen.number])
         self.microns_per_pixel = pixel.microns if pixel else None
+        profile = page.tags.valueof(ICC_PROFILE)
+        self.icc_profile: bytes | None = bytes(profile) if profile else None
         self._bits = 8 if page.dtype == np.uint8 else self._bits_in_use(name)
         self.is_plain = (
             page.is_tiled and page.dtype == np.uint8 and page.samplesperpixel == 3 and page.planarconfig == 1

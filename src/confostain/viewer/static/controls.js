@@ -54,9 +54,9 @@ const drawingCommands = ({ stage, drawing, notes, exportAnnotations, exportTable
   tool("m", "length", "Length", takeTool),
   tool("a", "region", "Region and area", takeTool),
   tool("c", "margin", "Clock-face margin", takeTool),
-  tool("o", "ellipse", "Ellipse", takeTool),
+  tool(";", "ellipse", "Ellipse", takeTool),
   tool("r", "brush", "Brush", takeTool),
-  tool("j", "eraser", "Eraser", takeTool),
+  tool("/", "eraser", "Eraser", takeTool),
   { keys: [" "], label: "Set a corner in the middle of the view", run: putByKeys },
   { keys: ["Enter"], label: "End the path or region", run: () => (drawing.points.length ? drawing.finish(stage.pointed) : false) },
   { keys: ["Backspace", "Delete"], label: "Remove the last corner; delete the selected annotation", run: () => drawing.backspace() || (notes()?.selected && drawing.tool === "hand" && notes().remove(notes().selected)) },
@@ -69,7 +69,7 @@ const drawingCommands = ({ stage, drawing, notes, exportAnnotations, exportTable
 ];
 
 const pageCommands = ({ slides, snapshot, addBookmark, viewed, overlays, showOverlays }) => [
-  { keys: ["b"], label: "Brightness and gamma", buttons: { "adjust-toggle": {} }, run: () => togglePanel("adjust") },
+  { keys: ["b"], label: "Brightness, gamma, black and white point", buttons: { "adjust-toggle": {} }, run: () => togglePanel("adjust") },
   { keys: ["n"], label: "List of annotations", buttons: { "notes-toggle": {} }, run: () => togglePanel("notes") },
   { keys: ["k"], label: "Bookmarks", buttons: { "bookmarks-toggle": {} }, run: () => togglePanel("bookmarks") },
   { buttons: { "bookmark-add": {} }, run: addBookmark },

@@ -1,7 +1,7 @@
 // The page: creates its parts, connects them, and updates captions and controls.
 
 import { Annotations } from "./annotations.js";
-import { NEUTRAL, adjustment, adjustmentKey, isAdjusted, setAdjustment } from "./adjust.js";
+import { NEUTRAL, adjustedText, adjustment, adjustmentKey, isAdjusted, setAdjustment } from "./adjust.js";
 import { author, keepAuthor } from "./authors.js";
 import { bookmarksOf, drawBookmarks, keepBookmarks } from "./bookmarks.js";
 import { bindClasses, drawClasses } from "./class_panel.js";
@@ -249,6 +249,7 @@ function showAll() {
   byId("stained").textContent = stains.length ? `digitally stained: ${stains.join(", ")}` : (state.slide.models.length ? `${state.slide.label} (not in view)` : caption(state.slide, pane.drawnFacts()));
   for (const one of stage.panes) {
     one.parts.adjusted.hidden = !isAdjusted(one.adjustmentKey);
+    one.parts.adjusted.textContent = adjustedText(one.adjustmentKey);
     one.parts.hiddenNotes.textContent = one.slide ? hiddenText(annotations.of(one.slide).features) : "";
     one.parts.scale.parentElement.hidden = !stage.showsScale(one);
   }
@@ -260,11 +261,14 @@ function showAll() {
   showView();
 }
 
-/** {key, label} of each layer in view, once. */
+/** What panels.js shows of each layer in view, once. */
 function layersInView() {
   const several = new Set(stage.panes.map((pane) => pane.slide?.id)).size > 1;
-  const seen = stage.panes.filter((pane) => pane.slide).map((pane) => [pane.adjustmentKey, pane.layerFacts().label + (several ? `, ${pane.slide.name}` : "")]);
-  return [...new Map(seen)].map(([key, label]) => ({ key, label }));
+  const seen = stage.panes.filter((pane) => pane.slide).map((pane) => {
+    const label = pane.layerFacts().label + (several ? `, ${pane.slide.name}` : "");
+    return [pane.adjustmentKey, { key: pane.adjustmentKey, label, slide: pane.slide.id, id: pane.drawnFacts().id, canvas: () => pane.imageCanvas }];
+  });
+  return [...new Map(seen).values()];
 }
 
 function drawLayerChoices(pane) {

@@ -1,6 +1,7 @@
-// The panel of brightness and gamma of the layers in view.
+// The panel of black and white point, brightness and gamma of the layers in view.
 
 import { NEUTRAL, RANGES, adjustment, setAdjustment } from "./adjust.js";
+import { levelsOf } from "./levels.js";
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -8,7 +9,7 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-/** `layers` are {key, label} of the layers in view; `changed()` after each change. */
+/** `layers` are {key, label, slide, id, canvas()} of the layers in view, see levels.js; `changed()` after each change. */
 export function drawAdjustments(host, layers, changed) {
   const drawn = layers.map(({ key, label }) => `${key} ${label}`).join();
   if (host.dataset.drawn !== drawn) host.replaceChildren(...layers.map((layer, i) => adjustmentOf(layer, i, changed)));
@@ -20,7 +21,9 @@ function adjustmentOf(layer, i, changed) {
   const reset = element("button", { type: "button", className: "plain small", textContent: "Reset" });
   const group = element("section", { className: "adjust" }, element("header", {}, layer.label, reset));
   group.setAttribute("aria-label", layer.label);
-  const refresh = [];
+  const levels = levelsOf(layer, i, changed);
+  group.append(...levels.elements);
+  const refresh = [levels.refresh];
   for (const [what, [least, most]] of Object.entries(RANGES)) {
     const name = what[0].toUpperCase() + what.slice(1);
     // The slider is logarithmic: its middle changes nothing where the range allows, and halving equals doubling.

@@ -1,6 +1,6 @@
 // Snapshot: the stage as an image, with scale bars, captions and the research-use line as part of it.
 
-import { adjustPixels, isAdjusted } from "./adjust.js";
+import { adjustPixels, adjustedText, isAdjusted } from "./adjust.js";
 import { RESEARCH_USE, caption } from "./words.js";
 import { lengthText, resolutionText, scaleBar } from "./units.js";
 
@@ -64,7 +64,7 @@ function adjustedCanvas(pane) {
 function paintCaption(context, pane, right) {
   const layer = pane.drawnFacts();
   const preview = { preview: "approximate, not computed yet", broken: "a part cannot be read" }[pane.provenance];
-  const text = [layer.label, caption(pane.slide, layer), preview, isAdjusted(pane.adjustmentKey) ? "adjusted" : "", pane.parts.hiddenNotes.textContent].filter(Boolean).join("  ·  ");
+  const text = [layer.label, caption(pane.slide, layer), preview, isAdjusted(pane.adjustmentKey) ? adjustedText(pane.adjustmentKey) : "", pane.parts.hiddenNotes.textContent].filter(Boolean).join("  ·  ");
   context.font = `600 13px ${FONT}`;
   const width = context.measureText(text).width + 22;
   const x = right ? right - width - 12 : 12;

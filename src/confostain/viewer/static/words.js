@@ -4,8 +4,9 @@ export const RESEARCH_USE = "For Research Use Only. Not for use in diagnostic pr
 
 export function caption(slide, layer) {
   if (layer.kind === "stain") return `digitally stained: ${layer.id}`;
-  if (layer.kind === "histology") return layer.label === "H&E" ? "real H&E" : layer.label; // a result of `stain` is none
-  return "not stained";
+  const colours = layer.colours ? `, ${layer.colours}` : "";
+  if (layer.kind === "histology") return (layer.label === "H&E" ? "real H&E" : layer.label) + colours; // a result of `stain` is none
+  return `not stained${colours}`;
 }
 
 /** What computed the pixels in view: {state, text} from the sources of the tiles that are drawn. */
