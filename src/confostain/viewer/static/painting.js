@@ -44,20 +44,24 @@ export class Painting {
 
   drag(pane, point) {
     if (!this.tool) return false;
-    if (this.pressed) this.#begin(this.pressed, true);
+    const goesOn = this.tool === "ellipse" && this.stroke; // its first corner was clicked
+    if (this.pressed && !goesOn) this.#begin(this.pressed, true);
     this.pressed = null;
     if (this.stroke && pane.slide.id === this.stroke.document.slide.id) this.#extend(pane, point);
     return true;
   }
 
   release() {
-    if (!this.tool) return false;
-    if (this.stroke?.dragged) this.#finish();
+    const { tool, stroke } = this;
+    if (!tool) return false;
+    if (tool === "ellipse" && stroke && isSmall(stroke)) Object.assign(stroke, { dragged: false, points: stroke.points.slice(0, 1) });
+    else if (stroke) this.#finish();
     return true;
   }
 
-  /** A click sets a corner of an ellipse, or paints a disc. */
+  /** A click sets a corner of an ellipse, or paints a disc; that after a short drag, which has done so already, does nothing. */
   click(pane, point) {
+    if (!this.pressed) return;
     this.pressed = null;
     if (this.tool === "ellipse" && this.stroke) {
       if (pane.slide.id !== this.stroke.document.slide.id) return;
@@ -95,10 +99,9 @@ export class Painting {
     this.changed();
   }
 
-  #addEllipse({ document, view, points }) {
-    const [a, b] = points.map((point) => toScreen(view, point));
-    if (Math.min(Math.abs(a[0] - b[0]), Math.abs(a[1] - b[1])) < LEAST) return;
-    this.#addRegion(document, { type: "Polygon", coordinates: [closed(ellipse(view, points))] }, "ellipse");
+  #addEllipse(stroke) {
+    const { document, view, points } = stroke;
+    if (!isSmall(stroke)) this.#addRegion(document, { type: "Polygon", coordinates: [closed(ellipse(view, points))] }, "ellipse");
   }
 
   #addRegion(document, geometry, shape) {
@@ -144,6 +147,12 @@ export class Painting {
     if (!this.tool || (!own && hover?.slide !== slide.id)) return null;
     return { kind: "brush", points: own?.points ?? [], radius: own?.radius, cursor: hover?.slide === slide.id ? hover.point : null, cursorRadius: this.radius, color: this.tool === "eraser" ? [255, 255, 255] : color };
   }
+}
+
+/** Whether the box of an ellipse is too small on the screen. */
+function isSmall({ view, points }) {
+  const [a, b = a] = points.map((point) => toScreen(view, point));
+  return Math.min(Math.abs(a[0] - b[0]), Math.abs(a[1] - b[1])) < LEAST;
 }
 
 const isRegion = (feature) => kindOf(feature) === "region";
