@@ -151,6 +151,22 @@ def test_painted_areas(
     reader.until(lambda: scan.features() == [])
 
 
+@pytest.mark.parametrize(("key", "area_"), [("r", pi * 20**2), (";", 0)])
+def test_areas_are_painted_without_a_mouse(reader: Reader, scan: Colleague, key: str, area_: float) -> None:
+    page = opened(reader)
+    page.keyboard.press(key)
+    page.keyboard.press("Space")
+    if key == ";":
+        width, height = (page.locator("#stage").bounding_box()[side] for side in ("width", "height"))
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowDown")
+        reader.settle()
+        page.keyboard.press("Space")
+        area_ = pi * (0.1 * width) * (0.1 * height)
+    reader.until(scan.features)
+    assert area(scan.features()[0]) == pytest.approx(area_, rel=0.03)
+
+
 def test_a_locked_annotation_is_not_changed(reader: Reader, scan: Colleague) -> None:
     scan.write([point("a", "kept", x=450, **MINE)])
     page = opened(reader)

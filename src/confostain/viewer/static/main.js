@@ -454,6 +454,7 @@ function putByKeys() {
   const { x, y } = stage.active.view();
   const seen = stage.seenAt(stage.active, [x, y]);
   [stage.pointed] = seen;
+  drawing.press(...seen);
   drawing.click(...seen);
   return true;
 }
