@@ -84,6 +84,7 @@ def test_the_black_point_stays_below_the_white_one(
         page.keyboard.press("Tab")
     assert page.get_by_label("Black point, 0 to 255").input_value() == str(kept)
     page.get_by_role("button", name="Reset").click()
+    assert page.get_by_label("Black point, 0 to 255").input_value() == "0"
     assert page.get_by_label("White point, 0 to 255").input_value() == "255"
     page.locator(".pane-caption .adjusted").first.wait_for(state="hidden", timeout=WAIT)
 

@@ -59,7 +59,7 @@ function fieldOf(which, { key }, i, changed) {
   const show = (typed = false) => {
     for (const one of [slider, number]) {
       const inUse = one === document.activeElement && !typed; // what somebody types in stays
-      if (!inUse && Number(one.value) !== adjustment(key)[which]) one.value = adjustment(key)[which];
+      if (!inUse && one.value !== String(adjustment(key)[which])) one.value = adjustment(key)[which];
     }
   };
   const take = (value) => {
