@@ -18,7 +18,7 @@ PLAN = Calibration(typical=3, judged=2, side=128)
 def test_inputs_of_despecklers_have_the_whole_noise_of_the_training() -> None:
     config = validated(DespecklerConfig, DATA | {"noise": {"looks": [1, 100]}}, "c.toml")
     typical, judged = despeckler_inputs(config, PLAN)
-    assert (len(typical), len(judged)) == (3 + 4, 2)
+    assert (len(typical), len(judged)) == (3 + 4, 2 + 4)
     assert all(image.shape == (1, 128, 128) for image in (*typical, *judged))
     assert max(image.max() for image in typical) > 4  # one look now and then gives several times the mean
     assert all(np.array_equal(*both) for both in zip(typical, despeckler_inputs(config, PLAN)[0], strict=True))
