@@ -60,6 +60,8 @@ STATES = {
     "curtain and panels": "wsn",
     "side by side, brightness": "eb",
     "drawing, bookmarks": "ck",
+    "overlays": "o",
+    "viewed area and its map": "iy",
     "help": "?",
     "light": "dsb",
 }

@@ -74,10 +74,10 @@ export const listOverlays = (slide) => answer(`${slidePath(slide)}/overlays`, "l
 export const overlayFeatures = (slide, overlay) => answer(`${overlayPath(slide, overlay)}/features`, "reading features").then((response) => response.json());
 export const overlayPicture = (slide, overlay, channel) => answer(`${overlayPath(slide, overlay)}/${channel}.png`, "reading a map").then((response) => response.blob());
 
-/** {columns, rows, cell, cells} of a slide's tissue mask; null where it has none. */
+/** {columns, rows, cell, cells} of a slide's tissue mask; null for H&E, which has none. */
 export async function readTissue(slide) {
+  if (slide.kind === "histology") return null;
   const response = await fetch(`${slidePath(slide.id)}/tissue.png`);
-  if (response.status === 404) return null;
   if (!response.ok) throw await refused(response, "reading the tissue mask");
   const { pixels, columns, rows } = await pixelsOf(await response.blob());
   return { columns, rows, cell: Number(response.headers.get("X-Confostain-Cell")), cells: pixels.filter((_, i) => i % 4 === 0) };
