@@ -188,8 +188,8 @@ def test_what_was_seen_without_a_server_is_kept_in_the_browser(reader: Reader, s
     page.locator("#viewed-kept", has_text="Kept in this browser only").wait_for(timeout=WAIT)
     assert views(reader, slide) == []
     seen = share(reader)
-    page.unroute_all(behavior="wait")
     page.goto("about:blank")
+    page.unroute_all(behavior="wait")
     page.goto(reader.address + at(slide, 2300, 1500))
     reader.until(lambda: views(reader, slide))
     page.keyboard.press("i")
