@@ -10,7 +10,7 @@ from confostain.io.writers.vivascope import write_mosaic
 from confostain.simulation.phantom import Phantom
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def quick() -> Iterator[None]:
     """Leave out what takes seconds each time and has tests of its own: features, precisions, most fields that judge."""
     with pytest.MonkeyPatch.context() as patch:

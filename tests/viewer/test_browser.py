@@ -334,10 +334,10 @@ def test_brightness_and_gamma_change_the_view_and_say_so(reader: Reader) -> None
     reader.settle()
     before = reader.screen()[200:500, 200:600].mean()
     page.get_by_role("slider", name="Gamma").fill("0.7")
-    page.get_by_text("adjusted", exact=True).wait_for(timeout=WAIT)
+    page.get_by_text("adjusted:").wait_for(timeout=WAIT)
     reader.until(lambda: reader.screen()[200:500, 200:600].mean() > before * 1.2)
     page.get_by_role("button", name="Reset").click()
-    page.get_by_text("adjusted", exact=True).wait_for(state="hidden", timeout=WAIT)
+    page.get_by_text("adjusted:").wait_for(state="hidden", timeout=WAIT)
 
 
 def test_a_new_scan_shows_up(reader: Reader, watched: Path, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class Annotator:
     def add(self) -> None:
         name = f"{self.number}-{self.count}."
         self.page.keyboard.press("p")
-        self._click((self.chance.randint(250, 600), self.chance.randint(380, 560)))
+        self._click((self.chance.randint(250, 600), self.chance.randint(380, 500)))
         self.page.locator(".note.selected input").press_sequentially(name)
         self.page.locator(".note.selected input").blur()
         self.page.keyboard.press("v")
