@@ -179,6 +179,22 @@ def test_unseen_tissue_is_marked_on_the_slide_and_on_the_navigator(reader: Reade
     assert shares[4] == pytest.approx(before, abs=1.5)
 
 
+def test_what_was_seen_without_a_server_is_kept_in_the_browser(reader: Reader, slide: str) -> None:
+    # before the page is there: it saves by itself after some seconds
+    reader.page.route("**/viewed", lambda one: one.abort() if one.request.method == "PUT" else one.continue_())
+    page = reader.open(at(slide, 700, 600))
+    page.keyboard.press("i")
+    reader.until(lambda: share(reader) > 0)
+    save(reader)
+    page.locator("#viewed-kept", has_text="Kept in this browser only").wait_for(timeout=WAIT)
+    assert views(reader, slide) == []
+    other = reader.context.new_page()  # the first one stays open, and cannot save
+    other.goto(reader.address + at(slide, 2300, 1500))
+    reader.until(lambda: views(reader, slide))
+    centres = [np.mean(one["geometry"]["coordinates"][0][:-1], axis=0).tolist() for one in views(reader, slide)]
+    assert centres[0] == pytest.approx([700, 600], abs=1)
+
+
 def test_the_export_has_the_columns_of_qupath(reader: Reader, slide: str) -> None:
     page = reader.open(at(slide, 700, 600))
     page.keyboard.press("i")
