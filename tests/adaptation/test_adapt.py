@@ -1,11 +1,13 @@
 """Adaptation as a whole: from scans to a folder that works wherever a model does."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from safetensors.numpy import load_file
 
@@ -13,12 +15,16 @@ from confostain import cli
 from confostain.adaptation import adapt as module
 from confostain.adaptation.adapt import adapt
 from confostain.adaptation.despeckler import DespecklerJudgement
+from confostain.adaptation.histology import AdaptationHistology
 from confostain.adaptation.stain_figures import AUDITS, Share, StainFigures
 from confostain.adaptation.stainer import StainerJudgement
 from confostain.adaptation.work import AdaptationPlan, Work
-from confostain.errors import ConfigError, OutputError
+from confostain.data.reference_colours import read_stain_colours
+from confostain.errors import ConfigError, OutputError, SlideError
+from confostain.geometry import Size
 from confostain.models.card import SHIPPED, read_card
 from confostain.models.registry import load_despeckler, load_model
+from confostain.simulation.phantom import Phantom
 from confostain.slide import open_slide
 
 pytestmark = [
@@ -174,3 +180,25 @@ def test_settings_are_plain_json(scan: Path, tmp_path: Path) -> None:
         work = Work.begun(tmp_path / "w", [slide], PLAN, resume=False)
     assert json.loads((tmp_path / "w" / "settings.json").read_text())["steps"] == 2
     assert len(work.fields("train")) >= 2
+
+
+def test_ones_own_histology_gives_the_colours(scan: Path, tmp_path: Path) -> None:
+    section = Phantom(Size(900, 700), seed=5)
+    path = tmp_path / "ours.tif"  # states a pixel size of its own
+    rgb = section.histology(section.size.region)
+    tifffile.imwrite(path, (255 * (rgb / 255.0) ** 0.7).astype(np.uint8), resolution=(14000, 14000), resolutionunit=3)
+    begin(scan, tmp_path / "mine", plan=AdaptationPlan(steps=2, histology=AdaptationHistology((path,))))
+    colours = read_card(tmp_path / "mine").colours
+    assert colours == read_stain_colours(path)
+    assert colours != read_card(SHIPPED / "swift").colours
+    assert "1 of the user's H&E slides" in read_card(tmp_path / "mine").data
+
+
+def test_speckle_of_reduced_fields_teaches_no_despeckler_and_a_scan_counts_once(scan: Path, tmp_path: Path) -> None:
+    with open_slide(scan) as slide:
+        work = Work.begun(tmp_path / "w", [slide], PLAN, resume=False)
+        assert work.speckle is not None
+        reduced = [dataclasses.replace(one, is_reduced=True) for one in work.scans]
+        assert dataclasses.replace(work, scans=reduced).speckle is None
+        with pytest.raises(SlideError, match="given twice"):
+            Work.begun(tmp_path / "v", [slide, slide], PLAN, resume=False)

@@ -11,20 +11,26 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from confostain.adaptation.adapted_model import measure_and_describe, write_model
 from confostain.adaptation.despeckler import DespecklerJudgement, judge_despeckler
+from confostain.adaptation.fields import spread
 from confostain.adaptation.page import Outcome, write_page
-from confostain.adaptation.stainer import FEW, JUDGES, StainerJudge, StainerJudgement, best_share, mixed, spread
+from confostain.adaptation.stain_figures import Reference
+from confostain.adaptation.stainer import FEW, JUDGES, StainerJudge, StainerJudgement, best_share, mixed
 from confostain.adaptation.work import AdaptationPlan, BaseModel, Weights, Work
 from confostain.arrays import Progress
+from confostain.evaluation.distribution_metrics import ImageFeatures
+from confostain.evaluation.feature_distances import CropFeatures
 from confostain.io.writers.atomic import PartialFolder, refuse_existing
 from confostain.models.card import CARD, described_files
 from confostain.models.registry import Task
 from confostain.slide import Slide
+from confostain.training.release import is_model
 
+NO_SPECKLE = "the reflectance of these scans shows no speckle that can be fitted, or was reduced for the stainer"
 PAGE, DESPECKLER = "index.html", "despeckler"
 
 
@@ -65,7 +71,7 @@ def adapt(
     if work.speckle is not None:
         tasks.append("despeckle")
     elif plan.despeckler:
-        say("the despeckler is left as it is: no speckle could be fitted to the reflectance of these scans")
+        say(f"the despeckler is left as it is: {NO_SPECKLE}")
     trained: dict[Task, Weights] = {}
     for number, task in enumerate(tasks):
 
@@ -101,11 +107,12 @@ def _stainer(work: Work, trained: Weights, folder: Path) -> Outcome[StainerJudge
                 write_model(made, base.card, mixed(base.weights, trained, share))
             return made
 
-        fields = spread(work.fields("train"), JUDGES)
-        chooser = StainerJudge.of(fields, histology, base.card, final=False)
+        fields, real = spread(work.fields("train"), JUDGES), histology.fields(base.card.colours)
+        reference = Reference(histology.densities(real), ImageFeatures.of(real), CropFeatures.of(real))
+        chooser = StainerJudge(fields, replace(reference, crops=None))  # features take seconds for each share
         largest = 1.0 if len(fields) == JUDGES else FEW
         share = best_share(chooser, chooser.judge(base.folder)[0], model_of, largest)
-        judge = StainerJudge.of(work.fields("held_back"), histology, base.card)
+        judge = StainerJudge(work.fields("held_back"), reference)
         (before, old), (after, new) = (judge.judge(model) for model in (base.folder, model_of(share)))
     faults = after.faults_beside(before)
     weights = base.weights if faults else mixed(base.weights, trained, share)
@@ -153,4 +160,5 @@ def is_adapted(folder: Path) -> bool:
     """Whether a folder is empty or holds the result of an adaptation, and nothing else."""
     names = {path.name for path in folder.iterdir()}
     known = {path.name for path in described_files(folder)} | {CARD, PAGE, DESPECKLER}
-    return not names or (PAGE in names and names <= known)
+    has_other = (folder / DESPECKLER).exists() and not is_model(folder / DESPECKLER)
+    return not names or (PAGE in names and names <= known and not has_other)

@@ -6,23 +6,26 @@ no model should be adapted to is refused: without tissue, without nuclei, with s
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from confostain.arrays import Pair
 from confostain.data.manifest import PreparedPatch, write_confocal, write_manifest
+from confostain.data.split import source_sha256
 from confostain.errors import SlideError
 from confostain.geometry import Region, Size
 from confostain.imaging.channels import NUCLEI_ASYMMETRY, blob_asymmetry, look_swapped
 from confostain.imaging.patch_quality import sharpness
 from confostain.inference.reduced_slide import reduced
 from confostain.io.writers.atomic import PartialFolder
-from confostain.models.card import ModelCard, sha256_of
+from confostain.models.card import ModelCard
 from confostain.slide import Slide
+
+Field = TypeVar("Field")
 
 SIDE = 256  # px, of a field
 HELD_BACK = 1 / 3  # of the fields, at least: they judge, and nothing is trained on them
@@ -43,12 +46,15 @@ class ScanFields:
         name: "scan 1" and so on: names of files may hold a patient's.
         sha256: of the files of the scan, in their order.
         microns_per_pixel: of the fields.
+        is_reduced: whether the fields are means of blocks of pixels, as the stainer sees a fine scan; then their
+            speckle is not that of the scan.
         train, held_back: float32 (2, 256, 256) in [0, 1] each, R then F.
     """
 
     name: str
     sha256: tuple[str, ...]
     microns_per_pixel: float
+    is_reduced: bool
     train: list[Pair]
     held_back: list[Pair]
 
@@ -66,7 +72,8 @@ def fields_of(slide: Slide, card: ModelCard, name: str) -> ScanFields:
         raise SlideError(
             f"{slide.name}: {microns:g} um/px; {card.name} takes up to {card.coarsest:g}; give a finer scan"
         )
-    view = reduced(slide, card.reduction(microns))
+    factor = card.reduction(microns)
+    view = reduced(slide, factor)
     squares = [
         square
         for square in Region(0, 0, *view.size).tiles(Size(SIDE, SIDE))
@@ -82,8 +89,8 @@ def fields_of(slide: Slide, card: ModelCard, name: str) -> ScanFields:
         )
     fields = [[view.read(square) for square in chosen] for chosen in (train, held_back)]
     refuse_unfit(slide.name, np.stack(fields[0] + fields[1]))
-    sha256 = tuple(_sha256(path) for path in slide.files.paths)
-    return ScanFields(name, sha256, view.microns_per_pixel or microns, *fields)
+    sha256 = tuple(source_sha256(path) for path in slide.files.paths)
+    return ScanFields(name, sha256, factor * microns, factor > 1, *fields)
 
 
 def _split(squares: Sequence[Region], across: bool) -> tuple[list[Region], list[Region]]:
@@ -96,11 +103,14 @@ def _split(squares: Sequence[Region], across: bool) -> tuple[list[Region], list[
     sides = (
         [square for square in squares if ((square.x if across else square.y) >= cut) == late] for late in (False, True)
     )
-    first, second = (
-        [side[index] for index in np.linspace(0, len(side) - 1, min(len(side), limit)).round().astype(int)]
-        for side, limit in zip(sides, (round(MOST * (1 - HELD_BACK)), round(MOST * HELD_BACK)), strict=True)
-    )
+    first, second = map(spread, sides, (round(MOST * (1 - HELD_BACK)), round(MOST * HELD_BACK)))
     return first, second
+
+
+def spread(fields: Sequence[Field], number: int) -> list[Field]:
+    """At most `number` of the fields, at even distances."""
+    chosen = np.linspace(0, len(fields) - 1, min(number, len(fields))).round().astype(int)
+    return [fields[index] for index in chosen]
 
 
 def refuse_unfit(name: str, fields: Pair) -> None:
@@ -127,13 +137,6 @@ def refuse_unfit(name: str, fields: Pair) -> None:
             f"{name}: its fluorescence is out of focus (sharpness {sharp:.2f}; expected at least {MIN_SHARPNESS:g}); a"
             " model would learn to blur; give a scan in focus"
         )
-
-
-def _sha256(path: Path) -> str:
-    if path.is_file():
-        return sha256_of(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return hashlib.sha256("".join(sha256_of(file) for file in files).encode()).hexdigest()
 
 
 def write_fields(scans: Sequence[ScanFields], folder: Path) -> None:

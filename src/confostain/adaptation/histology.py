@@ -24,11 +24,16 @@ class AdaptationHistology:
 
     Attributes:
         files: one's own slides, or folders of pictures of one slide each; none: the built-in sample alone.
-        microns_per_pixel: um/px of those that do not say it.
+        microns_per_pixel: um/px of those that do not say it; None: 0.75.
     """
 
     files: tuple[Path, ...] = ()
-    microns_per_pixel: float = REFERENCE_MPP
+    microns_per_pixel: float | None = None
+
+    @property
+    def assumed(self) -> float:
+        """Pixel size in um of H&E that does not say it."""
+        return self.microns_per_pixel or REFERENCE_MPP
 
     def own_colours(self) -> StainColours | None:
         """Colours of one's own first slide; None without one.
@@ -38,18 +43,22 @@ class AdaptationHistology:
         """
         return read_stain_colours(self.files[0], self.microns_per_pixel) if self.files else None
 
-    def reference(self, colours: StainColours | None) -> list[Rgb]:
-        """Fields of real H&E that stains are compared with, uint8 (h, w, 3), each slide brought into `colours`."""
+    def fields(self, colours: StainColours | None) -> list[Rgb]:
+        """Fields of real H&E that stains are compared with, uint8 (h, w, 3), each slide brought into `colours`.
+
+        Raises:
+            SlideError: the H&E cannot be read, or its colours cannot be fitted.
+        """
         if not self.files:
             return [sample()]
-        slides = [reference_fields(file, self.microns_per_pixel) for file in self.files]
-        if colours is not None:
-            slides = [recoloured(fields, REFERENCE_MPP, colours, "H&E") for fields in slides]
-        return [field for fields in slides for field in fields]
+        slides = [(str(file), reference_fields(file, self.microns_per_pixel)) for file in self.files]
+        if colours is None:
+            return [field for _, fields in slides for field in fields]
+        return [field for name, fields in slides for field in recoloured(fields, REFERENCE_MPP, colours, name)]
 
-    def densities(self, colours: StainColours | None) -> Densities:
-        """Colours that stains should have as often as H&E: of one's own, or of the built-in sections of skin."""
-        return sample_densities(self.reference(colours)) if self.files else read_densities(COLOURS)
+    def densities(self, fields: list[Rgb]) -> Densities:
+        """Colours that stains should have as often as H&E: of those fields, or of the built-in sections of skin."""
+        return sample_densities(fields) if self.files else read_densities(COLOURS)
 
 
 def sample() -> Rgb:

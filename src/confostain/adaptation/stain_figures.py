@@ -35,12 +35,7 @@ class Reference:
 
     densities: Densities
     patches: ImageFeatures
-    crops: CropFeatures | None = None
-
-    @classmethod
-    def of(cls, fields: Sequence[Rgb], densities: Densities, with_crops: bool) -> Reference:
-        """Fields of real H&E, uint8 (h, w, 3), and colours."""
-        return cls(densities, ImageFeatures.of(fields), CropFeatures.of(fields) if with_crops else None)
+    crops: CropFeatures | None
 
 
 class Share(NamedTuple):

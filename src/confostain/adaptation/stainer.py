@@ -14,7 +14,6 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from confostain.adaptation.fields import SIDE
@@ -50,25 +49,23 @@ def recipe_table(
         histology: one's own H&E.
         steps: of the training.
     """
-    own = [str(file) for file in histology.files]
     low, high = card.microns_per_pixel or (REFERENCE_MPP, REFERENCE_MPP)
     data: dict[str, Any] = {
-        "train": [*own, str(teaching)],
+        "train": [*map(str, histology.files), str(teaching)],
         "validate": [str(teaching)],
         "microns_per_pixel": REFERENCE_MPP,
         "confocal": str(fields),
         "colours": str(fields.with_name(COLOURS.name)),
         "as_they_are": [teaching.name],
-        "pixel_sizes": {teaching.name: REFERENCE_MPP}
-        | ({} if not own else {Path(file).name: histology.microns_per_pixel for file in own}),
+        "pixel_sizes": {teaching.name: REFERENCE_MPP} | {file.name: histology.assumed for file in histology.files},
     }
     if card.spans_scales:
         data["scales"] = [low, high]
-    return {
+    before = {"despeckler": card.despeckler} if card.despeckler else {}
+    return before | {
         "task": "stain",
         "seed": 2026,
         "input": card.input,
-        **({"despeckler": card.despeckler} if card.despeckler else {}),
         "start": str(folder),
         "intensity_jitter": [0.8, 1.25],
         "domain_randomisation": [0.7, 2.0],
@@ -124,31 +121,19 @@ class StainerJudgement:
 
 
 class StainerJudge:
-    """Judge of stainers on fields of scans and on simulated pairs.
+    """Judge of stainers on fields of scans, and on pairs simulated from H&E that no adaptation is trained on.
 
     Args:
         fields: of the scans, float32 (2, h, w) in [0, 1].
         reference: real H&E in the colours of the model.
-        truth: H&E that no adaptation is trained on, likewise, uint8 (h, w, 3).
     """
 
-    def __init__(self, fields: Sequence[Pair], reference: Reference, truth: Rgb) -> None:
-        self.fields, self.reference, self.truth = fields, reference, truth
-        self.pairs = [simulate(truth, seed) for seed in TRUTH_SEEDS]
+    def __init__(self, fields: Sequence[Pair], reference: Reference) -> None:
+        self.fields, self.reference, self.truth = fields, reference, judging_sample()
+        self.pairs = [simulate(self.truth, seed) for seed in TRUTH_SEEDS]
 
-    @classmethod
-    def of(
-        cls, fields: Sequence[Pair], histology: AdaptationHistology, card: ModelCard, final: bool = True
-    ) -> StainerJudge:
-        """Judge with the H&E of an adaptation, in the colours of the model; the final one compares features, too."""
-        return cls(
-            fields,
-            Reference.of(histology.reference(card.colours), histology.densities(card.colours), final),
-            judging_sample(),
-        )
-
-    def judge(self, model: Path | str) -> tuple[StainerJudgement, list[Rgb]]:
-        """Figures of a model, given by its folder or name, and its stains of the fields."""
+    def judge(self, model: Path) -> tuple[StainerJudgement, list[Rgb]]:
+        """Figures of a model, given by its folder, and its stains of the fields."""
         loaded = load_model(model, "cpu")
         stains = [stain(pair, loaded) for pair in self.fields]
         true = nuclei_in_stain(self.truth)
@@ -183,9 +168,3 @@ def best_share(
 def mixed(before: Mapping[str, Tensor], after: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
     """Mean of the weights before and after a training."""
     return dict(after) if share == 1 else mean_weights([(before, 1 - share), (after, share)])
-
-
-def spread(fields: Sequence[Pair], number: int) -> list[Pair]:
-    """At most `number` of the fields, at even distances."""
-    chosen = np.linspace(0, len(fields) - 1, min(number, len(fields))).round().astype(int)
-    return [fields[index] for index in chosen]

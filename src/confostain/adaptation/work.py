@@ -1,8 +1,9 @@
 """Work folder of an adaptation: fields of the scans, recipes and runs of the trainings, from any break onwards.
 
 settings.json          what was begun       train/                  fields of the scans
-stainer.toml           recipes              stainer/, despeckler/   runs, see `confostain.training.run`
-despeckler.toml        skin-colours.npy   colours of H&E   sample-left.png      the built-in H&E that teaches
+stainer.toml,          recipes              stainer/, despeckler/   runs, see `confostain.training.run`
+despeckler.toml                             skin-colours.npy        colours of H&E
+                                            sample-left.png         the built-in H&E that teaches
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +23,7 @@ from confostain.adaptation.fields import ScanFields, fields_of, write_fields
 from confostain.adaptation.histology import COLOURS, AdaptationHistology, write_teaching_sample
 from confostain.adaptation.stainer import STEPS_OF_A_FIELD
 from confostain.arrays import Pair, Progress
-from confostain.errors import ConfigError, OptionError, OutputError
+from confostain.errors import ConfigError, OptionError, OutputError, SlideError
 from confostain.models.build import read_weights
 from confostain.models.card import WEIGHTS, ModelCard, read_card
 from confostain.models.export import write_whole
@@ -110,6 +112,8 @@ class Work:
         if plan.despeckler:
             models["despeckle"] = BaseModel.of(plan.despeckler, "despeckle")
         scans = [fields_of(slide, models["stain"].card, f"scan {n}") for n, slide in enumerate(slides, 1)]
+        if len({scan.sha256 for scan in scans}) < len(scans):
+            raise SlideError("a scan is given twice, byte for byte; give each once")
         settings = {
             "scans": [scan.sha256 for scan in scans],
             "models": {task: model.card.weights_sha256 for task, model in models.items()},
@@ -126,7 +130,8 @@ class Work:
             make_folder(folder)
             write_fields(scans, folder / "train")
             write_teaching_sample(folder / "sample-left.png")
-            np.save(folder / COLOURS.name, plan.histology.densities(models["stain"].card.colours))
+            real = plan.histology.fields(models["stain"].card.colours)
+            np.save(folder / COLOURS.name, plan.histology.densities(real))
             write_whole(settings_file, json.dumps(settings, indent=2).encode())
         return cls(folder, plan, scans, models)
 
@@ -158,10 +163,12 @@ class Work:
         assert speckle is not None
         return despeckler.recipe_table(*where, speckle, self.steps)
 
-    @property
+    @cached_property
     def speckle(self) -> Speckle | None:
         """Speckle of the scans; None where a despeckler has nothing to learn from them."""
-        return despeckler.fitted_speckle(self.fields("train")) if "despeckle" in self.models else None
+        if "despeckle" not in self.models or any(scan.is_reduced for scan in self.scans):
+            return None
+        return despeckler.fitted_speckle(self.fields("train"))
 
     def in_words(self) -> str:
         """What the models were adapted to, for their cards."""

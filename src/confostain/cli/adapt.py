@@ -8,7 +8,8 @@ from pathlib import Path
 
 from confostain import RESEARCH_USE
 from confostain.cli.common import Commands, add_command, needs_extra, progress_bar, say, tell
-from confostain.cli.scans import add_scan_pairs, open_scans
+from confostain.cli.scans import add_histology_mpp, add_scan_pairs, open_scans
+from confostain.errors import OptionError
 
 EPILOG = (
     "Writes a folder that works wherever a model does: --model DIR for stain and view, --model DIR/despeckler for\n"
@@ -45,21 +46,13 @@ def add_adapt(commands: Commands) -> None:
         help="your own H&E, slides or folders of pictures: pairs are simulated from it too, and the adapted stainer"
         " stains in the colours of the first",
     )
-    parser.add_argument(
-        "--histology-mpp",
-        type=float,
-        default=0.75,  # arrays.REFERENCE_MPP, whose import would load NumPy for every command
-        metavar="UM",
-        help="um per pixel of H&E that does not say it (default: 0.75)",
-    )
+    add_histology_mpp(parser)
     parser.add_argument("--steps", type=int, metavar="N", help="steps of either training (default: 600)")
     parser.add_argument("--resume", action="store_true", help="go on with an adaptation that was broken off")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier adaptation")
 
 
 def _adapt(options: argparse.Namespace) -> int:
-    from confostain.errors import OptionError
-
     with needs_extra("train"):
         import skimage  # noqa: F401  the second audit needs it; checked here, not after the training
 

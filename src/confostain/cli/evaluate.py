@@ -8,7 +8,7 @@ from pathlib import Path
 
 from confostain import RESEARCH_USE
 from confostain.cli.common import Commands, add_command, needs_extra, say, tell
-from confostain.cli.scans import add_scan_pairs, open_scans
+from confostain.cli.scans import add_histology_mpp, add_scan_pairs, open_scans
 from confostain.errors import OptionError
 
 
@@ -91,13 +91,7 @@ def add_evaluate_stainer(kinds: Commands) -> None:
         help="real H&E, slides or folders of pictures: stains are compared with the first, as are the others with it "
         "(default: that of --histology)",
     )
-    parser.add_argument(
-        "--histology-mpp",
-        type=float,
-        default=0.75,  # arrays.REFERENCE_MPP, whose import would load NumPy for every command
-        metavar="UM",
-        help="um per pixel of H&E that does not say it (default: 0.75)",
-    )
+    add_histology_mpp(parser)
     _add_model(parser, "stainer")
     parser.add_argument("--patches", type=int, default=20, metavar="N", help="number of simulated pairs (default: 20)")
     _add_output(parser)
@@ -143,6 +137,7 @@ def _evaluate_stainer(options: argparse.Namespace) -> int:
     with needs_extra("train"):
         import skimage  # noqa: F401  metrics need it; checked here, not after an hour of staining
 
+        from confostain.arrays import REFERENCE_MPP
         from confostain.evaluation.stainer_comparison import evaluate_stainers
 
     with ExitStack() as stack:
@@ -154,7 +149,7 @@ def _evaluate_stainer(options: argparse.Namespace) -> int:
             scans=scans,
             references=options.reference,
             patches=options.patches,
-            histology_mpp=options.histology_mpp,
+            histology_mpp=options.histology_mpp or REFERENCE_MPP,
             report=tell,
         )
     tell(f"page and figures are in {options.output}")

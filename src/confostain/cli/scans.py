@@ -22,6 +22,13 @@ def add_scan_pairs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mpp", type=float, metavar="UM", help="um per pixel of scans whose files do not say it")
 
 
+def add_histology_mpp(parser: argparse.ArgumentParser) -> None:
+    """Add --histology-mpp."""
+    parser.add_argument(
+        "--histology-mpp", type=float, metavar="UM", help="um per pixel of H&E that does not say it (default: 0.75)"
+    )
+
+
 def open_scans(
     paths: Sequence[str], options: argparse.Namespace, stack: ExitStack, swap_channels: bool = False
 ) -> list[Slide]:

@@ -93,7 +93,7 @@ def _describe(open_extractor: OpenExtractor, slides: Sequence[Path], plan: Patch
                     ConfostainWarning,
                     stacklevel=5,
                 )
-            sha256 = tuple(_sha256(file) for file in extractor.paths)
+            sha256 = tuple(source_sha256(file) for file in extractor.paths)
             described.append(PlannedSlide(path, _file_name(extractor.name), extractor.sources, sha256, regions))
     return described
 
@@ -108,12 +108,12 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "slide"
 
 
-def _sha256(path: Path) -> str:
+def source_sha256(path: Path) -> str:
     """SHA-256 of a file, or of the names and hashes of all files in a folder."""
     try:
         if path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.is_file())
-            listing = "".join(f"{file.relative_to(path).as_posix()} {_sha256(file)}\n" for file in files)
+            listing = "".join(f"{file.relative_to(path).as_posix()} {source_sha256(file)}\n" for file in files)
             return hashlib.sha256(listing.encode()).hexdigest()
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -64,8 +64,9 @@ class Speckle:
 
     def correlation(self, reach: int) -> list[float]:
         """Correlation of the speckle factor of pixels 1 to `reach` px apart in a row."""
-        kernel = gaussian_kernel(self.grain)
-        return [float((kernel[lag:] * kernel[:-lag]).sum() / np.square(kernel).sum()) for lag in range(1, reach + 1)]
+        beside = grain_correlations(self.grain)
+        centre = len(beside) // 2
+        return [*map(float, beside[centre + 1 :]), *[0.0] * reach][:reach]
 
     def expected(self, reflected: Image) -> Image:
         """Recording without noise, float32 (h, w): reflected light (h, w) with gain and pedestal."""
@@ -95,6 +96,12 @@ def gaussian_kernel(sigma: float) -> npt.NDArray[np.float64]:
         return np.ones(1)
     kernel = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
     return kernel / kernel.sum()
+
+
+def grain_correlations(grain: float) -> npt.NDArray[np.float64]:
+    """Autocorrelation of the speckle factor along a row, symmetric, 1 at the centre; `grain` in px."""
+    kernel = gaussian_kernel(grain)
+    return np.convolve(kernel, kernel) / np.square(kernel).sum()
 
 
 def _filtered(image: Image, kernel: npt.NDArray[np.float64]) -> Image:

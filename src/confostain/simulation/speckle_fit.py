@@ -16,7 +16,7 @@ from confostain.imaging.speckle_measures import (
     residual_autocorrelation,
     window_statistics,
 )
-from confostain.simulation.speckle import Speckle, gaussian_kernel
+from confostain.simulation.speckle import Speckle, grain_correlations
 
 
 def estimate_speckle(image: Image) -> Speckle:
@@ -63,7 +63,7 @@ def _quantile_of_variance(grain: float) -> float:
     from scipy.stats import chi2
 
     # correlated pixels give fewer degrees of freedom, by the sum of the squared correlations
-    freedom = (WINDOW**2 - 3) * float(np.square(_correlations(grain)).sum()) ** -2
+    freedom = (WINDOW**2 - 3) * float(np.square(grain_correlations(grain)).sum()) ** -2
     unbiased = (1 - _power_in_plane(grain)) / (1 - _power_in_plane(0))
     return float(chi2.ppf(SPECKLE_QUANTILE, freedom) / freedom) * unbiased
 
@@ -72,16 +72,10 @@ def _grain(correlation: float) -> float:
     """Sigma in px of the Gaussian that gives this correlation between neighbours, in windows less their plane."""
     sigmas = np.linspace(0.25, 2.0, 71)
     lost = np.array([_power_in_plane(sigma) for sigma in sigmas])
-    neighbours = np.array([_correlations(sigma)[math.ceil(4 * sigma) * 2 + 1] for sigma in sigmas])
+    neighbours = np.array([grain_correlations(sigma)[math.ceil(4 * sigma) * 2 + 1] for sigma in sigmas])
     return float(np.interp(correlation, [0.0, *(neighbours - lost) / (1 - lost)], [0.0, *sigmas]))
-
-
-def _correlations(grain: float) -> Values:
-    """Autocorrelation of speckle along a row, symmetric, 1 at the centre."""
-    kernel = gaussian_kernel(grain)
-    return np.convolve(kernel, kernel) / np.square(kernel).sum()
 
 
 def _power_in_plane(grain: float) -> float:
     """Share of the speckle's power in the plane fitted to a window: its mean and its two slopes."""
-    return 3 * float(_correlations(grain).sum()) ** 2 / WINDOW**2
+    return 3 * float(grain_correlations(grain).sum()) ** 2 / WINDOW**2

@@ -15,6 +15,7 @@ from confostain.arrays import Grey, Image
 from confostain.data.noisy_patches import NoisyPatches, read_inverted
 from confostain.data.scans import ScanSource, read_scans, typical_speckle
 from confostain.errors import ConfigError
+from confostain.imaging.speckle_measures import MIN_SIGNAL
 from confostain.models.build import fill_network
 from confostain.networks.discriminator import PatchDiscriminator
 from confostain.training import ema, losses
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 LOSSES = {"squared": losses.squared_error, "decibel": losses.decibel_error}
 TOGETHER = 4  # patches of a validation
-DARKEST = 0.02  # brightness, as a share of the range; below it there is more read noise than speckle
 
 
 class DespecklerTrainer:
@@ -100,13 +100,13 @@ class DespecklerTrainer:
 
     def _residual_statistics(self, noisy: Tensor, clean: Tensor, made: Tensor) -> Tensor:
         """Difference of what was removed to the speckle that had been added."""
-        scale = clean.clamp(min=0) + DARKEST
+        scale = clean.clamp(min=0) + MIN_SIGNAL
         return losses.residual_statistics(noisy - made, scale, losses.residual_moments(noisy - clean, scale))
 
     def _residual_statistics_of_scans(self, raw: Tensor, cleaned: Tensor) -> Tensor:
         """Difference of what was removed from real scans to the speckle that was fitted to them."""
         speckle = self.speckle
-        light = (cleaned.detach() - speckle.pedestal).clamp(min=DARKEST)
+        light = (cleaned.detach() - speckle.pedestal).clamp(min=MIN_SIGNAL)
         scale = (light.square() / speckle.looks + speckle.read_noise**2).sqrt()
         expected = raw.new_tensor([1.0, *speckle.correlation(2)]).expand(len(raw), 3)
         return losses.residual_statistics(raw - cleaned, scale, expected)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from confostain.data.colour_sample import DARKEST
 from confostain.imaging.linear_stain import GAREAU_EOSIN, GAREAU_HAEMATOXYLIN
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as grey pictures are made
@@ -18,7 +19,6 @@ NEIGHBOURHOOD = 13  # px
 FLAT = 0.01  # standard deviations below this are noise
 LEVEL = 1 / 255  # of grey
 STEP = 2 / 255  # a difference between neighbours of this size counts nearly as a full one
-DARKEST = 0.02  # brightness; darker pixels count as that dark
 SMALLEST_ERROR = 5e-5  # mean squared error, 43 dB
 
 
