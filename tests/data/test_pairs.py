@@ -73,11 +73,9 @@ def test_unpaired_patches_are_drawn_only_where_they_are_wanted(slides: list[Trai
     assert source.unpaired((1, 2), wanted=False).shape == (0, 3, 32, 32)
 
 
-def test_some_regions_have_the_fewest_nuclei(slides: list[TrainingSlide], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_some_regions_have_the_fewest_nuclei(slides: list[TrainingSlide]) -> None:
     def mean_number(share: float) -> float:
-        monkeypatch.setattr(pairs, "WITHOUT_NUCLEI", (share, 6))
-        pairs._region.cache_clear()
-        source = PairSource(slides, 96, 4, region=96)
+        source = PairSource(slides, 96, 4, region=96, without_nuclei=share)
         batches = [source.draw(1, step)[1] for step in range(0, 24, 8)]
         rgbs = [np.rint(rgb.transpose(1, 2, 0) * 255).astype(np.uint8) for batch in batches for rgb in batch]
         return float(np.mean([pairs._number_of_nuclei(rgb) for rgb in rgbs if tissue_share(rgb) > 0.5]))

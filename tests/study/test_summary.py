@@ -157,3 +157,10 @@ def test_mrmc_needs_a_positive_choice() -> None:
     opinions = PROTOCOL.model_copy(update={"questions": PROTOCOL.questions[1:]})
     with pytest.raises(OptionError, match="no question has `positive`"):
         mrmc_rows(opinions, [])
+
+
+def test_kappa_says_how_many_cases_its_fields_show() -> None:
+    """Two models on the same four places: eight fields, four cases."""
+    both = [one for arm in ("tumour", "tumour, swift") for reader in "ab" for one in answers(reader, arm, "5544")]
+    row = lines(summary(PROTOCOL, both), question="cancer", modality="(all)", reader="(all)", round="(all)")["kappa"]
+    assert (row["cases"], row["answers"]) == (4, 16)

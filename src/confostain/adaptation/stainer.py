@@ -71,6 +71,7 @@ def recipe_table(
         "domain_randomisation": [0.7, 2.0],
         "crops_per_region": 4.0,
         "region": SIDE,
+        "without_nuclei": 0.1,
         "ema_decay": 0.99,
         "keep": "last",
         "log_every": 20,

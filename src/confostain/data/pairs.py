@@ -24,7 +24,7 @@ from confostain.simulation.from_histology import simulate
 REGION = 512  # px, side of a simulated region: large enough for reliable statistics
 GLASS_SHARE = 0.03  # of the regions: from empty ones the network learns that glass is white
 TRIES = 30  # random crops until one has tissue
-WITHOUT_NUCLEI = 0.1, 6  # share of the regions that are the one with fewest nuclei of so many
+CANDIDATES = 6  # regions of which that with the fewest nuclei is taken, where one without nuclei is wanted
 
 
 @dataclass(frozen=True, eq=False)  # hashed by identity: its regions are cached
@@ -40,6 +40,7 @@ class PairSource:
         reuse: area of the patches cut from a region before another takes its place, as a multiple of its own area.
         region: side in pixels of what is simulated at once, if larger than a patch.
         microns_per_pixel: range of pixel sizes in um; drawn for each region, uniformly in the logarithm.
+        without_nuclei: share of the regions that are the one with the fewest nuclei of six.
     """
 
     slides: Sequence[TrainingSlide]
@@ -50,6 +51,7 @@ class PairSource:
     reuse: float = 1.2
     region: int = REGION
     microns_per_pixel: Range = (REFERENCE_MPP, REFERENCE_MPP)
+    without_nuclei: float = 0.0
 
     def draw(self, seed: int, step: int, rank: int = 0) -> tuple[Image, Image]:
         """Batch of a step: float32 (batch, 2, patch, patch), R then F, and the H&E (batch, 3, patch, patch)."""
@@ -97,9 +99,10 @@ def _region(source: PairSource, seed: tuple[int, ...], side: int) -> tuple[Image
     rng = np.random.default_rng(seed)
     low, high = source.microns_per_pixel
     microns = math.exp(rng.uniform(math.log(low), math.log(high)))
-    share, number = WITHOUT_NUCLEI
-    crops = [tissue_crop(source.slides, side, rng, microns) for _ in range(number if rng.random() < share else 1)]
-    rgb = min(crops, key=_number_of_nuclei) if len(crops) > 1 else crops[0]
+    rgb = tissue_crop(source.slides, side, rng, microns)
+    if source.without_nuclei and rng.random() < source.without_nuclei:
+        others = [tissue_crop(source.slides, side, rng, microns) for _ in range(CANDIDATES - 1)]
+        rgb = min(rgb, *others, key=_number_of_nuclei)
     pair = simulate(rgb, rng, rng.uniform(*source.domain_randomisation), microns)
     return pair, np.ascontiguousarray(rgb.transpose(2, 0, 1))
 

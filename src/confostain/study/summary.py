@@ -33,9 +33,7 @@ def summary(protocol: Protocol, answers: Sequence[Answer]) -> list[Row]:
             head = {"question": question.id} | place
             table += [head | row for row in _proportions(question, group)]
             if place["reader"] == ALL:
-                table += [
-                    head | row for row in _kappas(question, group, lambda one: (one.field,), lambda one: one.reader)
-                ]
+                table += [head | row for row in _kappas(question, group, lambda one: one.reader)]
         table += [{"question": question.id} | row for row in _with_themselves(question, own)]
     return table
 
@@ -85,17 +83,12 @@ def _proportion(measure: str, marks: Sequence[Marked]) -> Row:
     return _row(measure, len(totals), len(marks), clustered_proportion(successes, totals))
 
 
-def _kappas(
-    question: Question,
-    answers: Sequence[Answer],
-    item: Callable[[Answer], tuple[str, ...]],
-    rater: Callable[[Answer], str | int],
-) -> Iterator[Row]:
-    """Kappa over the items that every rater has judged."""
+def _kappas(question: Question, answers: Sequence[Answer], rater: Callable[[Answer], str | int]) -> Iterator[Row]:
+    """Kappa over the fields that every rater has judged; a rater is a reader, or a reading of one."""
     raters = sorted({rater(one) for one in answers}, key=str)
-    judged: dict[tuple[str, ...], dict[str | int, Answer]] = {}
+    judged: dict[str, dict[str | int, Answer]] = {}
     for one in answers:
-        judged.setdefault(item(one), {})[rater(one)] = one
+        judged.setdefault(one.field, {})[rater(one)] = one
     common = [by_rater for by_rater in judged.values() if len(by_rater) == len(raters)]
     if len(raters) < 2 or not common:
         return
@@ -105,7 +98,7 @@ def _kappas(
     if question.ordinal:
         measures["weighted kappa"] = quadratic_weights(len(question.choices))
     for measure, weights in measures.items():
-        yield _row(measure, len(common), choices.size, kappa(choices, weights, clusters))
+        yield _row(measure, clusters.max() + 1, choices.size, kappa(choices, weights, clusters))
 
 
 def _with_themselves(question: Question, answers: Sequence[Answer]) -> Iterator[Row]:
@@ -119,12 +112,12 @@ def _with_themselves(question: Question, answers: Sequence[Answer]) -> Iterator[
                 continue
             head: Row = {"reading": f"{first}-{second}", "round": ALL, "modality": ALL, "reader": reader}
             yield head | _proportion("agreement", [(one.case, one.choice == earlier[one.field]) for one in again])
-            yield from (head | row for row in _kappas(question, own, lambda one: (one.field,), lambda one: one.reading))
+            yield from (head | row for row in _kappas(question, own, lambda one: one.reading))
 
 
-def _row(measure: str, fields: int, answers: int, estimate: Estimate) -> Row:
+def _row(measure: str, cases: int, answers: int, estimate: Estimate) -> Row:
     figures = {name: "" if math.isnan(one) else f"{one:.4f}" for name, one in estimate._asdict().items()}
-    return {"measure": measure, "cases": fields, "answers": answers} | figures
+    return {"measure": measure, "cases": cases, "answers": answers} | figures
 
 
 def mrmc_rows(protocol: Protocol, answers: Sequence[Answer]) -> list[Row]:

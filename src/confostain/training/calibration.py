@@ -87,6 +87,7 @@ def stainer_inputs(config: StainerConfig, plan: Calibration, card: ModelCard) ->
         config.crops_per_region,
         config.region,
         config.data.trained_scales,
+        config.without_nuclei,
     )
     unseen = read_histology(config.data.validate, config.reading(side, "validate"))
     others = StainerValidation.of(unseen, side, plan.judged, JUDGED_SEED)

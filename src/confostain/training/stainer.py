@@ -73,6 +73,7 @@ class StainerData:
             config.crops_per_region,
             config.region,
             config.data.trained_scales,
+            config.without_nuclei,
         )
         self.config = config
         self.pairs = {stage: PairSource(slides, stage.patch, stage.batch, *drawn) for stage in config.stages}

@@ -129,6 +129,8 @@ class StainerConfig(TrainingConfig):
     domain_randomisation: Annotated[Range, ordered(0, 10)] = PairSource.domain_randomisation
     # how often the area of a simulated region is cut up before another takes its place
     crops_per_region: Annotated[float, real(0, 1000, above=True)] = PairSource.reuse
+    # share of the simulated regions that hold hardly a nucleus
+    without_nuclei: Annotated[float, real(0, 1)] = PairSource.without_nuclei
     pool: Annotated[int, whole(0, 10_000)] = 50  # images generated earlier that discriminators are shown too
     discriminator_width: Annotated[int, whole(1, 512)] = 64  # channels of its first convolution
     keep: Literal["best", "last"] = "best"  # weights that are kept: of the best validation, or of the last step
