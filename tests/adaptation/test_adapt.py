@@ -137,8 +137,10 @@ def stainer_judgement(
     return StainerJudgement(StainFigures(shares, 0.1, colours, None), f1)
 
 
-def despeckler_judgement(ratio: float = 0.1, structure: float = 0.0, mean: float = 0.0, looks: float = 200) -> Any:
-    return DespecklerJudgement(50, looks, mean, structure, ratio, 0.3)
+def despeckler_judgement(
+    ratio: float = 0.1, structure: float = 0.0, mean: float = 0.0, looks: float = 200, left: float = 0.2
+) -> Any:
+    return DespecklerJudgement(50, looks, mean, structure, ratio, 0.3, left)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +159,7 @@ def despeckler_judgement(ratio: float = 0.1, structure: float = 0.0, mean: float
         (despeckler_judgement(), despeckler_judgement(0.2, structure=-0.06), ["structure"]),
         (despeckler_judgement(), despeckler_judgement(0.2, mean=0.02), ["mean"]),
         (despeckler_judgement(), despeckler_judgement(0.2, looks=199), ["looks"]),
+        (despeckler_judgement(), despeckler_judgement(0.2, left=0.6), ["highlights"]),
     ],
 )
 def test_the_verdict_names_what_is_worse(before: Any, after: Any, faults: list[str]) -> None:
@@ -198,7 +201,7 @@ def test_speckle_of_reduced_fields_teaches_no_despeckler_and_a_scan_counts_once(
     with open_slide(scan) as slide:
         work = Work.begun(tmp_path / "w", [slide], PLAN, resume=False)
         assert work.speckle is not None
-        reduced = [dataclasses.replace(one, is_reduced=True) for one in work.scans]
+        reduced = [dataclasses.replace(one, raw_train=[], raw_held_back=[]) for one in work.scans]
         assert dataclasses.replace(work, scans=reduced).speckle is None
         with pytest.raises(SlideError, match="given twice"):
             Work.begun(tmp_path / "v", [slide, slide], PLAN, resume=False)

@@ -53,6 +53,9 @@ def test_fields_are_pixels_of_the_scan_as_the_model_sees_it(scan: Path) -> None:
         for x in range(0, whole.shape[2] - SIDE + 1, SIDE)
     }
     assert {pair.tobytes() for pair in found.train + found.held_back} <= cells
+    for pairs, raws in ((found.train, found.raw_train), (found.held_back, found.raw_held_back)):
+        np.testing.assert_array_equal([pair[0] for pair in pairs], np.minimum(raws, 1))
+    assert max(raw.max() for raw in found.raw_train) > 1  # as a despeckler is given it: highlights are not clipped
 
 
 @pytest.mark.parametrize(

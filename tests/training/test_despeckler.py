@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from confostain.data.prepare import prepare_confocal
-from confostain.data.split import PatchPlan
-from confostain.errors import ConfigError, ConfostainWarning, ModelError
+from confostain.errors import ConfigError, ModelError
+from confostain.geometry import Region
+from confostain.imaging.intensity import range_share
 from confostain.inference.despeckle import despeckle
 from confostain.models.build import load_weights
 from confostain.models.export import folded
 from confostain.networks.despeckler import PaperDespeckler, build_despeckler
+from confostain.slide import open_slide
 from confostain.training.chain import train_recipe
 from confostain.training.recipe import read_recipe
 
@@ -49,10 +50,11 @@ def test_a_discriminator_takes_part_and_training_resumes_with_it(
 def test_raw_reflectance_takes_part_without_a_truth(
     despeckler_config: Path, phantom_scan: Path, tmp_path: Path, log_of: Log
 ) -> None:
-    with pytest.warns(ConfostainWarning, match="one slide cannot be split"):
-        prepare_confocal([phantom_scan], tmp_path / "scans", PatchPlan(side=192))
+    with open_slide(phantom_scan) as slide:
+        raw = range_share(slide.reflectance_plane.read(Region(100, 100, 192, 192)), slide.ranges[0])
+    np.save(tmp_path / "raw.npy", raw[np.newaxis])
     text = despeckler_config.read_text()
-    with_scans = text.replace("[data]", f'[data]\nconfocal = "{(tmp_path / "scans").as_posix()}"')
+    with_scans = text.replace("[data]", f'[data]\nreflectance = "{(tmp_path / "raw.npy").as_posix()}"')
     despeckler_config.write_text(with_scans)
     with pytest.raises(ConfigError, match="expected that weight above 0"):
         train_recipe(despeckler_config, tmp_path / "run")

@@ -14,13 +14,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 from confostain.adaptation.adapted_model import measure_and_describe, write_model
 from confostain.adaptation.despeckler import DespecklerJudgement, judge_despeckler
 from confostain.adaptation.fields import spread
 from confostain.adaptation.page import Outcome, write_page
 from confostain.adaptation.stain_figures import Reference
 from confostain.adaptation.stainer import FEW, JUDGES, StainerJudge, StainerJudgement, best_share, mixed
-from confostain.adaptation.work import AdaptationPlan, BaseModel, Weights, Work
+from confostain.adaptation.work import AdaptationPlan, BaseModel, Part, Weights, Work
 from confostain.arrays import Progress
 from confostain.evaluation.distribution_metrics import ImageFeatures
 from confostain.evaluation.feature_distances import CropFeatures
@@ -28,6 +30,7 @@ from confostain.io.writers.atomic import PartialFolder, refuse_existing
 from confostain.models.card import CARD, described_files
 from confostain.models.registry import Task
 from confostain.slide import Slide
+from confostain.training.calibration import network_inputs
 from confostain.training.release import is_model
 
 NO_SPECKLE = "the reflectance of these scans shows no speckle that can be fitted, or was reduced for the stainer"
@@ -89,7 +92,8 @@ def adapt(
         minutes = (time.monotonic() - started) / 60
         took = f"Took {minutes:.0f} minutes" + (", after a break." if resume else ".")
         said = [f"{work.in_words()[0].upper()}{work.in_words()[1:]}.", took]
-        write_page(result.partial / PAGE, stainer, despeckler, work.fields("held_back"), said)
+        shown = work.fields("held_back"), work.raw("held_back")
+        write_page(result.partial / PAGE, stainer, despeckler, *shown, said)
         result.complete()
     shutil.rmtree(work.folder, ignore_errors=True)
     return [outcome.verdict for outcome in (stainer, despeckler) if outcome is not None]
@@ -124,10 +128,10 @@ def _stainer(work: Work, trained: Weights, folder: Path) -> Outcome[StainerJudge
 
 def _despeckler(work: Work, trained: Weights, folder: Path) -> Outcome[DespecklerJudgement]:
     """The despeckler, judged, in a folder."""
-    base, fields = work.models["despeckle"], work.fields("held_back")
+    base, raw = work.models["despeckle"], work.raw("held_back")
     folder.mkdir()
     write_model(folder, base.card, trained)
-    (before, old), (after, new) = (judge_despeckler(fields, model) for model in (base.folder, folder))
+    (before, old), (after, new) = (judge_despeckler(raw, model) for model in (base.folder, folder))
     faults = after.faults_beside(before)
     outcome = Outcome(base.card.name, before, after, faults, (old, new), 1.0)
     _write(work, base, folder, base.weights if faults else trained, outcome, {})
@@ -152,8 +156,12 @@ def _write(
         "schedule": f"{base.card.schedule}; then {work.steps} steps, of which {outcome.share:g} in the weights",
         "figures": base.card.figures | {"adaptation": figures},
     }
-    typical, judged = (spread(work.fields(part), JUDGES) for part in ("train", "held_back"))
-    measure_and_describe(folder, card, typical, judged, said)
+    parts: tuple[Part, Part] = ("train", "held_back")
+    if card.task == "stain":
+        inputs = [network_inputs(card, spread(work.fields(part), JUDGES)) for part in parts]
+    else:
+        inputs = [[image[np.newaxis] for image in spread(work.raw(part), JUDGES)] for part in parts]
+    measure_and_describe(folder, card, inputs, said)
 
 
 def is_adapted(folder: Path) -> bool:

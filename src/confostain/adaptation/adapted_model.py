@@ -8,13 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from confostain.arrays import Image, Pair
+from confostain.arrays import Image
 from confostain.models.build import build_network, fill_network
 from confostain.models.card import ModelCard
 from confostain.models.engines.picture import Picture
 from confostain.models.export import save_model, write_card
 from confostain.models.precision import measure_precisions
-from confostain.training.calibration import network_inputs
 from confostain.training.run import commit
 
 MEASURED = {"stride", "receptive_field", "parameters", "files", "precisions"}  # of a card: found anew
@@ -38,23 +37,17 @@ def write_model(
 
 
 def measure_and_describe(
-    folder: Path, card: ModelCard, typical: Sequence[Pair], judged: Sequence[Pair], said: Mapping[str, Any]
+    folder: Path, card: ModelCard, inputs: Sequence[Sequence[Image]], said: Mapping[str, Any]
 ) -> ModelCard:
     """Measure the precisions of a model and complete its card.
 
     Args:
         folder: of the model.
         card: of that model.
-        typical, judged: fields of the scans, float32 (2, h, w), as of `measure_precisions`.
+        inputs: of its network, (c, h, w) each: typical ones, and others to judge by, as of `measure_precisions`.
         said: what its card says of the adaptation: "data", "schedule", "figures", "description".
     """
     picture = Picture(card.colours) if card.task == "stain" else None
-    inputs = [inputs_of(card, fields) for fields in (typical, judged)]
     precisions = measure_precisions(folder, card.receptive_field, *inputs, picture=picture)
     commits = f"{card.commit}; adapted by {commit()}"
     return write_card(folder, card.model_copy(update={"precisions": precisions, "commit": commits, **said}))
-
-
-def inputs_of(card: ModelCard, fields: Sequence[Pair]) -> list[Image]:
-    """What the network of a model is given for fields (2, h, w): (c, h, w) each."""
-    return network_inputs(card, fields) if card.task == "stain" else [pair[:1] for pair in fields]

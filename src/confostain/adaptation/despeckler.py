@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from confostain.arrays import REFERENCE_MPP, Image, Pair
+from confostain.arrays import REFERENCE_MPP, Image
 from confostain.data.scans import typical_speckle
 from confostain.errors import ConfigError, SlideError
 from confostain.evaluation.despeckler_real_scan import measure_despeckling
@@ -28,19 +28,32 @@ LARGEST_STRUCTURE = 0.05  # correlation of the ratio image with the gradient of 
 LARGEST_CHANGE = 0.01  # of the mean
 
 
-def fitted_speckle(fields: Sequence[Pair]) -> Speckle | None:
-    """Speckle of the reflectance of fields (2, h, w); None where there is none worth a despeckler."""
+BRIGHTEST = 0.01  # share of the pixels, in which speckle is measured on its own: highlights
+MOST_LEFT = 0.5  # of the speckle in the highlights
+
+
+def fitted_speckle(images: Sequence[Image]) -> Speckle | None:
+    """Speckle of raw reflectance (h, w); None where there is none worth a despeckler."""
     try:
-        speckle = typical_speckle(fields)
+        speckle = typical_speckle(images)
     except ConfigError:
         return None
     return speckle if speckle.looks <= MOST_LOOKS else None
 
 
 def recipe_table(
-    folder: Path, card: ModelCard, fields: Path, teaching: Path, speckle: Speckle, steps: int
+    folder: Path, card: ModelCard, reflectance: Path, teaching: Path, speckle: Speckle, steps: int
 ) -> dict[str, Any]:
-    """Recipe of the training, to be written as TOML; arguments as of `stainer.recipe_table`."""
+    """Recipe of the training, to be written as TOML.
+
+    Args:
+        folder: of the model to begin with.
+        card: of that model.
+        reflectance: raw, of the scans, .npy.
+        teaching: the part of the built-in H&E that teaches.
+        speckle: of the scans.
+        steps: of the training.
+    """
     return {
         "task": "despeckle",
         "seed": 2026,
@@ -59,7 +72,7 @@ def recipe_table(
             "train": [str(teaching)],
             "validate": [str(teaching)],
             "microns_per_pixel": REFERENCE_MPP,
-            "confocal": str(fields),
+            "reflectance": str(reflectance),
         },
         "design": card.design,
         "noise": {
@@ -87,6 +100,7 @@ class DespecklerJudgement:
         structure: correlation of the ratio image with the gradient of the result.
         ratio_correlation: of neighbours in the ratio image.
         speckle_correlation: of neighbours in the scan, which that should equal.
+        left_in_highlights: contrast of a pixel to its neighbours that is left in the brightest hundredth, as a share.
     """
 
     looks_before: float
@@ -95,6 +109,7 @@ class DespecklerJudgement:
     structure: float
     ratio_correlation: float
     speckle_correlation: float
+    left_in_highlights: float
 
     def faults_beside(self, before: DespecklerJudgement) -> list[str]:
         """In words, what is worse than before, or not better; nothing where this despeckler should replace that one."""
@@ -110,25 +125,44 @@ class DespecklerJudgement:
             faults.append(f"structure in the ratio image {before.structure:+.3f} -> {self.structure:+.3f}")
         if self.mean_change > max(LARGEST_CHANGE, before.mean_change):
             faults.append(f"mean changed by {before.mean_change:.2%} -> {self.mean_change:.2%}")
+        if self.left_in_highlights > max(MOST_LEFT, before.left_in_highlights):
+            faults.append(
+                f"speckle left in highlights {before.left_in_highlights:.0%} -> {self.left_in_highlights:.0%}"
+            )
         if self.looks_after < before.looks_after:
             faults.append(f"effective looks {before.looks_after:.0f} -> {self.looks_after:.0f}")
         return faults
 
 
-def judge_despeckler(fields: Sequence[Pair], model: Path | str) -> tuple[DespecklerJudgement, list[Image]]:
-    """Figures of a despeckler, given by its folder or name, and its results.
+def left_in_highlights(noisy: Sequence[Image], clean: Sequence[Image]) -> float:
+    """Contrast of a pixel to its two neighbours that is left in the brightest hundredth of images (h, w), as a share."""
+    from scipy.ndimage import uniform_filter
+
+    around = [uniform_filter(image, 7, mode="mirror") for image in noisy]
+    bright = np.quantile(np.concatenate([image.ravel() for image in around]), 1 - BRIGHTEST)
+
+    def contrast(images: Sequence[Image]) -> float:
+        middles = [np.diff(one, 2, axis=1)[where[:, 1:-1] >= bright] for one, where in zip(images, around, strict=True)]
+        return float(np.square(np.concatenate(middles), dtype=np.float64).mean()) ** 0.5
+
+    before = contrast(noisy)
+    return contrast(clean) / before if before else 0.0
+
+
+def judge_despeckler(raw: Sequence[Image], model: Path) -> tuple[DespecklerJudgement, list[Image]]:
+    """Figures of a despeckler, given by its folder, on raw reflectance (h, w), and its results.
 
     Raises:
-        SlideError: no field shows speckle.
+        SlideError: no image shows speckle.
     """
     loaded = load_despeckler(model)
-    images = [despeckle(pair[0], loaded) for pair in fields]
+    images = [despeckle(noisy, loaded) for noisy in raw]
     measured = []
-    for pair, clean in zip(fields, images, strict=True):
+    for noisy, clean in zip(raw, images, strict=True):
         with suppress(SlideError):
-            measured.append(measure_despeckling(pair[0], clean))
+            measured.append(measure_despeckling(noisy, clean))
     if not measured:
-        raise SlideError(f"{len(fields)} fields without speckle to measure; expected raw reflectance")
+        raise SlideError(f"{len(raw)} fields without speckle to measure; expected raw reflectance")
 
     def mean(name: str) -> float:
         return float(np.mean([getattr(one, name) for one in measured]))
@@ -141,6 +175,7 @@ def judge_despeckler(fields: Sequence[Pair], model: Path | str) -> tuple[Despeck
             structure=mean("ratio_gradient_correlation"),
             ratio_correlation=mean("ratio_correlation"),
             speckle_correlation=mean("speckle_correlation"),
+            left_in_highlights=left_in_highlights(raw, images),
         ),
         images,
     )

@@ -13,12 +13,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from confostain.arrays import Pair
+from confostain.arrays import Image, Pair
 from confostain.data.manifest import PreparedPatch, write_confocal, write_manifest
 from confostain.data.split import source_sha256
 from confostain.errors import SlideError
 from confostain.geometry import Region, Size
 from confostain.imaging.channels import NUCLEI_ASYMMETRY, blob_asymmetry, look_swapped
+from confostain.imaging.intensity import range_share
 from confostain.imaging.patch_quality import sharpness
 from confostain.inference.reduced_slide import reduced
 from confostain.io.writers.atomic import PartialFolder
@@ -46,17 +47,19 @@ class ScanFields:
         name: "scan 1" and so on: names of files may hold a patient's.
         sha256: of the files of the scan, in their order.
         microns_per_pixel: of the fields.
-        is_reduced: whether the fields are means of blocks of pixels, as the stainer sees a fine scan; then their
-            speckle is not that of the scan.
         train, held_back: float32 (2, 256, 256) in [0, 1] each, R then F.
+        raw_train, raw_held_back: their reflectance as a despeckler is given it, float32 (256, 256), not clipped at 1;
+            none where the fields are means of blocks of pixels, as the stainer sees a fine scan: means have another
+            speckle.
     """
 
     name: str
     sha256: tuple[str, ...]
     microns_per_pixel: float
-    is_reduced: bool
     train: list[Pair]
     held_back: list[Pair]
+    raw_train: list[Image]
+    raw_held_back: list[Image]
 
 
 def fields_of(slide: Slide, card: ModelCard, name: str) -> ScanFields:
@@ -90,7 +93,12 @@ def fields_of(slide: Slide, card: ModelCard, name: str) -> ScanFields:
     fields = [[view.read(square) for square in chosen] for chosen in (train, held_back)]
     refuse_unfit(slide.name, np.stack(fields[0] + fields[1]))
     sha256 = tuple(source_sha256(path) for path in slide.files.paths)
-    return ScanFields(name, sha256, factor * microns, factor > 1, *fields)
+    raw = [[_raw(slide, square) for square in chosen if factor == 1] for chosen in (train, held_back)]
+    return ScanFields(name, sha256, factor * microns, *fields, *raw)
+
+
+def _raw(slide: Slide, square: Region) -> Image:
+    return range_share(slide.reflectance_plane.read(square), slide.ranges[0])
 
 
 def _split(squares: Sequence[Region], across: bool) -> tuple[list[Region], list[Region]]:

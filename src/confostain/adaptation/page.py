@@ -61,6 +61,7 @@ def write_page(
     stainer: Outcome[StainerJudgement],
     despeckler: Outcome[DespecklerJudgement] | None,
     fields: Sequence[Pair],
+    raw: Sequence[Image],
     said: Sequence[str],
 ) -> None:
     """Write the page.
@@ -69,6 +70,7 @@ def write_page(
         path: of the page.
         stainer, despeckler: what came of them; None where no despeckler was adapted.
         fields: held back, float32 (2, h, w) in [0, 1].
+        raw: their reflectance, float32 (h, w), not clipped at 1.
         said: sentences about what was used and how long it took.
     """
     verdicts = [outcome.verdict for outcome in (stainer, despeckler) if outcome is not None]
@@ -80,7 +82,7 @@ def write_page(
     if despeckler is not None:
         sections += [
             Section(f"Figures of {despeckler.model}", despeckler_table(despeckler.before, despeckler.after)),
-            Section(f"Reflectance held back, {despeckler.model}", _reflectance(despeckler, fields)),
+            Section(f"Reflectance held back, {despeckler.model}", _reflectance(despeckler, raw)),
         ]
     path.write_text(page("Adaptation to a scanner", sections), encoding="utf-8")
 
@@ -108,6 +110,7 @@ def despeckler_table(before: DespecklerJudgement, after: DespecklerJudgement) ->
             *(f"{one.ratio_correlation:.3f}" for one in both),
         ],
         ["structure in the ratio image (0 is best)", *(f"{one.structure:+.3f}" for one in both)],
+        ["speckle left in highlights", *(f"{one.left_in_highlights:.0%}" for one in both)],
         ["largest change of the mean", *(f"{one.mean_change:.2%}" for one in both)],
     ]
     return table(["", "before", "after"], rows)
@@ -132,12 +135,14 @@ def _stains(outcome: Outcome[StainerJudgement], fields: Sequence[Pair]) -> str:
     return html
 
 
-def _reflectance(outcome: Outcome[DespecklerJudgement], fields: Sequence[Pair]) -> str:
-    """Reflectance as it is, and despeckled before and after."""
+def _reflectance(outcome: Outcome[DespecklerJudgement], raw: Sequence[Image]) -> str:
+    """Reflectance as it is, and despeckled before and after; the brightest fields first, highlights included."""
     html = ""
-    for index in range(min(SHOWN, len(fields))):
-        images = (fields[index][0], outcome.results[0][index], outcome.results[1][index])
-        html += "".join(map(figure, map(_grey, images), ("reflectance", "before", "after"))) + "<br>"
+    for index in sorted(range(len(raw)), key=lambda one: -raw[one].max())[:SHOWN]:
+        images = (raw[index], outcome.results[0][index], outcome.results[1][index])
+        brightest = np.float32(max(1.0, float(images[1].max())))
+        greys = [_grey(np.asarray(image / brightest, np.float32)) for image in images]
+        html += "".join(map(figure, greys, ("reflectance", "before", "after"))) + "<br>"
     return html
 
 

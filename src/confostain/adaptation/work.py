@@ -1,6 +1,7 @@
 """Work folder of an adaptation: fields of the scans, recipes and runs of the trainings, from any break onwards.
 
 settings.json          what was begun       train/                  fields of the scans
+                                            reflectance.npy         their raw reflectance
 stainer.toml,          recipes              stainer/, despeckler/   runs, see `confostain.training.run`
 despeckler.toml                             skin-colours.npy        colours of H&E
                                             sample-left.png         the built-in H&E that teaches
@@ -22,7 +23,7 @@ from confostain.adaptation import despeckler, stainer
 from confostain.adaptation.fields import ScanFields, fields_of, write_fields
 from confostain.adaptation.histology import COLOURS, AdaptationHistology, write_teaching_sample
 from confostain.adaptation.stainer import STEPS_OF_A_FIELD
-from confostain.arrays import Pair, Progress
+from confostain.arrays import Image, Pair, Progress
 from confostain.errors import ConfigError, OptionError, OutputError, SlideError
 from confostain.models.build import read_weights
 from confostain.models.card import WEIGHTS, ModelCard, read_card
@@ -34,7 +35,9 @@ from confostain.training.chain import recipe_of, train_recipe
 from confostain.training.recipe import toml_text
 from confostain.training.run import make_folder
 
-SETTINGS = "settings.json"
+Part = Literal["train", "held_back"]
+
+SETTINGS, RAW = "settings.json", "reflectance.npy"
 STEPS = 600  # of either training
 Weights = Mapping[str, Tensor]  # float32 by name
 RUNS: Mapping[Task, str] = {"stain": "stainer", "despeckle": "despeckler"}
@@ -129,15 +132,20 @@ class Work:
         else:
             make_folder(folder)
             write_fields(scans, folder / "train")
+            np.save(folder / RAW, np.array([image for scan in scans for image in scan.raw_train], np.float32))
             write_teaching_sample(folder / "sample-left.png")
             real = plan.histology.fields(models["stain"].card.colours)
             np.save(folder / COLOURS.name, plan.histology.densities(real))
             write_whole(settings_file, json.dumps(settings, indent=2).encode())
         return cls(folder, plan, scans, models)
 
-    def fields(self, part: Literal["train", "held_back"]) -> list[Pair]:
+    def fields(self, part: Part) -> list[Pair]:
         """Fields of all scans."""
         return [pair for scan in self.scans for pair in getattr(scan, part)]
+
+    def raw(self, part: Part) -> list[Image]:
+        """Raw reflectance of these fields; none of scans that are so fine that the stainer sees them reduced."""
+        return [image for scan in self.scans for image in getattr(scan, f"raw_{part}")]
 
     @property
     def steps(self) -> int:
@@ -156,19 +164,18 @@ class Work:
 
     def _recipe(self, task: Task) -> dict[str, Any]:
         plan, base = self.plan, self.models[task]
-        where = base.folder, base.card, self.folder / "train", self.folder / "sample-left.png"
+        teaching = self.folder / "sample-left.png"
         if task == "stain":
-            return stainer.recipe_table(*where, plan.histology, self.steps)
+            fields = self.folder / "train"
+            return stainer.recipe_table(base.folder, base.card, fields, teaching, plan.histology, self.steps)
         speckle = self.speckle
         assert speckle is not None
-        return despeckler.recipe_table(*where, speckle, self.steps)
+        return despeckler.recipe_table(base.folder, base.card, self.folder / RAW, teaching, speckle, self.steps)
 
     @cached_property
     def speckle(self) -> Speckle | None:
         """Speckle of the scans; None where a despeckler has nothing to learn from them."""
-        if "despeckle" not in self.models or any(scan.is_reduced for scan in self.scans):
-            return None
-        return despeckler.fitted_speckle(self.fields("train"))
+        return despeckler.fitted_speckle(self.raw("train")) if "despeckle" in self.models else None
 
     def in_words(self) -> str:
         """What the models were adapted to, for their cards."""

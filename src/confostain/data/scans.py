@@ -46,18 +46,61 @@ class ScanSource:
         return np.ascontiguousarray(np.stack(crops))
 
 
-def typical_speckle(scans: Sequence[Image]) -> Speckle:
-    """Speckle of the reflectance of scans (2, h, w): the medians of what is fitted to each that shows speckle.
+@dataclass(frozen=True)
+class ReflectanceSource:
+    """Source of batches of crops from raw reflectance.
+
+    Attributes:
+        images: float32 (h, w) each, as shares of the range of their slide; speckle and highlights exceed 1.
+        patch: side of a crop in pixels.
+        batch: number of crops.
+    """
+
+    images: Sequence[Image]
+    patch: int
+    batch: int
+
+    def draw(self, seed: int, step: int, rank: int = 0) -> Image:
+        """Batch of a step: float32 (batch, 1, patch, patch)."""
+        rng = np.random.default_rng((seed, step, rank, 3))
+        crops = []
+        for _ in range(self.batch):
+            image = self.images[int(rng.integers(len(self.images)))]
+            y, x = (int(rng.integers(length - self.patch + 1)) for length in image.shape)
+            crop = image[np.newaxis, y : y + self.patch, x : x + self.patch]
+            crops.append(augment(crop, crop, rng)[0])
+        return np.ascontiguousarray(np.stack(crops))
+
+
+def read_reflectance(path: Path, at_least: int) -> Image:
+    """Raw reflectance from a .npy file, float32 (n, h, w), as shares of the range of its slide.
+
+    Raises:
+        ConfigError: the file cannot be read, holds something else, or images smaller than `at_least` px a side.
+    """
+    try:
+        images = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); expected raw reflectance in .npy") from error
+    if images.ndim != 3 or not len(images) or min(images.shape[1:]) < at_least or not np.isfinite(images).all():
+        raise ConfigError(
+            f"{path}: {images.dtype} {images.shape}; expected finite (n, h, w) of at least {at_least} px a side"
+        )
+    return np.asarray(images, np.float32)
+
+
+def typical_speckle(images: Sequence[Image]) -> Speckle:
+    """Speckle of reflectance (h, w): the medians of what is fitted to each image that shows speckle.
 
     Raises:
         ConfigError: none does.
     """
     fits = []
-    for scan in scans:
+    for image in images:
         with suppress(SlideError):  # too small, or without a range of brightness
-            fits.append(estimate_speckle(scan[0]))
+            fits.append(estimate_speckle(image))
     if not fits:
-        raise ConfigError(f"{len(scans)} patches of scans: speckle cannot be fitted to any; expected raw reflectance")
+        raise ConfigError(f"{len(images)} images: speckle cannot be fitted to any; expected raw reflectance")
     names = ("looks", "grain", "pedestal", "read_noise")
     return Speckle(**{name: float(np.median([getattr(fit, name) for fit in fits])) for name in names})  # type: ignore[arg-type]
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from confostain.arrays import Grey, Image
 from confostain.data.noisy_patches import NoisyPatches, read_inverted
-from confostain.data.scans import ScanSource, read_scans, typical_speckle
+from confostain.data.scans import ReflectanceSource, read_reflectance, typical_speckle
 from confostain.errors import ConfigError
 from confostain.imaging.speckle_measures import MIN_SIGNAL
 from confostain.models.build import fill_network
@@ -51,10 +51,10 @@ class DespecklerTrainer:
         check_sizes("train", train, config.patch)
         check_sizes("validate", unseen, max(config.patch, SMALLEST_PATCH))
         self.patches = NoisyPatches(train, config.noise, config.patch, config.batch)
-        self.scans: ScanSource | None = None
-        if config.data.confocal:
-            scans = read_scans(Path(config.data.confocal), config.patch)
-            self.scans, self.speckle = ScanSource(scans, config.patch, config.batch), typical_speckle(scans)
+        self.scans: ReflectanceSource | None = None
+        if config.data.reflectance:
+            images = [*read_reflectance(Path(config.data.reflectance), config.patch)]
+            self.scans, self.speckle = ReflectanceSource(images, config.patch, config.batch), typical_speckle(images)
         self.validation = DespecklerValidation.of(unseen, config.noise, config.patch)
         network = config.build()
         if start is not None:
@@ -69,7 +69,7 @@ class DespecklerTrainer:
         batch = self.patches.draw((self.config.seed, step, self.fabric.global_rank))
         if self.scans is None:
             return batch
-        return *batch, self.scans.draw(self.config.seed, step, self.fabric.global_rank)[:, :1]
+        return *batch, self.scans.draw(self.config.seed, step, self.fabric.global_rank)
 
     def train_step(self, batch: Sequence[Tensor], step: int) -> dict[str, Tensor]:
         """One step of all networks; the terms of the loss, as they are logged."""

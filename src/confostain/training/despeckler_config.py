@@ -53,7 +53,8 @@ class Design(DespecklerDesign):
 class HistologyAndReflectance(Histology):
     """H&E slides; and real scans, if there are."""
 
-    confocal: str | None = None  # folder of prepared patches, whose raw reflectance is despeckled without truth
+    # raw reflectance of real scans, which have no truth: .npy (n, h, w), shares of the range, not clipped at 1
+    reflectance: str | None = None
 
 
 class DespecklerConfig(TrainingConfig):
@@ -80,8 +81,8 @@ class DespecklerConfig(TrainingConfig):
         stride, _ = self.geometry
         if self.patch % stride:
             raise ValueError(f"patch is {self.patch}; expected a multiple of {stride} px, the stride of the design")
-        if self.data.confocal is not None and not self.residual_statistics:
-            raise ValueError("data.confocal teaches by residual_statistics alone; expected that weight above 0")
+        if self.data.reflectance is not None and not self.residual_statistics:
+            raise ValueError("data.reflectance teaches by residual_statistics alone; expected that weight above 0")
         return self
 
     @property
