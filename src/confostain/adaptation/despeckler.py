@@ -135,7 +135,7 @@ class DespecklerJudgement:
 
 
 def left_in_highlights(noisy: Sequence[Image], clean: Sequence[Image]) -> float:
-    """Contrast of a pixel to its two neighbours that is left in the brightest hundredth of images (h, w), as a share."""
+    """Contrast of a pixel to its neighbours that is left in the brightest hundredth of images (h, w), as a share."""
     from scipy.ndimage import uniform_filter
 
     around = [uniform_filter(image, 7, mode="mirror") for image in noisy]
